@@ -1,0 +1,254 @@
+"""Every number that can be varied: its type, range, unit, and where the paper states it.
+
+The defaults are the paper's own numbers with the ``budget`` reading of its parameter counts.
+Nothing here knows how a job is scheduled (that is ``Runtime``) and nothing here imports torch.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hipart.skeleton import ORDERS
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+DropoutRate = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Width = Annotated[int, Field(ge=4, le=4096)]
+Blocks = Annotated[int, Field(ge=1, le=64)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """A frozen, strict group of settings: unknown names and infinities are errors."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+    )
+
+
+class DataConfig(Section):
+    """Which poses there are: corpus, views and split. Detection noise is in DetectorConfig."""
+
+    corpus: Literal["open"] = "open"
+    #: How many samples of each split are drawn (camera-frames); None takes all there are.
+    train_samples: PositiveInt | None = None
+    test_samples: PositiveInt | None = None
+    #: How often each clip is placed anew: random yaw and floor position.
+    placements: Annotated[int, Field(ge=1, le=64)] = 4
+    #: Half side, in metres, of the square in which a placement stands.
+    floor_half_side_m: Annotated[float, Field(ge=0, le=2)] = 1.0
+    seed: Seed = 0
+
+
+class DetectorConfig(Section):
+    """How the 17 input joints ``x_s`` are obtained. ``simulated`` is said so in every table."""
+
+    kind: Literal["simulated", "exact"] = "simulated"
+    #: Standard deviation of the Gaussian core, in pixels.
+    noise_px: Annotated[float, Field(ge=0, le=100)] = 5.0
+    #: Factor on the noise of wrists and ankles.
+    extremity_factor: Annotated[float, Field(ge=1, le=10)] = 1.6
+    #: Share of samples in which a rectangle or a limb is hidden.
+    occlusion_probability: Probability = 0.3
+    #: Scale of the heavy-tailed drift of a hidden joint, in pixels.
+    occlusion_drift_px: Annotated[float, Field(ge=0, le=500)] = 25.0
+    seed: Seed = 0
+
+
+class CodebookConfig(Section):
+    """One EMA codebook (Sec. 5.1: 2048 codes of dimension 128)."""
+
+    size: Annotated[int, Field(ge=2, le=65536)] = 2048
+    dim: Annotated[int, Field(ge=2, le=1024)] = 128
+    #: EMA decay gamma; unstated in the paper, PCT's value.
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9
+
+
+class TokenizerConfig(Section):
+    """Stage 1, multi-scale skeletal tokenization (Sec. 4.1, App. C)."""
+
+    #: D1: channels of the encoders.
+    width: Width = 128
+    #: L1: Mixer blocks of each encoder (Sec. 5.1).
+    encoder_blocks: Blocks = 4
+    #: Hidden units over joints of every Mixer block.
+    token_hidden: Width = 128
+    #: Hidden units over channels, encoder Mixer blocks.
+    channel_hidden: Width = 64
+    #: Mixer blocks and channels of each decoder (Sec. 5.1: one, 96).
+    decoder_blocks: Blocks = 1
+    decoder_width: Width = 96
+    decoder_channel_hidden: Width = 192
+    sparse_codebook: CodebookConfig = CodebookConfig()
+    dense_codebook: CodebookConfig = CodebookConfig()
+    #: beta, Eq. 6 (App. C).
+    commitment_weight: Weight = 0.25
+    #: lambda_local, Eq. 3 and 6.
+    lambda_local: Weight = 1.0
+    #: lambda_global, Eq. 5 and 6.
+    lambda_global: Weight = 0.3
+    #: tau, Eq. 3.
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.07
+    epochs: PositiveInt = 20
+    batch_size: PositiveInt = 128
+    learning_rate: LearningRate = 1e-3
+    weight_decay: Weight = 0.15
+    warmup_steps: NonNegativeInt = 500
+    seed: Seed = 0
+
+
+class PriorConfig(Section):
+    """Stage 2, hierarchical autoregressive modeling (Sec. 4.2, App. C)."""
+
+    #: D2: channels of the token sequence.
+    width: Width = 128
+    #: L2: blocks of GCSAB; LSAB and PH beside it (Sec. 5.1: 12, 1, 4).
+    blocks: Blocks = 12
+    local_blocks: Blocks = 1
+    head_blocks: Blocks = 4
+    #: Inner width of attention, hidden units of the MLP, heads (design A.8).
+    attention_width: Width = 64
+    mlp_hidden: Width = 64
+    heads: Annotated[int, Field(ge=1, le=64)] = 8
+    #: Logits are LN(h) C^T with the frozen codebook instead of a free linear layer.
+    tied_logits: bool = True
+    dropout: DropoutRate = 0.25
+    order: str = "center_to_periphery"
+    #: lambda_d, Eq. 12.
+    lambda_dense: Weight = 1.5
+    epochs: PositiveInt = 50
+    batch_size: PositiveInt = 64
+    learning_rate: LearningRate = 5e-4
+    weight_decay: Weight = 0.03
+    warmup_steps: NonNegativeInt = 500
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PriorConfig":
+        if self.order not in ORDERS:
+            raise ValueError(f"order {self.order!r} is not one of {', '.join(ORDERS)}")
+        if self.attention_width % self.heads:
+            raise ValueError(
+                f"attention_width {self.attention_width} must be a multiple of heads {self.heads}"
+            )
+        return self
+
+
+class TransformerLifterConfig(Section):
+    """Vanilla spatial transformer over all joints (Sec. 5.1, Fig. 11)."""
+
+    kind: Literal["transformer"] = "transformer"
+    width: Width = 96
+    blocks: Blocks = 12
+    heads: Annotated[int, Field(ge=1, le=64)] = 6
+    mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
+    dropout: DropoutRate = 0.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TransformerLifterConfig":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
+        return self
+
+
+class MlpLifterConfig(Section):
+    """Residual MLP lifter (Martinez et al. 2017)."""
+
+    kind: Literal["mlp"] = "mlp"
+    width: Width = 1024
+    blocks: Blocks = 2
+    dropout: DropoutRate = 0.5
+
+
+class LifterConfig(Section):
+    """Stage 3, 2D to 3D (Sec. 5.1, App. C)."""
+
+    model: TransformerLifterConfig | MlpLifterConfig = Field(
+        default=TransformerLifterConfig(), discriminator="kind"
+    )
+    #: Where the 48 and 96 joints beside the 17 come from; ``none`` lifts the 17 alone.
+    dense_input: Literal["generated", "exact", "none"] = "generated"
+    epochs: PositiveInt = 25
+    batch_size: PositiveInt = 256
+    learning_rate: LearningRate = 1e-3
+    #: Learning rate x decay every ``decay_epochs`` epochs (App. C: 0.96 per 4 epochs).
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.96
+    decay_epochs: PositiveInt = 4
+    seed: Seed = 0
+
+
+class PipelineConfig(Section):
+    """All settings of one trial, stage by stage."""
+
+    data: DataConfig = DataConfig()
+    detector: DetectorConfig = DetectorConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    prior: PriorConfig = PriorConfig()
+    lifter: LifterConfig = LifterConfig()
+
+
+#: Readings of the paper's parameter counts (design A.8): dotted path -> value.
+PRESETS: dict[str, dict[str, Any]] = {
+    "budget": {},
+    "textbook": {
+        "tokenizer.token_hidden": 64,
+        "tokenizer.channel_hidden": 512,
+        "tokenizer.decoder_channel_hidden": 384,
+        "prior.attention_width": 128,
+        "prior.mlp_hidden": 512,
+        "prior.tied_logits": False,
+    },
+}
+
+#: How big an experiment is, as an overlay upon a preset: dotted path -> value.
+SCALES: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "data.train_samples": 256,
+        "data.test_samples": 128,
+        "tokenizer.width": 16,
+        "tokenizer.encoder_blocks": 1,
+        "tokenizer.token_hidden": 16,
+        "tokenizer.channel_hidden": 16,
+        "tokenizer.decoder_width": 16,
+        "tokenizer.decoder_channel_hidden": 16,
+        "tokenizer.sparse_codebook.size": 32,
+        "tokenizer.sparse_codebook.dim": 16,
+        "tokenizer.dense_codebook.size": 32,
+        "tokenizer.dense_codebook.dim": 16,
+        "tokenizer.epochs": 2,
+        "tokenizer.batch_size": 64,
+        "tokenizer.warmup_steps": 2,
+        "prior.width": 16,
+        "prior.blocks": 2,
+        "prior.head_blocks": 1,
+        "prior.attention_width": 16,
+        "prior.mlp_hidden": 16,
+        "prior.heads": 2,
+        "prior.epochs": 1,
+        "prior.warmup_steps": 2,
+        "lifter.model.kind": "mlp",
+        "lifter.model.width": 32,
+        "lifter.model.blocks": 1,
+        "lifter.model.dropout": 0.1,
+        "lifter.epochs": 2,
+        "lifter.batch_size": 64,
+    },
+    "laptop": {
+        "data.train_samples": 8192,
+        "data.test_samples": 4096,
+        "tokenizer.sparse_codebook.size": 1024,
+        "tokenizer.dense_codebook.size": 1024,
+        "tokenizer.epochs": 6,
+        "prior.blocks": 4,
+        "prior.head_blocks": 2,
+        "prior.epochs": 3,
+        "lifter.model.kind": "mlp",
+        "lifter.model.width": 384,
+        "lifter.model.dropout": 0.1,
+        "lifter.epochs": 20,
+    },
+    "paper": {},
+}

@@ -1,0 +1,205 @@
+"""The pipeline as data: which stages there are, what each reads, needs and reports.
+
+A stage job's key is the hash of its identity: stage name and version, the config sections it
+reads (whole values), the fingerprint of the data, and the keys of the jobs it needs. Two jobs
+with one key are one job. No torch here, so a plan costs nothing; the code of stage ``X`` is
+``hipart/stages/X.py``, which only a worker loads.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from hipart.config import PipelineConfig
+
+
+class Metric(NamedTuple):
+    """A number that a stage reports, with its unit and which way is better."""
+
+    name: str
+    unit: str
+    goal: Literal["min", "max"]
+    title: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline.
+
+    ``version`` is raised by hand whenever the numbers that the stage computes change; a test
+    notices when its code changed and the version did not.
+    """
+
+    name: str
+    version: int
+    reads: tuple[str, ...]
+    needs: Callable[[PipelineConfig], tuple[str, ...]]
+    metrics: tuple[Metric, ...]
+
+
+def _needs_nothing(_: PipelineConfig) -> tuple[str, ...]:
+    return ()
+
+
+def _needs_tokenizer(_: PipelineConfig) -> tuple[str, ...]:
+    return ("tokenizer",)
+
+
+def _needs_tokenizer_and_prior(_: PipelineConfig) -> tuple[str, ...]:
+    return ("tokenizer", "prior")
+
+
+def _lifter_needs(config: PipelineConfig) -> tuple[str, ...]:
+    return ("densify",) if config.lifter.dense_input == "generated" else ()
+
+
+def _evaluate_needs(config: PipelineConfig) -> tuple[str, ...]:
+    return ("lifter", *_lifter_needs(config))
+
+
+TOKENIZER = Stage(
+    name="tokenizer",
+    version=1,
+    reads=("data", "tokenizer"),
+    needs=_needs_nothing,
+    metrics=(
+        Metric("dense_reconstruction_px", "px", "min", "48-joint reconstruction error"),
+        Metric("fine_reconstruction_px", "px", "min", "96-joint reconstruction error"),
+        Metric("action_accuracy_pct", "%", "max", "action accuracy"),
+        Metric("sparse_usage_pct", "%", "max", "sparse codebook usage"),
+        Metric("dense_usage_pct", "%", "max", "dense codebook usage"),
+        Metric("sparse_perplexity", "codes", "max", "sparse codebook perplexity"),
+        Metric("dense_perplexity", "codes", "max", "dense codebook perplexity"),
+    ),
+)
+PRIOR = Stage(
+    name="prior",
+    version=1,
+    reads=("data", "detector", "prior"),
+    needs=_needs_tokenizer,
+    metrics=(
+        Metric("cross_entropy", "nats", "min", "teacher-forced cross-entropy"),
+        Metric("sparse_accuracy_pct", "%", "max", "sparse token accuracy"),
+        Metric("dense_accuracy_pct", "%", "max", "dense token accuracy"),
+    ),
+)
+DENSIFY = Stage(
+    name="densify",
+    version=1,
+    reads=("data", "detector"),
+    needs=_needs_tokenizer_and_prior,
+    metrics=(
+        Metric("dense_error_px", "px", "min", "generated 48-joint error"),
+        Metric("fine_error_px", "px", "min", "generated 96-joint error"),
+    ),
+)
+LIFTER = Stage(
+    name="lifter",
+    version=1,
+    reads=("data", "detector", "lifter"),
+    needs=_lifter_needs,
+    metrics=(Metric("train_mpjpe_mm", "mm", "min", "training MPJPE, last epoch"),),
+)
+EVALUATE = Stage(
+    name="evaluate",
+    version=1,
+    reads=("data", "detector"),
+    needs=_evaluate_needs,
+    metrics=(
+        Metric("mpjpe_mm", "mm", "min", "MPJPE"),
+        Metric("p_mpjpe_mm", "mm", "min", "PA-MPJPE"),
+        Metric("mpjpe_frames_mm", "mm", "min", "MPJPE, frame mean"),
+        Metric("p_mpjpe_frames_mm", "mm", "min", "PA-MPJPE, frame mean"),
+    ),
+)
+
+#: The pipeline, in the order in which its stages run.
+PIPELINE: dict[str, Stage] = {
+    stage.name: stage for stage in (TOKENIZER, PRIOR, DENSIFY, LIFTER, EVALUATE)
+}
+FINAL_STAGE = EVALUATE.name
+
+#: Config fields added after artifacts existed, with the value under which they change nothing.
+#: They enter an identity only when they differ from it, so older artifacts stay valid.
+NEUTRAL: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """One distinct piece of work: a stage under a config, on data, after what it needs.
+
+    ``config`` holds what the stage and the stages before it read; every other section stands
+    at its default, so that nothing outside the key can reach the computation.
+    """
+
+    stage: str
+    key: str
+    identity: dict[str, Any]
+    config: PipelineConfig
+    needs: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """``stage/key``, as in the store."""
+        return f"{self.stage}/{self.key}"
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """The 16 hexadecimal digits that name an identity."""
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+
+
+def jobs(config: PipelineConfig, data_fingerprint: str) -> dict[str, StageJob]:
+    """The stage jobs of a trial by stage name, each after everything it needs."""
+    found: dict[str, StageJob] = {}
+    _collect(FINAL_STAGE, config, data_fingerprint, found)
+    return {name: found[name] for name in PIPELINE if name in found}
+
+
+def _collect(
+    name: str, config: PipelineConfig, data_fingerprint: str, found: dict[str, StageJob]
+) -> StageJob:
+    if name in found:
+        return found[name]
+    stage = PIPELINE[name]
+    needs = [_collect(need, config, data_fingerprint, found) for need in stage.needs(config)]
+    identity = {
+        "stage": name,
+        "version": stage.version,
+        "data": data_fingerprint,
+        "config": {section: _identity_of(section, config) for section in stage.reads},
+        "needs": {job.stage: job.key for job in needs},
+    }
+    reached = set(stage.reads)
+    for job in needs:
+        reached |= job.config.model_fields_set
+    found[name] = StageJob(
+        stage=name,
+        key=key_of(identity),
+        identity=identity,
+        config=PipelineConfig(**{section: getattr(config, section) for section in reached}),
+        needs=identity["needs"],
+    )
+    return found[name]
+
+
+def _identity_of(section: str, config: PipelineConfig) -> dict[str, Any]:
+    values: dict[str, Any] = getattr(config, section).model_dump(mode="json")
+    return _without_neutral(section, values)
+
+
+def _without_neutral(path: str, values: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        here = f"{path}.{name}"
+        if here in NEUTRAL and NEUTRAL[here] == value:
+            continue
+        kept[name] = _without_neutral(here, value) if isinstance(value, dict) else value
+    return kept

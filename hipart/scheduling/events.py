@@ -1,0 +1,59 @@
+"""What happens to stage jobs, told to whoever listens: the live view, the MLflow mirror."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hipart.pipeline import StageJob
+
+
+@dataclass(frozen=True)
+class JobWaiting:
+    """A distinct job entered the graph and has to be trained."""
+
+    job: StageJob
+
+
+@dataclass(frozen=True)
+class JobReused:
+    """A job was found finished in the store."""
+
+    job: StageJob
+
+
+@dataclass(frozen=True)
+class JobStarted:
+    """A worker took the job."""
+
+    job: StageJob
+    worker: str
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """A running job reached a step; ``metrics`` are the latest training values."""
+
+    job: StageJob
+    step: int
+    total: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class JobFinished:
+    """The job's artifact is in the store."""
+
+    job: StageJob
+    metrics: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class JobFailed:
+    """The job, or one that it needs, failed for good."""
+
+    job: StageJob
+    error: str
+
+
+Event = JobWaiting | JobReused | JobStarted | JobProgress | JobFinished | JobFailed
+Listener = Callable[[Event], None]

@@ -1,0 +1,48 @@
+"""Between prior and lifter: generate dense and fine poses for every sample, once (Alg. 1)."""
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hipart.models.densifier import GENERATION_BATCH, densify
+from hipart.stages.context import StageContext
+from hipart.stages.prior import load_prior
+from hipart.stages.tensors import error_px, split_tensors
+from hipart.stages.tokenizer import load_tokenizer
+
+POSES = "poses.safetensors"
+
+
+def train(context: StageContext) -> dict[str, float]:
+    """Generate for the detected joints of both splits; measured against the exact test poses."""
+    tokenizer = load_tokenizer(context)
+    prior = load_prior(context, tokenizer)
+    corpus = context.corpus
+    test = split_tensors(corpus.test, corpus, context.device)
+    train_poses = split_tensors(corpus.train, corpus, context.device).detected
+    total = sum(-(-len(poses) // GENERATION_BATCH) for poses in (train_poses, test.detected))
+    generated: dict[str, Tensor] = {}
+    step = 0
+    for name, poses in {"train": train_poses, "test": test.detected}.items():
+        batches = []
+        for batch in densify(prior, tokenizer, poses):
+            batches.append(batch)
+            step += 1
+            context.report(step, total, {})
+        generated[f"{name}/dense"] = torch.cat([dense for dense, _ in batches]).cpu()
+        generated[f"{name}/fine"] = torch.cat([fine for _, fine in batches]).cpu()
+    save_file(generated, context.work / POSES)
+    size = corpus.image_size
+    return {
+        "dense_error_px": error_px(generated["test/dense"], test.dense.cpu(), size),
+        "fine_error_px": error_px(generated["test/fine"], test.fine.cpu(), size),
+    }
+
+
+def load_poses(context: StageContext, split: str) -> tuple[Tensor, Tensor]:
+    """Generated (dense, fine) poses of ``train`` or ``test``, on the job's device."""
+    generated = load_file(context.upstream["densify"] / POSES)
+    return (
+        generated[f"{split}/dense"].to(context.device),
+        generated[f"{split}/fine"].to(context.device),
+    )

@@ -1,0 +1,47 @@
+"""A split of the corpus as tensors on the device, normalised as every model takes it."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hipart.data.cameras import normalise_screen
+from hipart.data.corpus import Corpus, Samples
+
+
+class Split(NamedTuple):
+    """Samples as tensors: 2D in screen units ``x/w*2 - [1, h/w]``, 3D in metres."""
+
+    detected: Tensor  # (N, 17, 2)
+    exact: Tensor  # (N, 17, 2)
+    dense: Tensor  # (N, 48, 2)
+    fine: Tensor  # (N, 96, 2)
+    target: Tensor  # (N, 17, 3), root-relative
+    action: Tensor  # (N,)
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return self.action.shape[0]
+
+
+def split_tensors(samples: Samples, corpus: Corpus, device: torch.device) -> Split:
+    """Normalise a split and put it on the device, whole."""
+
+    def screen(points_px: object) -> Tensor:
+        normal = normalise_screen(points_px, corpus.image_size)
+        return torch.as_tensor(normal, dtype=torch.float32, device=device)
+
+    return Split(
+        detected=screen(samples.detected_2d),
+        exact=screen(samples.exact_2d),
+        dense=screen(samples.dense_2d),
+        fine=screen(samples.fine_2d),
+        target=torch.as_tensor(samples.target_3d / 1000, dtype=torch.float32, device=device),
+        action=torch.as_tensor(samples.action, dtype=torch.int64, device=device),
+    )
+
+
+def error_px(estimate: Tensor, truth: Tensor, image_size: tuple[int, int]) -> float:
+    """Mean distance of 2D points in pixels; both (N, J, 2) in screen units."""
+    return float((estimate - truth).norm(dim=-1).mean()) * image_size[0] / 2

@@ -1,0 +1,179 @@
+"""The artifact store: an artifact appears whole, once, and never changes.
+
+Layout: ``STAGE/KEY/`` holds ``identity.json`` (what was hashed), ``metrics.json``,
+``history.jsonl``, weights as safetensors and ``provenance.json``. A job in progress lives in
+``.work/STAGE-KEY/`` with its last checkpoint, under a lock that dies with its process; the
+rename of that folder publishes it. There are no status files and nothing is unpickled.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hipart.pipeline import PIPELINE, StageJob
+
+FORMAT = 1
+
+
+class StoreError(ValueError):
+    """The store cannot be used as it is; the message names the folder and the remedy."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished stage job."""
+
+    path: Path
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage."""
+        return self.path.parent.name
+
+    @property
+    def key(self) -> str:
+        """Key of the job."""
+        return self.path.name
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What was hashed into the key."""
+        return self._read("identity.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Final numbers by name."""
+        return self._read("metrics.json")
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """When, where, how long, with which versions and commit; not part of the key."""
+        return self._read("provenance.json")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        file = self.path / name
+        try:
+            content = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{file}: cannot be read ({error}). Remove the folder {self.path} to have the job "
+                "trained again."
+            ) from None
+        if not isinstance(content, dict):
+            raise StoreError(f"{file}: must hold a JSON object, got {type(content).__name__}")
+        return content
+
+
+class ArtifactStore:
+    """Finished stage jobs by stage and key, in one folder.
+
+    Raises ``StoreError`` if the folder was written by a newer version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self._check_format()
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        """The artifact of a job, or None if it is not finished."""
+        path = self.root / stage / key
+        return Artifact(path) if path.is_dir() else None
+
+    def __contains__(self, job: StageJob) -> bool:
+        return self.find(job.stage, job.key) is not None
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Every finished artifact, in the order of the pipeline."""
+        for stage in PIPELINE:
+            folder = self.root / stage
+            if folder.is_dir():
+                yield from (Artifact(path) for path in sorted(folder.iterdir()) if path.is_dir())
+
+    def lookup(self, name: str) -> Artifact:
+        """The one artifact that ``STAGE/KEY``, or the beginning of a key, means.
+
+        Raises ``StoreError`` if there is none or more than one.
+        """
+        stage, _, key = name.rpartition("/")
+        found = [a for a in self.artifacts() if a.key.startswith(key) and stage in ("", a.stage)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise StoreError(f"{self.root}: no artifact is called {name!r}")
+        names = ", ".join(f"{artifact.stage}/{artifact.key}" for artifact in found[:5])
+        raise StoreError(f"{name!r} means {len(found)} artifacts: {names}; give more of the key")
+
+    def prepare(self) -> None:
+        """Create the folder and its format mark; raises ``StoreError`` if it can't be written."""
+        mark = self.root / "format.json"
+        try:
+            (self.root / ".work").mkdir(parents=True, exist_ok=True)
+            if not mark.exists():
+                _write_json(mark, {"format": FORMAT})
+            probe = self.root / ".work" / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise StoreError(
+                f"{self.root}: the store folder cannot be written ({error.strerror}). Choose "
+                "another with --workspace DIR or HIPART_WORKSPACE."
+            ) from None
+
+    @contextmanager
+    def claim(self, job: StageJob) -> Iterator[Path]:
+        """Hold a job's work folder; waits while another living process holds it."""
+        from filelock import FileLock
+
+        work = self.root / ".work" / f"{job.stage}-{job.key}"
+        with FileLock(work.with_suffix(".lock")):
+            work.mkdir(parents=True, exist_ok=True)
+            yield work
+
+    def publish(
+        self, job: StageJob, work: Path, metrics: dict[str, float], provenance: dict[str, Any]
+    ) -> Artifact:
+        """Make a claimed work folder the job's artifact, whole and once."""
+        final = self.root / job.stage / job.key
+        _write_json(work / "identity.json", job.identity)
+        _write_json(work / "metrics.json", metrics)
+        _write_json(work / "provenance.json", provenance)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            work.rename(final)
+        except OSError:
+            if not final.is_dir():
+                raise
+            shutil.rmtree(work)
+        work.with_suffix(".lock").unlink(missing_ok=True)
+        return Artifact(final)
+
+    def _check_format(self) -> None:
+        mark = self.root / "format.json"
+        if not mark.exists():
+            return
+        try:
+            found = json.loads(mark.read_text())["format"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise StoreError(f"{mark}: not the mark of a hipart-search store") from None
+        if not isinstance(found, int) or found > FORMAT:
+            raise StoreError(
+                f"{mark}: the store has format {found}, written by a newer version; this version "
+                f"reads format {FORMAT} and older. Upgrade hipart-search or choose another folder."
+            )
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a file that is either absent or whole, even after a power cut."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with part.open("w") as file:
+        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

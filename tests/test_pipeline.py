@@ -1,0 +1,86 @@
+"""Keys: what reaches them, what does not, and what a job may look at."""
+
+import pytest
+
+from hipart import pipeline
+from hipart.config import (
+    DetectorConfig,
+    LifterConfig,
+    PipelineConfig,
+    PriorConfig,
+    TokenizerConfig,
+)
+from hipart.pipeline import PIPELINE, canonical_json, jobs, key_of
+
+BASE = PipelineConfig()
+
+
+def keys(config: PipelineConfig, data: str = "d") -> dict[str, str]:
+    return {name: job.key for name, job in jobs(config, data).items()}
+
+
+def changed(config: PipelineConfig, data: str = "d") -> set[str]:
+    before, after = keys(BASE), keys(config, data)
+    return {name for name in after if after[name] != before.get(name)}
+
+
+ALL = set(PIPELINE)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (BASE.model_copy(update={"tokenizer": TokenizerConfig(lambda_local=0.5)}), ALL),
+        (BASE.model_copy(update={"prior": PriorConfig(order="raster")}), ALL - {"tokenizer"}),
+        (BASE.model_copy(update={"detector": DetectorConfig(seed=1)}), ALL - {"tokenizer"}),
+        (BASE.model_copy(update={"lifter": LifterConfig(seed=1)}), {"lifter", "evaluate"}),
+        (BASE, set()),
+    ],
+)
+def test_a_change_reaches_its_stage_and_those_after_it(
+    config: PipelineConfig, expected: set[str]
+) -> None:
+    assert changed(config) == expected
+
+
+def test_other_data_changes_every_key() -> None:
+    assert changed(BASE, data="other") == ALL
+
+
+def test_a_lifter_of_the_sparse_pose_needs_no_tokenizer() -> None:
+    config = BASE.model_copy(update={"lifter": LifterConfig(dense_input="none")})
+    found = jobs(config, "d")
+    assert list(found) == ["lifter", "evaluate"]
+    assert found["evaluate"].needs == {"lifter": found["lifter"].key}
+
+
+def test_a_job_sees_only_what_its_key_covers() -> None:
+    config = BASE.model_copy(update={"lifter": LifterConfig(epochs=3)})
+    found = jobs(config, "d")
+    assert found["prior"].config.lifter == LifterConfig()
+    assert found["evaluate"].config.lifter.epochs == 3
+
+
+def test_jobs_come_after_what_they_need() -> None:
+    done: set[str] = set()
+    for job in jobs(BASE, "d").values():
+        assert set(job.needs.values()) <= done
+        done.add(job.key)
+
+
+def test_key_is_the_hash_of_the_readable_identity() -> None:
+    job = jobs(BASE, "d")["prior"]
+    assert key_of(job.identity) == job.key
+    assert job.identity["config"]["prior"]["lambda_dense"] == 1.5
+    assert canonical_json({"b": 1, "a": 2}) == '{"a":2,"b":1}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json(float("nan"))
+
+
+def test_a_later_field_at_its_neutral_value_leaves_old_keys_valid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(pipeline.NEUTRAL, "prior.lambda_dense", 1.5)
+    assert "lambda_dense" not in jobs(BASE, "d")["prior"].identity["config"]["prior"]
+    other = BASE.model_copy(update={"prior": PriorConfig(lambda_dense=2.0)})
+    assert jobs(other, "d")["prior"].identity["config"]["prior"]["lambda_dense"] == 2.0

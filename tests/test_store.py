@@ -1,0 +1,113 @@
+"""The store: whole, once, never changed; and what it refuses."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from hipart.config import PipelineConfig
+from hipart.pipeline import StageJob, jobs
+from hipart.store import FORMAT, ArtifactStore, StoreError
+
+JOB = jobs(PipelineConfig(), "d")["tokenizer"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    store = ArtifactStore(tmp_path / "store")
+    store.prepare()
+    return store
+
+
+def publish(store: ArtifactStore, job: StageJob = JOB) -> None:
+    with store.claim(job) as work:
+        (work / "model.bin").write_text("weights")
+        store.publish(job, work, {"loss": 0.5}, {"host": "here"})
+
+
+def test_an_artifact_is_absent_until_published_and_then_whole(store: ArtifactStore) -> None:
+    with store.claim(JOB) as work:
+        (work / "model.bin").write_text("half")
+        assert JOB not in store
+    assert JOB not in store
+    publish(store)
+    found = store.find(JOB.stage, JOB.key)
+    assert found is not None
+    assert found.identity == JOB.identity
+    assert found.metrics == {"loss": 0.5}
+    assert found.provenance == {"host": "here"}
+    assert (found.path / "model.bin").read_text() == "weights"
+    assert [artifact.key for artifact in store.artifacts()] == [JOB.key]
+    assert list((store.root / ".work").iterdir()) == []
+
+
+def test_the_first_artifact_stays(store: ArtifactStore) -> None:
+    publish(store)
+    with store.claim(JOB) as work:
+        kept = store.publish(JOB, work, {"loss": 9.0}, {})
+    assert kept.metrics == {"loss": 0.5}
+
+
+def _hold(root: Path, ready: Path) -> None:
+    with ArtifactStore(root).claim(JOB) as work:
+        (work / "note").write_text("from the first process")
+        ready.touch()
+        time.sleep(60)
+
+
+def test_a_killed_process_lets_go_of_its_claim_and_leaves_its_work(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=(store.root, ready))
+    process.start()
+    while not ready.exists():
+        time.sleep(0.02)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    with store.claim(JOB) as work:
+        assert (work / "note").read_text() == "from the first process"
+
+
+def test_lookup_by_the_beginning_of_a_key(store: ArtifactStore) -> None:
+    publish(store)
+    assert store.lookup(JOB.key[:5]).key == JOB.key
+    assert store.lookup(f"tokenizer/{JOB.key[:5]}").key == JOB.key
+    with pytest.raises(StoreError, match="no artifact is called 'prior/"):
+        store.lookup(f"prior/{JOB.key[:5]}")
+    publish(store, jobs(PipelineConfig(), "other")["tokenizer"])
+    with pytest.raises(StoreError, match="means 2 artifacts"):
+        store.lookup("tokenizer/")
+
+
+def test_a_store_of_a_newer_version_is_refused(store: ArtifactStore) -> None:
+    (store.root / "format.json").write_text(json.dumps({"format": FORMAT + 1}))
+    with pytest.raises(StoreError, match=f"format {FORMAT + 1}, written by a newer version"):
+        ArtifactStore(store.root)
+
+
+def test_something_that_is_not_a_store_is_refused(store: ArtifactStore) -> None:
+    (store.root / "format.json").write_text("[]")
+    with pytest.raises(StoreError, match="not the mark"):
+        ArtifactStore(store.root)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(StoreError, match="cannot be written.*--workspace"):
+        ArtifactStore(blocked / "store").prepare()
+
+
+def test_a_damaged_artifact_says_how_to_mend_it(store: ArtifactStore) -> None:
+    publish(store)
+    found = store.find(JOB.stage, JOB.key)
+    assert found is not None
+    (found.path / "metrics.json").write_text("{")
+    with pytest.raises(StoreError, match="Remove the folder"):
+        _ = found.metrics
