@@ -7,6 +7,7 @@ Data lies on the device as tensors; numbers leave it only where a history row is
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from torch.optim import Optimizer
 from hipart.stages.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from hipart.stages.context import StageContext
 
-CHECKPOINT_SECONDS = 5.0
+#: A kill costs at most this much of a job.
+CHECKPOINT_SECONDS = float(os.environ.get("HIPART_CHECKPOINT_SECONDS", "5"))
 HISTORY_ROWS = 100
 
 #: ``loss(index)``: the loss of the samples at ``index`` and its named, detached parts.

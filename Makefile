@@ -1,0 +1,42 @@
+# `make` alone lists the targets. PYTHON=python3.12 chooses the interpreter of the environment.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-fast check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## create .venv with everything at its tested version
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, but '$(PYTHON)' is" \
+			"$$($(PYTHON) --version 2>&1 | head -n 1)." \
+			"Name another: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+run: install ## run the example ablation and print its table
+	$(BIN)/hipart-search run codebook_ablation
+
+test: install ## all tests, with coverage (fails under 90 %)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 --cov
+
+test-fast: install ## quick tests only, no coverage, stop at the first failure
+	$(BIN)/python -m pytest -m "not slow" -x -q -n 2 --dist loadfile
+
+check: install ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## remove .venv, caches and build products (never .hipart or results)
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
+		.pytest_cache .import_linter_cache .hypothesis
+	find hipart tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

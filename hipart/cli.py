@@ -1,0 +1,264 @@
+"""The commands of ``hipart-search``. Whatever is heavy is imported inside the command."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hipart.runtime import Runtime, default_workspace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hipart.session import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+SCALE_HELP = "smoke (seconds), laptop (minutes on two cores), paper (the paper's numbers)."
+
+
+class Commands(click.Group):
+    """Turns what a user wrote wrong into one message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, FileNotFoundError) as error:
+            if os.environ.get("HIPART_DEBUG"):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+
+
+def experiment_options(command: F) -> F:
+    """What every command on an experiment takes."""
+    for option in (
+        click.argument("experiment"),
+        click.option("--scale", default="laptop", show_default=True, help=SCALE_HELP),
+        click.option("--preset", help="Reading of the paper's sizes: budget (default), textbook."),
+        click.option(
+            "--motion",
+            type=click.Path(path_type=Path),
+            help="A folder of motion clips instead of the packaged ones.",
+        ),
+        workspace_option,
+    ):
+        command = option(command)
+    return command
+
+
+def workspace_option(command: F) -> F:
+    """Where everything is kept."""
+    option = click.option(
+        "--workspace",
+        type=click.Path(path_type=Path),
+        default=default_workspace,
+        show_default="HIPART_WORKSPACE or .hipart",
+        help="Folder of the store and the MLflow database.",
+    )
+    return option(command)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hipart-search")
+def main() -> None:
+    """Ablations of multi-stage models: equal stages trained once, tables that can be believed."""
+
+
+@main.command("list")
+def list_experiments() -> None:
+    """Every experiment that can be run from here."""
+    from rich.table import Table
+
+    from hipart.experiment.file import available, load
+
+    rows = Table("experiment", "what", "source", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name, path in available().items():
+        ablation = load(str(path), "laptop")
+        source = f"{ablation.source.paper}, {ablation.source.place}" if ablation.source else ""
+        rows.add_row(name, ablation.title, source)
+    _console().print(rows)
+
+
+@main.command()
+@experiment_options
+def show(experiment: str, **options: Any) -> None:
+    """The resolved configuration, the arms, and the parameters of every stage."""
+    from hipart.report.description import describe
+
+    _console().print(describe(_session(experiment, **options)))
+
+
+@main.command()
+@experiment_options
+@click.option("--workers", type=click.IntRange(1), help="For how many workers to estimate.")
+def plan(experiment: str, workers: int | None, **options: Any) -> None:
+    """How many stage jobs a run has, how many are done already, and what the rest costs."""
+    from hipart.report.description import describe_plan
+
+    session = _session(experiment, **options)
+    _console().print(describe_plan(session, workers or os.cpu_count() or 1))
+
+
+@main.command()
+@experiment_options
+@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
+@click.option("--address", help="Address of a running Ray cluster; a local one by default.")
+@click.option("--workers", type=click.IntRange(1), help="At most this many jobs at once.")
+@click.option("--cpus-per-job", type=float, default=1.0, show_default=True)
+@click.option("--gpus-per-job", type=float, default=0.0, show_default=True)
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
+def run(experiment: str, **options: Any) -> None:
+    """Train what is missing, then write the table. Run it again to go on after any crash."""
+    session = _session(experiment, **options)
+    from hipart.runner import run as run_session
+
+    sys.exit(0 if run_session(session, _console()) else 1)
+
+
+@main.command()
+@experiment_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "markdown", "latex", "csv"]),
+    default="terminal",
+    show_default=True,
+)
+def table(experiment: str, form: str, **options: Any) -> None:
+    """The table of what is finished, from the store alone."""
+    from hipart.runner import session_table
+
+    session = _session(experiment, **options)
+    there = sum(stage.ready for stage in session.plan.stages.values())
+    made = session_table(session, {"trained": 0, "reused": there}, partial=True)
+    if form == "terminal":
+        _console().print(made.terminal())
+    else:
+        click.echo(getattr(made, form)(), nl=False)
+
+
+@main.command()
+@click.argument("first")
+@click.argument("second")
+@workspace_option
+def explain(first: str, second: str, workspace: Path) -> None:
+    """Why two artifacts differ: FIRST and SECOND are STAGE/KEY or the beginning of a key."""
+    from hipart.report.description import describe_difference
+    from hipart.store import ArtifactStore
+
+    store = ArtifactStore(workspace / "store")
+    _console().print(describe_difference(store.lookup(first), store.lookup(second), store))
+
+
+@main.command()
+@experiment_options
+@click.option("--best", "metric", default="mpjpe_mm", show_default=True, help="By which metric.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("best"), show_default=True)
+def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
+    """Write the best finished trial as a bundle that predicts without the platform."""
+    from hipart.export import export_bundle
+
+    session = _session(experiment, **options)
+    written = export_bundle(
+        session.store, session.ablation, session.trials, session.fingerprint, metric, out
+    )
+    _console().print(f"wrote {written}: hipart-search predict {written} --input poses.npz --out out.npz")
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--input", "source", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+def predict(bundle: Path, source: Path, out: Path) -> None:
+    """3D poses (mm) and dense 2D poses from an .npz with poses (N,17,2) px and image_size."""
+    from hipart.predictor import predict_file
+
+    count = predict_file(bundle, source, out)
+    click.echo(f"wrote {out}: {count} poses")
+
+
+@main.command()
+@workspace_option
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(workspace: Path, port: int) -> None:
+    """Browse all runs in MLflow, on this machine only (127.0.0.1)."""
+    from hipart.tracking import serve
+
+    command = serve(Runtime(workspace), port)
+    click.echo(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)")
+    os.execvp(command[0], command)
+
+
+@main.group()
+def data() -> None:
+    """The poses that everything is trained on."""
+
+
+def data_options(command: F) -> F:
+    """Which data to look at."""
+    for option in (
+        click.option("--scale", default="laptop", show_default=True, help=SCALE_HELP),
+        click.option("--motion", type=click.Path(path_type=Path), help="A folder of motion clips."),
+    ):
+        command = option(command)
+    return command
+
+
+@data.command("info")
+@data_options
+def data_info(scale: str, motion: Path | None) -> None:
+    """Clips, subjects, actions, splits and the fingerprint."""
+    from hipart.data.preview import info
+    from hipart.report.description import describe_data
+
+    config = _scaled(scale)
+    _console().print(describe_data(info(config.data, config.detector, motion)))
+
+
+@data.command("preview")
+@data_options
+@click.option("--out", type=click.Path(path_type=Path), default=Path("preview.png"))
+def data_preview(scale: str, motion: Path | None, out: Path) -> None:
+    """A picture of sparse, dense and fine joints over the body, for several actions."""
+    from hipart.data.preview import preview
+
+    config = _scaled(scale)
+    preview(config.data, config.detector, out, motion)
+    click.echo(f"wrote {out}")
+
+
+@main.command()
+@workspace_option
+def doctor(workspace: Path) -> None:
+    """What machine this is, its devices, the data, the versions, and what is wrong with them."""
+    from hipart.doctor import examine
+
+    report, healthy = examine(workspace)
+    _console().print(report)
+    sys.exit(0 if healthy else 1)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console()
+
+
+def _session(experiment: str, **options: Any) -> "Session":
+    from hipart.session import open_session
+
+    scale, preset = options.pop("scale"), options.pop("preset")
+    return open_session(experiment, scale, preset, Runtime(**options))
+
+
+def _scaled(scale: str) -> Any:
+    from hipart.experiment.file import base_at_scale
+
+    return base_at_scale(scale)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Simulated 2D detections. No image is seen: errors are drawn to resemble a detector's.
+
+Every joint gets Gaussian noise, more at wrists and ankles. In a share of the samples something is
+hidden, a rectangle or a limb; a hidden joint slides towards a joint that a detector may mistake
+for it (a neighbour along the limb, or its mirror image), and scatters with heavy tails.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipart.config import DetectorConfig
+from hipart.skeleton import LEFT, NUM_JOINTS, PARENTS, RIGHT
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+EXTREMITIES = (3, 6, 13, 16)
+LIMBS = ((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16))
+#: Degrees of freedom of Student's t: tails heavy enough for gross errors, finite variance.
+TAIL = 3.0
+#: Sides of the hiding rectangle as shares of the person's larger side.
+RECTANGLE = (0.15, 0.5)
+ROWS_AT_ONCE = 1 << 15
+
+
+def detect(exact: Floats, config: DetectorConfig, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Detections (N, 17, 2) px of exact joints (N, 17, 2) px, and which joints were hidden (N, 17).
+
+    A function of its arguments alone: the same generator state gives the same detections.
+    """
+    if config.kind == "exact":
+        return exact.copy(), np.zeros(exact.shape[:2], bool)
+    parts = [
+        _simulate(exact[start : start + ROWS_AT_ONCE], config, rng)
+        for start in range(0, len(exact), ROWS_AT_ONCE)
+    ]
+    empty = (exact[:0], np.zeros((0, NUM_JOINTS), bool))
+    detected, hidden = zip(*parts, strict=True) if parts else ((empty[0],), (empty[1],))
+    return np.concatenate(detected), np.concatenate(hidden)
+
+
+def describe(config: DetectorConfig) -> str:
+    """What a table's footer says about the detections."""
+    if config.kind == "exact":
+        return "exact 2D joints, no detector"
+    return (
+        f"SIMULATED detections: noise {config.noise_px:g} px (wrists and ankles "
+        f"x{config.extremity_factor:g}), {config.occlusion_probability:.0%} of samples occluded "
+        f"with drift {config.occlusion_drift_px:g} px, seed {config.seed}"
+    )
+
+
+def _simulate(
+    exact: Floats, config: DetectorConfig, rng: np.random.Generator
+) -> tuple[Floats, Mask]:
+    scale = np.full(NUM_JOINTS, config.noise_px, np.float32)
+    scale[list(EXTREMITIES)] *= config.extremity_factor
+    noise = scale[:, None] * rng.standard_normal(exact.shape, np.float32)
+    hidden = hide(exact, config.occlusion_probability, rng)
+    detected = exact + noise
+    row, joint = np.nonzero(hidden)
+    detected[row, joint] += _drift(exact, row, joint, config.occlusion_drift_px, rng)
+    return detected, hidden
+
+
+def hide(exact: Floats, probability: float, rng: np.random.Generator) -> Mask:
+    """Joints (N, 17) that are hidden: each sample with this probability, by rectangle or limb."""
+    count = len(exact)
+    occluded, by_limb = rng.random(count) < probability, rng.random(count) < 0.5  # noqa: PLR2004
+    size = np.ptp(exact, axis=1).max(axis=1)[:, None]
+    half = size * rng.uniform(*RECTANGLE, (count, 2)) / 2
+    around = exact[np.arange(count), rng.integers(NUM_JOINTS, size=count)]
+    centre = around + half * rng.uniform(-1, 1, (count, 2))
+    rectangle = (np.abs(exact - centre[:, None]) <= half[:, None]).all(axis=2)
+    limbs = np.zeros((len(LIMBS), NUM_JOINTS), bool)
+    for limb, joints in enumerate(LIMBS):
+        limbs[limb, list(joints[1:])] = True
+    limb = limbs[rng.integers(len(LIMBS), size=count)]
+    return np.asarray(np.where(by_limb[:, None], limb, rectangle) & occluded[:, None])
+
+
+def _drift(
+    exact: Floats, row: NDArray[np.intp], joint: NDArray[np.intp], drift: float,
+    rng: np.random.Generator,
+) -> Floats:
+    """Displacement (M, 2) of hidden joints: towards a confusable joint, never past it; scatter."""
+    table = confusable()
+    choice = table[joint, rng.integers(table.shape[1], size=len(joint))]
+    way = exact[row, choice] - exact[row, joint]
+    distance = np.linalg.norm(way, axis=1, keepdims=True) + 1e-6
+    slide = np.minimum(drift * np.abs(rng.standard_t(TAIL, (len(joint), 1))) / distance, 1)
+    scatter = drift / 2 * rng.standard_t(TAIL, way.shape)
+    return np.asarray(slide * way + scatter, dtype=np.float32)
+
+
+def confusable() -> NDArray[np.int64]:
+    """Three joints for which each joint (17, 3) may be taken: parent, child, mirror image."""
+    mirror = dict(zip((*LEFT, *RIGHT), (*RIGHT, *LEFT), strict=True))
+    rows = []
+    for joint, parent in enumerate(PARENTS):
+        above = max(parent, 0) or 7
+        below = PARENTS.index(joint) if joint in PARENTS else above
+        rows.append((above, below, mirror.get(joint, above)))
+    return np.array(rows)

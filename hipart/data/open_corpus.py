@@ -1,0 +1,139 @@
+"""The open corpus: samples made on demand from recorded motion, a body and four cameras."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipart.config import DataConfig, DetectorConfig
+from hipart.data.body import bodies, global_rotations, pose
+from hipart.data.cameras import four_cameras
+from hipart.data.detector import detect
+from hipart.data.motion import Motion
+from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan
+from hipart.data.samples import Samples
+from hipart.data.splits import Side
+from hipart.skeleton import NUM_DENSE, NUM_JOINTS, PARTS
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+CAMERAS = four_cameras()
+#: This percentile of the height of a clip's lower foot is put on the floor.
+FLOOR_PERCENTILE = 5
+ROWS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Track:
+    """All frames of a motion, one clip after another, ready to be placed and posed.
+
+    ``root`` (F, 3) metres on the reference body, ``rotations`` (F, 3, 75), and the index of the
+    ``first`` (clips,) frame of each clip.
+    """
+
+    root: Floats
+    rotations: Floats
+    first: Indices
+
+
+def make_samples(
+    motion: Motion, data: DataConfig, detector: DetectorConfig
+) -> tuple[Samples, Samples]:
+    """Training and test samples of a motion. The detector never changes the exact arrays.
+
+    Raises ValueError when a side has no samples or fewer than are asked for.
+    """
+    track = lay_out(motion)
+    return (
+        _side(motion, track, data, detector, "train"),
+        _side(motion, track, data, detector, "test"),
+    )
+
+
+def action_names(motion: Motion) -> tuple[str, ...]:
+    """The labels of a motion, sorted: what ``Samples.action`` indexes."""
+    return tuple(sorted({clip.label for clip in motion.clips}))
+
+
+def lay_out(motion: Motion) -> Track:
+    """Stack all clips and put each one's feet on the floor."""
+    reference = bodies()["reference"]
+    by_part = reference.points.reshape(len(PARTS), -1, *reference.points.shape[1:])
+    feet = np.concatenate([by_part[PARTS.index(part)] for part in ("LFoot", "RFoot")])
+    root = np.concatenate([clip.root for clip in motion.clips])
+    rotations = np.concatenate([global_rotations(clip.rot) for clip in motion.clips])
+    ends = np.cumsum([len(clip) for clip in motion.clips])
+    first = ends - [len(clip) for clip in motion.clips]
+    for start, end in zip(first, ends, strict=True):
+        lowest = pose(root[start:end], rotations[start:end], feet)[:, 1].min(axis=1)
+        root[start:end, 1] += reference.sole - np.percentile(lowest, FLOOR_PERCENTILE)
+    return Track(root, rotations, first)
+
+
+def _side(
+    motion: Motion, track: Track, data: DataConfig, detector: DetectorConfig, side: Side
+) -> Samples:
+    number = ("train", "test").index(side)
+    plan = make_plan(motion, data, side)
+    wanted = data.train_samples if side == "train" else data.test_samples
+    chosen = draw(plan, wanted, np.random.default_rng([data.seed, number]))
+    views = plan.views(chosen)
+    levels, target = project(plan, track, views)
+    exact, dense, fine = levels
+    detected, _ = detect(exact, detector, np.random.default_rng([detector.seed, number]))
+    names = action_names(motion)
+    action = np.array([names.index(clip.label) for clip in motion.clips])[views.clip]
+    ids = (action, views.subject, views.clip, views.camera, views.frame)
+    return Samples(detected, exact, dense, fine, target, *(i.astype(np.int32) for i in ids))
+
+
+def project(plan: Plan, track: Track, views: Views) -> tuple[tuple[Floats, ...], Floats]:
+    """Pixels of the 17, 48 and 96 points of each view, and the 3D target (N, 17, 3) in mm."""
+    splits = (NUM_JOINTS, NUM_JOINTS + NUM_DENSE)
+    width = next(iter(bodies().values())).levels.shape[0]
+    pixels = [
+        np.empty((len(views), stop - start, 2), np.float32)
+        for start, stop in zip((0, *splits), (*splits, width), strict=True)
+    ]
+    target = np.empty((len(views), NUM_JOINTS, 3), np.float32)
+    for subject in np.unique(views.subject):
+        of_subject = np.flatnonzero(views.subject == subject)
+        for start in range(0, len(of_subject), ROWS_AT_ONCE):
+            rows = of_subject[start : start + ROWS_AT_ONCE]
+            coefficients = bodies()[SUBJECTS[subject]].levels
+            points = seen(plan, track, views, rows, coefficients)
+            flat = CAMERAS.project(points.swapaxes(1, 2), views.camera[rows])
+            for array, part in zip(pixels, np.split(flat, splits, axis=1), strict=True):
+                array[rows] = part
+            joints = points[:, :, :NUM_JOINTS]
+            target[rows] = 1000 * (joints - joints[:, :, :1]).swapaxes(1, 2)
+    return tuple(pixels), target
+
+
+def seen(plan: Plan, track: Track, views: Views, rows: Indices, coefficients: Floats) -> Floats:
+    """Points (n, 3, K) in the camera frame, metres, of these rows, all of one subject.
+
+    Turning the bones' rotations into the camera's frame before posing turns every point at once.
+    """
+    take, placement, camera = views.take[rows], views.placement[rows], views.camera[rows]
+    index = track.first[views.clip[rows]] + views.frame[rows]
+    scale = bodies()[SUBJECTS[views.subject[rows[0]]]].leg / bodies()["reference"].leg
+    turn = CAMERAS.R[camera] @ _about_y(plan.yaw[take, placement])
+    hips = track.root[index].copy()
+    hips[:, [0, 2]] -= plan.middle[take]
+    spot = np.zeros_like(hips)
+    spot[:, [0, 2]] = plan.place[take, placement]
+    root = np.einsum("nij,nj->ni", turn, np.float32(scale) * hips)
+    root += np.einsum("nij,nj->ni", CAMERAS.R[camera], spot) + CAMERAS.t[camera]
+    return pose(root, turn @ track.rotations[index], coefficients)
+
+
+def _about_y(angle: Floats) -> Floats:
+    """Rotation matrices (N, 3, 3) about the vertical."""
+    matrices = np.zeros((len(angle), 3, 3), np.float32)
+    matrices[:, 0, 0] = matrices[:, 2, 2] = np.cos(angle)
+    matrices[:, 0, 2] = np.sin(angle)
+    matrices[:, 2, 0] = -matrices[:, 0, 2]
+    matrices[:, 1, 1] = 1
+    return matrices

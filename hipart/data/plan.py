@@ -1,0 +1,131 @@
+"""Which samples there are: every take of a clip, placed several times, seen by four cameras.
+
+The plan enumerates them without computing any, so that a small draw from a large corpus is cheap.
+"""
+
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipart.config import DataConfig
+from hipart.data.cameras import PLACES
+from hipart.data.motion import Motion
+from hipart.data.splits import TEST_SUBJECTS, TRAIN_SUBJECTS, Side, segments
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+NUM_CAMERAS = len(PLACES)
+SUBJECTS = TRAIN_SUBJECTS + TEST_SUBJECTS
+#: Side of the square, metres, that a performer stays in until being placed anew.
+TAKE_SIDE_M = 1.5
+
+
+@dataclass(frozen=True)
+class Views:
+    """Drawn samples as parallel arrays (N,). ``take`` and ``placement`` index the plan's tables."""
+
+    take: Indices
+    placement: Indices
+    subject: Indices
+    clip: Indices
+    frame: Indices
+    camera: Indices
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All samples of one side, ordered by take, placement, frame and camera.
+
+    A take is ``frames`` frames of ``clip`` from ``start``, all (takes,). ``middle`` (takes, 2) is
+    the (x, z) of the recording that placement p turns by ``yaw`` (takes, P) and puts at ``place``
+    (takes, P, 2), metres.
+    """
+
+    side: Side
+    clip: Indices
+    start: Indices
+    frames: Indices
+    middle: Floats
+    yaw: Floats
+    place: Floats
+
+    def __len__(self) -> int:
+        return int(self.frames.sum()) * self.yaw.shape[1] * NUM_CAMERAS
+
+    def views(self, chosen: Indices) -> Views:
+        """What the samples with these indices show. Placements go to the subjects in turn."""
+        sizes = self.frames * self.yaw.shape[1] * NUM_CAMERAS
+        ends = np.cumsum(sizes)
+        take = np.searchsorted(ends, chosen, side="right")
+        placement, rest = np.divmod(chosen - (ends - sizes)[take], self.frames[take] * NUM_CAMERAS)
+        frame, camera = np.divmod(rest, NUM_CAMERAS)
+        cast = TRAIN_SUBJECTS if self.side == "train" else TEST_SUBJECTS
+        numbers = np.array([SUBJECTS.index(name) for name in cast])
+        clip = self.clip[take]
+        subject = numbers[(clip + placement) % len(cast)]
+        return Views(take, placement, subject, clip, self.start[take] + frame, camera)
+
+
+def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
+    """Cut the side's segments into takes and draw, for each, where it is placed.
+
+    The draw depends on the seed, the clip's name and the take's first frame, not on other clips,
+    and more placements keep the earlier ones.
+    """
+    takes, middles, drawn = [], [], []
+    half_extents = []
+    for segment in segments(motion.clips, motion.fps):
+        if segment.side != side:
+            continue
+        clip = motion.clips[segment.clip]
+        for start, stop in cut_takes(clip.root[:, [0, 2]], segment.start, segment.stop):
+            path = clip.root[start:stop, [0, 2]]
+            low, high = path.min(axis=0), path.max(axis=0)
+            takes.append((segment.clip, start, stop - start))
+            middles.append((low + high) / 2)
+            half_extents.append(np.hypot(*(high - low)) / 2)
+            rng = np.random.default_rng([data.seed, crc32(clip.name.encode()), start])
+            drawn.append(rng.random((data.placements, 3)))
+    table = np.array(takes, np.int64).reshape(-1, 3)
+    chance = np.array(drawn).reshape(-1, data.placements, 3)
+    room = np.maximum(data.floor_half_side_m - np.array(half_extents).reshape(-1, 1, 1), 0)
+    return Plan(
+        side,
+        *table.T,
+        middle=np.array(middles, np.float32).reshape(-1, 2),
+        yaw=(2 * np.pi * chance[..., 0]).astype(np.float32),
+        place=((2 * chance[..., 1:] - 1) * room).astype(np.float32),
+    )
+
+
+def cut_takes(path: Floats, start: int, stop: int) -> list[tuple[int, int]]:
+    """Longest runs of frames ``start`` to ``stop`` whose path (T, 2) stays in a 1.5 m square."""
+    takes = []
+    low = high = path[start]
+    for frame in range(start, stop):
+        low, high = np.minimum(low, path[frame]), np.maximum(high, path[frame])
+        if (high - low).max() > TAKE_SIDE_M:
+            takes.append((start, frame))
+            start, low, high = frame, path[frame], path[frame]
+    return [*takes, (start, stop)]
+
+
+def draw(plan: Plan, wanted: int | None, rng: np.random.Generator) -> Indices:
+    """Indices of ``wanted`` different samples (None: all), ascending.
+
+    A smaller draw from the same generator state is part of a larger one. ValueError when there
+    are not enough.
+    """
+    total = len(plan)
+    if not total or (wanted or 0) > total:
+        raise ValueError(
+            f"data.{plan.side}_samples asks for {wanted or 'all'} samples of {total} that exist; "
+            "ask for fewer, raise data.placements or give more motion"
+        )
+    return np.arange(total) if wanted is None else np.sort(rng.permutation(total)[:wanted])

@@ -1,0 +1,152 @@
+"""Look at a corpus: a picture of its levels, and its counts."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipart.config import DataConfig, DetectorConfig
+from hipart.data.body import surface
+from hipart.data.corpus import fingerprint, load_corpus
+from hipart.data.detector import detect
+from hipart.data.motion import Motion, read_motion
+from hipart.data.open_corpus import CAMERAS, lay_out, project, seen
+from hipart.data.plan import SUBJECTS, Plan, Views, make_plan
+from hipart.data.splits import recording, segments
+from hipart.skeleton import LEFT, NUM_PARTS, PARENTS, RIGHT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = NDArray[np.float32]
+
+#: The packaged skin points are this subject's.
+SURFACE_SUBJECT = SUBJECTS.index("S9")
+MOST_ACTIONS = 6
+MARGIN_PX = 25
+LICENCE = (
+    "packaged motion: CMU Motion Capture Database (free use) and DeepMimic (MIT); body: MakeHuman "
+    "(CC0); see hipart/data/open/ACKNOWLEDGEMENTS.md"
+)
+
+
+def preview(
+    data: DataConfig, detector: DetectorConfig, out: Path, motion: Path | None = None
+) -> None:
+    """Write a PNG: up to six actions of the test side in camera 0; one row for each level.
+
+    The rows show the 17 joints, exact and detected, then the 48 dense and the 96 fine points over
+    points of the skin. Raises ValueError for bad motion, as ``load_corpus`` does.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    recorded = read_motion(motion)
+    plan, track = make_plan(recorded, data, "test"), lay_out(recorded)
+    views = _pick(plan, recorded)
+    (exact, dense, fine), _ = project(plan, track, views)
+    detected, hidden = detect(exact, detector, np.random.default_rng(detector.seed))
+    skin = seen(plan, track, views, np.arange(len(views)), surface()).swapaxes(1, 2)
+    skin_px = CAMERAS.project(skin, views.camera)
+    figure = Figure(figsize=(2.6 * len(views), 9.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(3, len(views), squeeze=False)
+    for column, clip in enumerate(views.clip):
+        for row in range(3):
+            axis = axes[row, column]
+            axis.scatter(*skin_px[column].T, s=1.5, color="0.82", linewidths=0)
+            _frame(axis, skin_px[column])
+        axes[0, column].set_title(recorded.clips[clip].label)
+        _draw_bones(axes[0, column], exact[column], detected[column], hidden[column])
+        _draw_level(axes[1, column], dense[column])
+        _draw_level(axes[2, column], fine[column])
+    for axis, label in zip(
+        axes[:, 0], ("17 joints, detections x", "48 dense", "96 fine"), strict=True
+    ):
+        axis.set_ylabel(label)
+    figure.savefig(out, dpi=110)
+
+
+def info(
+    data: DataConfig, detector: DetectorConfig, motion: Path | None = None
+) -> dict[str, Any]:
+    """Counts of a corpus: plain numbers and texts, ready for JSON."""
+    recorded = read_motion(motion)
+    corpus = load_corpus(data, detector, motion)
+    sides = {"train": corpus.train, "test": corpus.test}
+    error = {side: np.linalg.norm(s.detected_2d - s.exact_2d, axis=2) for side, s in sides.items()}
+    _, hidden = detect(corpus.test.exact_2d, detector, np.random.default_rng([detector.seed, 1]))
+    frames = Counter({"train": 0, "test": 0})
+    for segment in segments(recorded.clips, recorded.fps):
+        frames[segment.side] += segment.stop - segment.start
+    return {
+        "description": corpus.description,
+        "fingerprint": fingerprint(data, motion),
+        "clips": len(recorded.clips),
+        "recordings": len({recording(clip) for clip in recorded.clips}),
+        "poses": sum(len(clip) for clip in recorded.clips),
+        "poses_by_side": dict(frames),
+        "samples": {side: len(s) for side, s in sides.items()},
+        "samples_by_action": _count(sides, "action", corpus.action_names),
+        "samples_by_subject": _count(sides, "subject", corpus.subject_names),
+        "detection_error_px": {side: round(float(e.mean()), 2) for side, e in error.items()},
+        "occluded_share": round(float(hidden.any(axis=1).mean()), 4),
+        "licence": LICENCE if motion is None else "your own motion: its terms are yours to know",
+    }
+
+
+def _count(sides: dict[str, Any], field: str, names: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    counts = {
+        side: np.bincount(getattr(s, field), minlength=len(names)) for side, s in sides.items()
+    }
+    return {
+        name: {side: int(count[index]) for side, count in counts.items()}
+        for index, name in enumerate(names)
+    }
+
+
+def _pick(plan: Plan, motion: Motion) -> Views:
+    """The middle sample of each action, of the subject whose skin is known, in camera 0."""
+    views = plan.views(np.arange(len(plan)))
+    labels = np.array([clip.label for clip in motion.clips])[views.clip]
+    usable = (views.subject == SURFACE_SUBJECT) & (views.camera == 0)
+    rows = []
+    for label in dict.fromkeys(labels[usable].tolist()):
+        of_label = np.flatnonzero(usable & (labels == label))
+        rows.append(of_label[len(of_label) // 2])
+    if not rows:
+        raise ValueError(
+            f"nothing to show: no test clip is performed by {SUBJECTS[SURFACE_SUBJECT]}; "
+            "raise data.placements or give more motion"
+        )
+    spread = np.linspace(0, len(rows) - 1, min(MOST_ACTIONS, len(rows))).round().astype(int)
+    return plan.views(np.array(rows)[spread])
+
+
+def _frame(axis: "Axes", points: Floats) -> None:
+    """A square window around the person, y downward as in an image."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    middle, half = (low + high) / 2, (high - low).max() / 2 + MARGIN_PX
+    axis.set_xlim(middle[0] - half, middle[0] + half)
+    axis.set_ylim(middle[1] + half, middle[1] - half)
+    axis.set_aspect("equal")
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _draw_bones(axis: "Axes", exact: Floats, detected: Floats, hidden: NDArray[np.bool_]) -> None:
+    for joint, parent in enumerate(PARENTS):
+        color = "tab:blue" if joint in LEFT else "tab:red" if joint in RIGHT else "0.2"
+        if parent >= 0:
+            axis.plot(*exact[[parent, joint]].T, color=color, linewidth=1.6)
+        axis.plot(*np.stack([exact[joint], detected[joint]]).T, color="0.5", linewidth=0.6)
+        marker = "darkorange" if hidden[joint] else "k"
+        axis.plot(*detected[joint], "x", color=marker, markersize=4, markeredgewidth=1)
+
+
+def _draw_level(axis: "Axes", points: Floats) -> None:
+    """Points in the colours of their body parts."""
+    part = np.arange(len(points)) // (len(points) // NUM_PARTS)
+    axis.scatter(*points.T, c=part, cmap="tab20", vmin=0, vmax=19, s=14, linewidths=0)

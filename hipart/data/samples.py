@@ -1,0 +1,55 @@
+"""The arrays that every corpus yields."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N camera frames. 2D in pixels; 3D in the camera frame, millimetres, relative to the hip.
+
+    ``detected_2d`` is what a lifter gets to see, ``exact_2d`` the projection it stands for.
+    ``action``, ``subject``, ``clip`` index the corpus's name tables; ``frame`` counts in the clip.
+    """
+
+    detected_2d: Floats  # (N, 17, 2)
+    exact_2d: Floats  # (N, 17, 2)
+    dense_2d: Floats  # (N, 48, 2)
+    fine_2d: Floats  # (N, 96, 2)
+    target_3d: Floats  # (N, 17, 3)
+    action: Integers  # (N,)
+    subject: Integers  # (N,)
+    clip: Integers  # (N,)
+    camera: Integers  # (N,)
+    frame: Integers  # (N,)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, index: NDArray[Any] | slice) -> "Samples":
+        """The rows that ``index`` selects (integers, a mask or a slice)."""
+        return Samples(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Both sides of a split, the name tables, and what to print about them."""
+
+    train: Samples
+    test: Samples
+    action_names: tuple[str, ...]
+    subject_names: tuple[str, ...]
+    clip_names: tuple[str, ...]
+    #: Width and height, pixels.
+    image_size: tuple[int, int]
+    fps: float
+    #: Of the motion and body files; see ``hipart.data.corpus.fingerprint``.
+    fingerprint: str
+    #: One line for a table's footer.
+    description: str

@@ -1,0 +1,151 @@
+"""What the form alone cannot say: names that must exist, and things that contradict each other."""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+
+from hipart.config import SCALES
+from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
+from hipart.experiment.form import SEEDED, Changes, Factor, Level, MetricChoice, Written
+from hipart.experiment.paths import all_paths, flat, unknown_path
+from hipart.pipeline import PIPELINE
+
+
+def problems(written: Written) -> list[Problem]:
+    """Everything that is wrong with a file whose form is right, arms aside."""
+    return [problem for check in _CHECKS for problem in check(written)]
+
+
+def _layout(written: Written) -> Iterator[Problem]:
+    wanted, unwanted = "factors", "arms"
+    if written.design == "arms":
+        wanted, unwanted = unwanted, wanted
+    if not getattr(written, wanted):
+        yield Problem((wanted,), f"is required by design {written.design} and must not be empty")
+    if getattr(written, unwanted):
+        yield Problem((unwanted,), f"has no meaning in design {written.design}: use {wanted}")
+    yield from _twice(("factors",), "factor", [factor.name for factor in written.factors])
+
+
+def _paths(written: Written) -> Iterator[Problem]:
+    for place, changes in _all_changes(written):
+        try:
+            leaves = flat(changes)
+        except ExperimentError as error:
+            yield from (problem.within(*place) for problem in error.problems)
+            continue
+        for path in leaves:
+            yield from _seeded_elsewhere((*place, path), path, written.reseed)
+    for index, factor in enumerate(written.factors):
+        if factor.path is None:
+            continue
+        place = ("factors", index, "path")
+        if factor.path not in all_paths():
+            yield unknown_path(place, factor.path)
+        yield from _seeded_elsewhere(place, factor.path, written.reseed)
+
+
+def _all_changes(written: Written) -> Iterator[tuple[Place, Changes]]:
+    """Every mapping of paths in the file, and where it stands."""
+    yield ("base",), written.base
+    for scale, overlay in written.scales.items():
+        yield ("scales", scale, "base"), overlay.base
+    for index, factor in enumerate(written.factors):
+        if factor.path is None:
+            yield from _sets(("factors", index, "levels"), factor.levels)
+    yield from _sets(("arms",), written.arms)
+
+
+def _sets(place: Place, levels: Iterable[Level]) -> Iterator[tuple[Place, Changes]]:
+    for index, level in enumerate(levels):
+        yield (*place, index, "set"), level.set
+
+
+def _seeded_elsewhere(place: Place, path: str, reseed: Iterable[str]) -> Iterator[Problem]:
+    if path.endswith(".seed") and path.removesuffix(".seed") in reseed:
+        yield Problem(place, "is set by `seeds`, because `reseed` names it", remedy="leave it out")
+
+
+def _seeds(written: Written) -> Iterator[Problem]:
+    yield from _twice(("seeds",), "seed", written.seeds)
+    yield from _twice(("reseed",), "stage", written.reseed)
+    for index, stage in enumerate(written.reseed):
+        if stage not in SEEDED:
+            what = "seed: this stage has none" if stage in PIPELINE else "stage"
+            yield unknown(("reseed", index), what, stage, SEEDED)
+    if not written.reseed and len(written.seeds) > 1:
+        rule = "must name the stages that the seeds reach, or all trials of an arm are equal"
+        yield Problem(("reseed",), rule, "[]", ", ".join(SEEDED))
+
+
+def _metrics(written: Written) -> Iterator[Problem]:
+    yield from _metric(("metric",), written.metric)
+    for index, choice in enumerate(written.also):
+        yield from _metric(("also", index), choice)
+    names = [f"{choice.stage}.{choice.name}" for choice in (written.metric, *written.also)]
+    yield from _twice(("also",), "metric", names)
+
+
+def _metric(place: Place, choice: MetricChoice) -> Iterator[Problem]:
+    if choice.stage not in PIPELINE:
+        yield unknown((*place, "stage"), "stage", choice.stage, PIPELINE)
+        return
+    reported = {metric.name: metric for metric in PIPELINE[choice.stage].metrics}
+    if choice.name not in reported:
+        what = f"metric of stage {choice.stage}"
+        yield unknown((*place, "name"), what, choice.name, reported)
+    elif choice.goal not in (None, goal := reported[choice.name].goal):
+        rule = f"contradicts {choice.stage}.{choice.name}, of which the {goal} is best"
+        yield Problem((*place, "goal"), rule, shown(choice.goal), goal, "leave it out")
+
+
+def _published(written: Written) -> Iterator[Problem]:
+    stage, name = written.metric.stage, written.metric.name
+    metrics = PIPELINE[stage].metrics if stage in PIPELINE else ()
+    units = [metric.unit for metric in metrics if metric.name == name]
+    stated: list[tuple[Place, Level | Written]] = [((), written)]
+    stated += [(("arms", arm.name), arm) for arm in written.arms]
+    for factor in written.factors:
+        stated += [(("factors", factor.name, "levels", one.name), one) for one in factor.levels]
+    for place, one in stated:
+        if units and one.published and one.published.unit != units[0]:
+            rule = f"must be the unit of the metric {name}"
+            got = shown(one.published.unit)
+            yield Problem((*place, "published", "unit"), rule, got, units[0])
+
+
+def _scales(written: Written) -> Iterator[Problem]:
+    factors = {factor.name: factor for factor in written.factors}
+    for scale, overlay in written.scales.items():
+        place = ("scales", scale)
+        if scale not in SCALES:
+            yield unknown(place, "scale", scale, SCALES)
+        yield from _twice((*place, "seeds"), "seed", overlay.seeds or ())
+        for name, levels in overlay.levels.items():
+            here = (*place, "levels", name)
+            if name not in factors:
+                yield unknown(here, "factor", name, factors)
+            else:
+                yield from _kept(here, factors[name], levels)
+
+
+def _kept(place: Place, factor: Factor, levels: list[object]) -> Iterator[Problem]:
+    names = [level.name for level in factor.levels]
+    for index, level in enumerate(levels if factor.path is None else ()):
+        if level not in names:
+            yield unknown((*place, index), f"level of {factor.name!r}", level, names)
+
+
+def _twice(place: Place, what: str, values: Iterable[Hashable]) -> Iterator[Problem]:
+    for value, times in Counter(values).items():
+        if times > 1:
+            yield Problem(place, f"{what} {value} stands here {times} times", remedy="keep one")
+
+
+_CHECKS: tuple[Callable[[Written], Iterator[Problem]], ...] = (
+    _layout,
+    _paths,
+    _seeds,
+    _metrics,
+    _published,
+    _scales,
+)

@@ -1,0 +1,160 @@
+"""The form of an experiment file: what may be written in it, and what it is at a scale."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from hipart.config import PRESETS, SCALES, PipelineConfig, Section, Seed
+from hipart.experiment.errors import ExperimentError
+from hipart.experiment.paths import with_changes
+from hipart.pipeline import PIPELINE
+
+Text = Annotated[str, Field(min_length=1)]
+#: Dotted path -> value.
+Changes = dict[str, Any]
+
+#: Sections of the config that have a seed, and so can be reached by one.
+SEEDED = tuple(
+    name
+    for name, field in PipelineConfig.model_fields.items()
+    if "seed" in getattr(field.annotation, "model_fields", ())
+)
+
+
+class Published(Section):
+    """A number that the paper prints, and where."""
+
+    value: float
+    unit: Text
+    place: Text
+
+
+class Source(Section):
+    """What is reproduced."""
+
+    paper: Text
+    place: Text
+
+
+class Level(Section):
+    """A named set of changes: a level of a factor, or an arm written out."""
+
+    name: Text
+    set: Annotated[Changes, Field(min_length=1)]
+    published: Published | None = None
+
+
+class Factor(Section):
+    """Something that is varied: the values of one path, or levels with names."""
+
+    name: Text
+    path: Text | None = None
+    levels: Annotated[tuple[Level, ...], Field(strict=False, min_length=1)]
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _plain_values(cls, levels: Any, info: ValidationInfo) -> Any:
+        if not isinstance(levels, list):
+            return levels
+        path = info.data.get("path", "")  # None: not given; missing: refused already
+        return [named_level(path, level) for level in levels]
+
+
+def named_level(path: str | None, level: Any) -> Any:
+    """A level as a mapping with ``name`` and ``set``; a plain value is one of its path."""
+    with_set = isinstance(level, Mapping) and "set" in level
+    if path is None:
+        if not isinstance(level, Mapping):
+            raise ValueError(
+                f"level {level!r} is a plain value, and the factor has no path; "
+                "give the factor a `path`, or every level a `name` and a `set`"
+            )
+        return level
+    if with_set:
+        raise ValueError(
+            "a factor has a `path` and plain values, or levels with `name` and `set`, not both"
+        )
+    if not (isinstance(level, Mapping) and "value" in level):
+        level = {"value": level}
+    rest = {key: inner for key, inner in level.items() if key != "value"}
+    return {"name": label(level["value"]), "set": {path: level["value"]}, **rest}
+
+
+def label(value: Any) -> str:
+    """A value as a short name."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={label(inner)}" for key, inner in value.items())
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+class MetricChoice(Section):
+    """A metric of a stage; ``goal`` may be left out and is then the metric's own."""
+
+    stage: str
+    name: str
+    goal: Literal["min", "max"] | None = None
+
+
+class AtScale(Section):
+    """What is different at one scale. ``levels`` maps a factor's name to the values that replace
+    its own, or to the names of the levels that stay; an empty list rests the factor."""
+
+    base: Changes = {}
+    seeds: Annotated[tuple[Seed, ...] | None, Field(strict=False, min_length=1)] = None
+    levels: dict[str, list[Any]] = {}
+
+
+class Written(Section):
+    """An experiment file, key by key."""
+
+    kind: Literal["ablation"]
+    title: Text
+    source: Source | None = None
+    preset: str | None = None
+    base: Changes = {}
+    published: Published | None = None
+    design: Literal["one_at_a_time", "factorial", "arms"]
+    factors: Annotated[tuple[Factor, ...], Field(strict=False)] = ()
+    arms: Annotated[tuple[Level, ...], Field(strict=False)] = ()
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    reseed: Annotated[tuple[str, ...], Field(strict=False)] = tuple(
+        name for name in SEEDED if name in PIPELINE
+    )
+    metric: MetricChoice
+    also: Annotated[tuple[MetricChoice, ...], Field(strict=False)] = ()
+    scales: dict[str, AtScale] = {}
+
+
+class Ablation(Written):
+    """A finite list of arms, each run with every seed: a file at a scale, checked in full."""
+
+    name: str
+    path: Path
+    scale: str
+    preset: str
+
+    @property
+    def at_scale(self) -> AtScale:
+        """What the file says of this scale."""
+        return self.scales.get(self.scale, AtScale())
+
+    @cached_property
+    def base_config(self) -> PipelineConfig:
+        """Defaults, then the preset, the scale, the file's base, and its base at this scale."""
+        config = with_changes(PipelineConfig(), PRESETS[self.preset])
+        config = with_changes(config, SCALES[self.scale])
+        config = changed_at(("base",), config, self.base)
+        return changed_at(("scales", self.scale, "base"), config, self.at_scale.base)
+
+
+def changed_at(
+    place: Iterable[str | int], config: PipelineConfig, changes: Changes
+) -> PipelineConfig:
+    """``with_changes`` whose problems say where in the file the changes stand."""
+    try:
+        return with_changes(config, changes)
+    except ExperimentError as error:
+        raise ExperimentError(problem.within(*place) for problem in error.problems) from None

@@ -1,0 +1,54 @@
+"""An experiment at a scale: the file with the seeds and levels that it states for that scale."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hipart.experiment.errors import ExperimentError
+from hipart.experiment.explain import problems_of
+from hipart.experiment.form import Ablation, Factor, MetricChoice, Written
+from hipart.pipeline import PIPELINE
+
+
+def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
+    """The ablation that a checked file describes at one scale, every goal filled in."""
+    values = {name: getattr(written, name) for name in Written.model_fields}
+    values |= {
+        "name": path.stem,
+        "path": path,
+        "scale": scale,
+        "preset": preset,
+        "metric": _with_goal(written.metric),
+        "also": tuple(_with_goal(choice) for choice in written.also),
+    }
+    if scale in written.scales:
+        here = written.scales[scale]
+        factors = [_factor(factor, here.levels, scale) for factor in written.factors]
+        values["factors"] = tuple(factor for factor in factors if factor)
+        values["seeds"] = here.seeds or written.seeds
+    return Ablation(**values)
+
+
+def _with_goal(choice: MetricChoice) -> MetricChoice:
+    metrics = {metric.name: metric for metric in PIPELINE[choice.stage].metrics}
+    return choice.model_copy(update={"goal": metrics[choice.name].goal})
+
+
+def _factor(factor: Factor, replacements: dict[str, list[Any]], scale: str) -> Factor | None:
+    """The factor with the levels of this scale; None where it rests."""
+    levels = replacements.get(factor.name)
+    if levels is None:
+        return factor
+    if not levels:
+        return None
+    if factor.path is None:
+        kept = tuple(level for level in factor.levels if level.name in levels)
+        return factor.model_copy(update={"levels": kept})
+    values = {"name": factor.name, "path": factor.path, "levels": levels}
+    try:
+        return Factor.model_validate(values)
+    except ValidationError as error:
+        found = problems_of(error, Factor)
+        place = ("scales", scale, "levels", factor.name)
+        raise ExperimentError(problem.within(*place) for problem in found) from None

@@ -1,0 +1,82 @@
+"""YAML 1.2 as plain data, with the line of everything in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from hipart.experiment.errors import ExperimentError, Place, Problem, shown
+
+_DEEPEST = 10  # an alias may contain itself
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file's data, and the line at which each place stands."""
+
+    path: Path
+    data: dict[str, Any]
+    lines: dict[Place, int]
+
+    def error(self, problems: Iterable[Problem]) -> ExperimentError:
+        """The error that names this file and its lines."""
+        return ExperimentError(problems, self.path, self.lines)
+
+
+def read(path: Path) -> Document:
+    """Read a file that holds one mapping; duplicate keys are refused."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        raise _refused(path, error) from None
+    except (YAMLError, ValueError, OSError) as error:
+        raise ExperimentError([Problem((), f"cannot be read as YAML: {error}")], path) from None
+    if not isinstance(data, dict):
+        problem = Problem((), "must hold a mapping of keys to values", shown(data))
+        raise ExperimentError([problem], path)
+    lines: dict[Place, int] = {}
+    _index(YAML(typ="safe", pure=True).compose(text), (), lines)
+    return Document(path, data, lines)
+
+
+def _refused(path: Path, error: MarkedYAMLError) -> ExperimentError:
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    place = f"line {line}"
+    if isinstance(error, DuplicateKeyError):
+        rule = str(error.problem).splitlines()[0]
+        problem = Problem((place,), rule, remedy="keep one of the two")
+    else:
+        problem = Problem((place,), f"is not YAML: {error.problem}", remedy=error.context or "")
+    return ExperimentError([problem], path, {(place,): line})
+
+
+def _index(node: Node, place: Place, lines: dict[Place, int]) -> None:
+    """Items of a list are found by index and, where they have one, by name or value."""
+    lines.setdefault(place, node.start_mark.line + 1)
+    if len(place) > _DEEPEST:
+        return
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            here = (*place, str(key.value))
+            lines.setdefault(here, key.start_mark.line + 1)
+            _index(value, here, lines)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            for alias in (index, _name(item)):
+                if alias is not None:
+                    _index(item, (*place, alias), lines)
+
+
+def _name(node: Node) -> str | None:
+    if isinstance(node, ScalarNode):
+        return str(node.value)
+    if isinstance(node, MappingNode):
+        scalars = {key.value: val.value for key, val in node.value if isinstance(val, ScalarNode)}
+        return scalars.get("name", scalars.get("value"))
+    return None

@@ -1,0 +1,77 @@
+"""The README.md of a bundle: what it is, how good, what for, and what not for."""
+
+from typing import Any
+
+from hipart.config import PipelineConfig
+from hipart.pipeline import PIPELINE
+
+_CARD = """\
+# {experiment}: {arm}, seed {seed}
+
+Lifts 17 detected 2D joints of one person to 3D{how}. An independent implementation of "HiPART:
+Hierarchical Pose AutoRegressive Transformer for Occluded 3D Human Pose Estimation" (CVPR 2025),
+trained by hipart-search at scale `{scale}`; chosen by `{metric}` among the finished trials of
+*{title}*.
+
+## Predict
+```
+hipart-search predict THIS_FOLDER --input poses.npz --out predicted.npz
+```
+or, in Python, `Predictor.load(folder).predict(poses, (width, height))` of `hipart.predictor`.
+* In: `poses` (N, 17, 2), pixels; `image_size` (2,), width and height. Joints: 0 hip, 1-3 right
+  leg, 4-6 left leg, 7 spine, 8 thorax, 9 neck, 10 head, 11-13 left arm, 14-16 right arm.
+* Out: `pose_3d_mm` (N, 17, 3), millimetres from the root joint, axes of the camera (x right,
+  y down, z forward){outputs}.
+
+## Measured on the test split
+| metric | value |
+|---|---|
+{rows}
+
+## Data
+Corpus `{corpus}`, fingerprint `{data}`; 2D joints from a `{detector}` detector.
+
+## Intended use and limits
+For research on 2D-to-3D lifting. {limits} Poses, bodies and cameras unlike those of the training
+corpus are lifted worse, and no measure of certainty is given. Not for decisions about people:
+not for surveillance, nor medical or safety-critical use.
+
+## Licence and lineage
+Code and weights: Apache License 2.0. The training corpus keeps its sources' terms: the bodies are
+MakeHuman's (CC0); the motion is from DeepMimic as distributed with Bullet (MIT, zlib) and from
+the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu, funded by NSF EIA-0196217), which
+may be used freely but not resold. `lineage.json` holds the key, identity, metrics and provenance
+of every stage; `config.json` holds every setting.
+"""
+_SIMULATED = (
+    "The 2D joints it was trained and measured on are **simulated detections**: exact "
+    "projections with synthetic noise and occlusion. Expect other errors behind a real detector."
+)
+_EXACT = (
+    "The 2D joints it was trained and measured on are **exact projections**, without any noise. "
+    "Expect larger errors behind a real detector."
+)
+
+
+def model_card(lineage: dict[str, Any], config: PipelineConfig) -> str:
+    """Markdown for a bundle's lineage and config."""
+    dense = config.lifter.dense_input != "none"
+    return _CARD.format(
+        **{name: lineage[name] for name in ("experiment", "arm", "seed", "scale", "title", "data")},
+        metric=f"{lineage['chosen_by']['metric']}",
+        how=" by way of 48 and 96 generated 2D joints" if dense else "",
+        outputs="; `dense_2d` (N, 48, 2) and `fine_2d` (N, 96, 2), pixels" if dense else "",
+        rows="\n".join(_rows(lineage["stages"])),
+        corpus=config.data.corpus,
+        detector=config.detector.kind,
+        limits=_SIMULATED if config.detector.kind == "simulated" else _EXACT,
+    )
+
+
+def _rows(stages: dict[str, Any]) -> list[str]:
+    return [
+        f"| {metric.title} (`{stage}/{metric.name}`) | {measured[metric.name]:.2f} {metric.unit} |"
+        for stage, measured in ((name, found["metrics"]) for name, found in stages.items())
+        for metric in PIPELINE[stage].metrics
+        if metric.name in measured
+    ]

@@ -1,0 +1,172 @@
+"""Building blocks: MLP-Mixer (tokenizer) and pre-norm transformer (prior, lifter)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hipart.shapes import Bool, Float
+
+
+class JointLinear(nn.Linear):
+    """A linear map along the joint axis, the same for every channel (Fig. 10)."""
+
+    def forward(self, x: Float[Tensor, "batch _ channels"]) -> Float[Tensor, "batch _ channels"]:
+        """Map (batch, joints in, channels) to (batch, joints out, channels)."""
+        # One small product per sample: no transposed copy of x, and the result is contiguous.
+        weight = self.weight.expand(len(x), -1, -1)
+        return torch.baddbmm(self.bias.unsqueeze(1), weight, x)
+
+
+class MixerBlock(nn.Module):
+    """MLP-Mixer block: an MLP over joints, then one over channels, each pre-norm and residual."""
+
+    def __init__(self, joints: int, width: int, token_hidden: int, channel_hidden: int) -> None:
+        super().__init__()
+        self.joint_norm = nn.LayerNorm(width)
+        self.joint_mlp = nn.Sequential(
+            JointLinear(joints, token_hidden), nn.GELU(), JointLinear(token_hidden, joints)
+        )
+        self.channel_norm = nn.LayerNorm(width)
+        self.channel_mlp = nn.Sequential(
+            nn.Linear(width, channel_hidden), nn.GELU(), nn.Linear(channel_hidden, width)
+        )
+
+    def forward(
+        self, x: Float[Tensor, "batch joints width"]
+    ) -> Float[Tensor, "batch joints width"]:
+        """Mix joints, then channels; the shape stays."""
+        x = x + self.joint_mlp(self.joint_norm(x))
+        mixed: Tensor = x + self.channel_mlp(self.channel_norm(x))
+        return mixed
+
+
+class KeyValues(NamedTuple):
+    """Keys and values of the positions seen so far, allocated once for all positions."""
+
+    keys: Float[Tensor, "batch heads positions head_dim"]
+    values: Float[Tensor, "batch heads positions head_dim"]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention whose inner width may differ from the width of the tokens."""
+
+    def __init__(self, width: int, inner: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * inner)
+        self.out = nn.Linear(inner, width)
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (batch, heads, tokens, head_dim)."""
+        split = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = split.unbind(0)
+        return query, key, value
+
+    def _merge(self, attended: Tensor) -> Tensor:
+        merged: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return merged
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens width"],
+        mask: Bool[Tensor, "tokens tokens"] | None = None,
+        causal: bool = False,
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Attend among all tokens; ``mask`` is True where a row may see a column."""
+        query, key, value = self._project(x)
+        return self._merge(
+            F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+        )
+
+    def step(
+        self, x: Float[Tensor, "batch new width"], cache: KeyValues, start: int
+    ) -> Float[Tensor, "batch new width"]:
+        """Attend from the new tokens to the cached ones before ``start`` and to themselves."""
+        query, key, value = self._project(x)
+        end = start + x.shape[1]
+        cache.keys[:, :, start:end] = key
+        cache.values[:, :, start:end] = value
+        if end == 1:  # A lone token can only attend to itself.
+            return self._merge(value)
+        return self._merge(
+            F.scaled_dot_product_attention(query, cache.keys[:, :, :end], cache.values[:, :, :end])
+        )
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm block: self-attention, then a GELU MLP, each with dropout and a residual."""
+
+    def __init__(self, width: int, inner: int, heads: int, mlp_hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = SelfAttention(width, inner, heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_hidden), nn.GELU(), nn.Linear(mlp_hidden, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens width"],
+        mask: Bool[Tensor, "tokens tokens"] | None = None,
+        causal: bool = False,
+    ) -> Float[Tensor, "batch tokens width"]:
+        """All tokens at once."""
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask, causal))
+        out: Tensor = x + self.dropout(self.mlp(self.mlp_norm(x)))
+        return out
+
+    def step(
+        self, x: Float[Tensor, "batch new width"], cache: KeyValues, start: int
+    ) -> Float[Tensor, "batch new width"]:
+        """New tokens only, without dropout."""
+        x = x + self.attention.step(self.attention_norm(x), cache, start)
+        out: Tensor = x + self.mlp(self.mlp_norm(x))
+        return out
+
+
+class TransformerStack(nn.Module):
+    """Transformer blocks one after another, with one cache for each."""
+
+    def __init__(
+        self, blocks: int, width: int, inner: int, heads: int, mlp_hidden: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.head_shape = (heads, inner // heads)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, inner, heads, mlp_hidden, dropout) for _ in range(blocks)
+        )
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens width"],
+        mask: Bool[Tensor, "tokens tokens"] | None = None,
+        causal: bool = False,
+    ) -> Float[Tensor, "batch tokens width"]:
+        """All tokens at once; ``mask`` and ``causal`` hold in every block."""
+        for block in self.blocks:
+            x = block(x, mask, causal)
+        return x
+
+    def new_caches(self, like: Float[Tensor, "batch ..."], positions: int) -> list[KeyValues]:
+        """Empty caches for ``positions`` tokens on the device and in the type of ``like``."""
+        heads, head_dim = self.head_shape
+        shape = (len(self.blocks), 2, like.shape[0], heads, positions, head_dim)
+        return [KeyValues(*pair) for pair in like.new_empty(shape)]
+
+    def step(
+        self, x: Float[Tensor, "batch new width"], caches: list[KeyValues], start: int
+    ) -> Float[Tensor, "batch new width"]:
+        """Tokens at positions ``start``...: they see the earlier ones and each other."""
+        for block, cache in zip(self.blocks, caches, strict=True):
+            assert isinstance(block, TransformerBlock)
+            x = block.step(x, cache, start)
+        return x
+
+
+def learned_embedding(*shape: int) -> nn.Parameter:
+    """A table of small normal numbers (std 0.02) that is learned."""
+    return nn.Parameter(nn.init.normal_(torch.empty(*shape), std=0.02))

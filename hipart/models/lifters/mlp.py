@@ -1,0 +1,42 @@
+"""Residual MLP lifter after Martinez et al. 2017, "A simple yet effective baseline"."""
+
+from torch import Tensor, nn
+
+from hipart.config import MlpLifterConfig
+from hipart.shapes import Float
+from hipart.skeleton import NUM_JOINTS
+
+
+def _layer(inputs: int, width: int, dropout: float) -> nn.Sequential:
+    # No bias: the batch norm's shift is one.
+    return nn.Sequential(
+        nn.Linear(inputs, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
+class MlpLifter(nn.Module):
+    """All joints as one vector; residual blocks of two linear layers.
+
+    Without the original's max-norm constraint on the weights.
+    """
+
+    def __init__(self, config: MlpLifterConfig, num_inputs: int) -> None:
+        super().__init__()
+        width, dropout = config.width, config.dropout
+        self.embed = _layer(2 * num_inputs, width, dropout)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(_layer(width, width, dropout), _layer(width, width, dropout))
+            for _ in range(config.blocks)
+        )
+        self.head = nn.Linear(width, 3 * NUM_JOINTS)
+
+    def forward(self, poses: Float[Tensor, "batch joints 2"]) -> Float[Tensor, "batch 17 3"]:
+        """Normalised 2D joints, the 17 first, to root-relative 3D joints in metres."""
+        hidden: Tensor = self.embed(poses.flatten(1))
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        pose: Tensor = self.head(hidden).unflatten(1, (NUM_JOINTS, 3))
+        return pose

@@ -1,0 +1,41 @@
+"""How many parameters each part has (Tables 4-6, 9). Codebooks are buffers and do not count."""
+
+import torch
+from torch import nn
+
+from hipart.config import PipelineConfig
+from hipart.models.lifters.build import build_lifter
+from hipart.models.prior import Prior
+from hipart.models.tokenizer import Tokenizer
+from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS
+
+
+def _count(*modules: nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def parameter_counts(config: PipelineConfig, num_actions: int) -> dict[str, int]:
+    """Trainable parameters by part, counted without allocating any.
+
+    ``inference_total`` is what runs at test time (the 2.0 M of Table 6); with the encoders it
+    is ``total_without_action_head`` (the 2.4 M of Table 4).
+    """
+    dense_joints = 0 if config.lifter.dense_input == "none" else NUM_DENSE + NUM_FINE
+    with torch.device("meta"):
+        tokenizer = Tokenizer(config.tokenizer, num_actions)
+        prior = Prior(config.prior, *tokenizer.codebooks)
+        lifter = build_lifter(config.lifter.model, NUM_JOINTS + dense_joints)
+    t = tokenizer
+    decoders = _count(t.decode_sparse, t.decode_dense, t.decode_fine)
+    decoders += _count(t.sparse.from_code, t.dense.from_code)
+    encoders = _count(t.encode_fine, t.encode_dense, t.fuse, t.sparse.to_code, t.dense.to_code)
+    inference = _count(lifter, prior) + decoders
+    return {
+        "lifter": _count(lifter),
+        "prior": _count(prior),
+        "decoders": decoders,
+        "encoders": encoders,
+        "action_head": _count(t.action_head),
+        "inference_total": inference,
+        "total_without_action_head": inference + encoders,
+    }

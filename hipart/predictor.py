@@ -1,0 +1,225 @@
+"""Predict from an exported bundle: needs torch, numpy, einops, pydantic and safetensors alone."""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from torch import Tensor, nn
+
+from hipart.config import PipelineConfig, PositiveInt, Section
+from hipart.data.cameras import normalise_screen, screen_to_pixels
+from hipart.models.densifier import GENERATION_BATCH, densify
+from hipart.models.lifters.build import build_lifter
+from hipart.models.prior import Prior
+from hipart.models.tokenizer import Tokenizer
+from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS
+
+BUNDLE = "hipart-bundle"
+FORMAT = 1
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+MAX_POSES = 5_000_000
+MAX_IMAGE_SIDE_PX = 100_000
+#: Poses lifted at once, as in the evaluation; whole batches of generation fit in it.
+LIFT_BATCH = 4 * GENERATION_BATCH
+
+Floats = NDArray[np.float32]
+
+
+class BundleFacts(Section):
+    """What ``config.json`` of a bundle says."""
+
+    kind: Literal["hipart-bundle"] = "hipart-bundle"
+    format: PositiveInt = FORMAT
+    config: PipelineConfig
+    #: Actions that the tokenizer was trained to tell apart; none where no tokenizer is used.
+    actions: tuple[str, ...]
+    num_actions: PositiveInt | None
+    weights_sha256: str
+
+
+class Predictor:
+    """Detected joints in; 3D joints, and the dense poses they were lifted from, out."""
+
+    def __init__(self, facts: BundleFacts, weights: Mapping[str, Tensor], device: str) -> None:
+        """Build the models; raises ValueError if the weights are not those of the config."""
+        self.facts = facts
+        self.device = torch.device(device)
+        config = facts.config
+        inputs = NUM_JOINTS
+        self._generator: tuple[Prior, Tokenizer] | None = None
+        if config.lifter.dense_input != "none":
+            inputs += NUM_DENSE + NUM_FINE
+            tokenizer = Tokenizer(config.tokenizer, facts.num_actions or 1)
+            prior = Prior(config.prior, *tokenizer.codebooks)
+            self._fill(tokenizer, "tokenizer.", weights)
+            self._fill(prior, "prior.", weights)
+            self._generator = prior, tokenizer
+        self._lifter = build_lifter(config.lifter.model, inputs)
+        self._fill(self._lifter, "lifter.", weights)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> "Predictor":
+        """Read a bundle. Raises ValueError naming what is missing, damaged or too new."""
+        facts = read_facts(folder)
+        file = folder / WEIGHTS
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{file}: cannot be read ({error.strerror})") from None
+        if hashlib.sha256(content).hexdigest() != facts.weights_sha256:
+            raise ValueError(
+                f"{file}: damaged or exchanged, its SHA-256 is not the one in {CONFIG}; "
+                "export or copy the bundle again"
+            )
+        try:
+            return cls(facts, load_tensors(content), device)
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(f"{file}: not the weights of {CONFIG} ({error})") from None
+
+    @torch.inference_mode()
+    def predict(self, poses: NDArray[Any], image_size: tuple[int, int]) -> dict[str, Floats]:
+        """Lift 2D poses (N, 17, 2) in pixels of images of ``image_size`` (width, height).
+
+        Returns ``pose_3d_mm`` (N, 17, 3), relative to the root joint, in the camera's frame;
+        and, unless the lifter takes the 17 joints alone, ``dense_2d`` (N, 48, 2) and
+        ``fine_2d`` (N, 96, 2) in pixels. Raises ValueError for other shapes or values.
+        """
+        size = checked_size(image_size)
+        pixels = checked_poses(poses)
+        screen = torch.as_tensor(normalise_screen(pixels, size), device=self.device)
+        batches = [self._predict(batch) for batch in screen.split(LIFT_BATCH)]
+        joined = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+        return {
+            name: (
+                values * 1000 if name == "pose_3d_mm" else screen_to_pixels(values, size)
+            ).numpy()
+            for name, values in joined.items()
+        }
+
+    def _predict(self, screen: Tensor) -> dict[str, Tensor]:
+        if self._generator is None:
+            return {"pose_3d_mm": self._lifter(screen).cpu()}
+        batches = list(densify(*self._generator, screen))
+        dense, fine = (torch.cat(level) for level in zip(*batches, strict=True))
+        lifted = self._lifter(torch.cat([screen, dense, fine], dim=1))
+        return {"pose_3d_mm": lifted.cpu(), "dense_2d": dense.cpu(), "fine_2d": fine.cpu()}
+
+    def _fill(self, model: nn.Module, prefix: str, weights: Mapping[str, Tensor]) -> None:
+        own = {
+            name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)
+        }
+        model.load_state_dict(own)
+        model.requires_grad_(False).eval().to(self.device)
+
+
+def predict_file(bundle: Path, source: Path, out: Path) -> int:
+    """Predict an ``.npz`` with ``poses`` (N, 17, 2) and ``image_size`` (2,) into another.
+
+    Returns the number of poses; raises ValueError naming the file and what is wrong in it.
+    """
+    predictor = Predictor.load(bundle)
+    arrays = _read_arrays(source)
+    try:
+        found = predictor.predict(arrays["poses"], tuple(arrays["image_size"].tolist()))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **found)
+        part.replace(out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ValueError(f"{out}: cannot be written ({error.strerror})") from None
+    return len(found["pose_3d_mm"])
+
+
+def read_facts(folder: Path) -> BundleFacts:
+    """Read and check ``config.json`` of a bundle. Raises ValueError."""
+    file = folder / CONFIG
+    try:
+        text = file.read_text()
+        found = json.loads(text)
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read ({error.strerror}); is it a bundle?") from None
+    except ValueError as error:
+        raise ValueError(f"{file}: not JSON ({error})") from None
+    if not isinstance(found, dict) or found.get("kind") != BUNDLE:
+        raise ValueError(f"{file}: not the config of a bundle (kind must be {BUNDLE!r})")
+    version = found.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise ValueError(
+            f"{file}: format {version} was written by a newer hipart-search; this one reads "
+            f"formats up to {FORMAT}: upgrade it"
+        )
+    try:
+        return BundleFacts.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{file}: {error}") from None
+
+
+def checked_poses(poses: NDArray[Any]) -> Floats:
+    """The poses as float32. Raises ValueError for another shape, too many, or NaN."""
+    if poses.ndim != 3 or poses.shape[1:] != (NUM_JOINTS, 2):
+        raise ValueError(f"array 'poses': shape {poses.shape}, allowed (N, {NUM_JOINTS}, 2)")
+    if not 1 <= len(poses) <= MAX_POSES:
+        raise ValueError(f"array 'poses': {len(poses)} poses, allowed 1 to {MAX_POSES}")
+    if poses.dtype.kind not in "fiu":
+        raise ValueError(f"array 'poses': type {poses.dtype}, allowed real numbers")
+    with np.errstate(over="ignore"):
+        pixels = poses.astype(np.float32)
+    finite = np.isfinite(pixels).all(axis=(1, 2))
+    if not finite.all():
+        first = int(finite.argmin())
+        raise ValueError(
+            f"array 'poses': pose {first} holds {poses[first][~np.isfinite(pixels[first])][0]}, "
+            "allowed finite pixel coordinates"
+        )
+    return pixels
+
+
+def checked_size(image_size: tuple[Any, ...]) -> tuple[int, int]:
+    """Width and height. Raises ValueError unless they are two whole numbers of pixels."""
+    sides = [side for side in image_size if isinstance(side, int | float) and side % 1 == 0]
+    if len(image_size) != 2 or not sum(0 < side <= MAX_IMAGE_SIDE_PX for side in sides) == 2:
+        raise ValueError(
+            f"array 'image_size': {list(image_size)}, allowed [width, height], whole pixels "
+            f"from 1 to {MAX_IMAGE_SIDE_PX}"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _read_arrays(source: Path) -> dict[str, NDArray[Any]]:
+    names = ("poses", "image_size")
+    try:
+        with zipfile.ZipFile(source) as archive:
+            held = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+        missing = [name for name in names if name not in held]
+        if missing:
+            raise ValueError(f"no array {missing[0]!r}, it holds {sorted(held)}, needs {names}")
+        limit = MAX_POSES * NUM_JOINTS * 2 * 8 + 1024
+        if max(held[name].file_size for name in names) > limit:
+            raise ValueError(f"an array of more than {limit} bytes: at most {MAX_POSES} poses")
+        with np.load(source, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in names}
+    except OSError as error:
+        raise ValueError(f"{source}: cannot be read ({error.strerror or error})") from None
+    except (zipfile.BadZipFile, EOFError, MemoryError) as error:
+        raise ValueError(f"{source}: not an .npz file of numpy arrays ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    if found["image_size"].shape != (2,):
+        shape = found["image_size"].shape
+        raise ValueError(f"{source}: array 'image_size': shape {shape}, allowed (2,)")
+    return found

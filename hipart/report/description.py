@@ -1,0 +1,133 @@
+"""What the reading commands say: a configuration, a plan, a difference, the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from hipart.experiment.design import arms
+from hipart.report.live import duration
+from hipart.session import Session
+from hipart.store import Artifact, ArtifactStore
+
+
+def describe(session: Session) -> RenderableType:
+    """The resolved base configuration, every arm, and parameters per stage."""
+    ablation = session.ablation
+    settings = _rows("setting", "value")
+    for path, value in flat(ablation.base_config.model_dump(mode="json")).items():
+        settings.add_row(path, str(value))
+    varied = _rows("arm", "changes", "parameters (inference)")
+    for arm in arms(ablation):
+        changes = ", ".join(f"{path} = {value}" for path, value in arm.changes.items())
+        varied.add_row(arm.name, changes or "(the base)", f"{_counts(arm.config)['inference_total']:,}")
+    parameters = _rows("part", "parameters")
+    for part, count in _counts(ablation.base_config).items():
+        parameters.add_row(part.replace("_", " "), f"{count:,}")
+    seeds = ", ".join(map(str, ablation.seeds))
+    return Group(
+        Text(f"{ablation.title} ({ablation.name}), scale {ablation.scale}\n", style="bold"),
+        settings,
+        Text(f"\nArms; seeds {seeds} reach {', '.join(ablation.reseed)}\n", style="bold"),
+        varied,
+        Text("\nParameters of the base\n", style="bold"),
+        parameters,
+    )
+
+
+def _counts(config: Any) -> dict[str, int]:
+    from hipart.models.parameters import parameter_counts
+
+    return parameter_counts(config, num_actions=15)
+
+
+def describe_plan(session: Session, workers: int) -> RenderableType:
+    """Jobs by stage as asked, distinct, there and to train, with the cost of the rest."""
+    plan = session.plan
+    rows = _rows("stage", "asked for", "distinct", "in the store", "to train", "work")
+    for column in rows.columns[1:]:
+        column.justify = "right"
+    for name, stage in plan.stages.items():
+        if not stage.asked:
+            continue
+        work = "unknown" if stage.seconds is None else duration(stage.seconds)
+        rows.add_row(
+            name,
+            str(stage.asked),
+            str(stage.distinct),
+            str(stage.ready),
+            str(stage.to_train),
+            work if stage.to_train else "",
+        )
+    totals = [
+        sum(getattr(stage, field) for stage in plan.stages.values())
+        for field in ("asked", "distinct", "ready", "to_train")
+    ]
+    rows.add_row("all", *map(str, totals), "", style="bold")
+    title = f"{session.ablation.name}, scale {session.ablation.scale}: {len(session.trials)} trials\n"
+    return Group(Text(title, style="bold"), rows, Text(f"\n{_cost(session, workers)}"))
+
+
+def _cost(session: Session, workers: int) -> str:
+    plan = session.plan
+    if not plan.to_train:
+        return "Nothing to train: every job is in the store."
+    if plan.seconds is None:
+        return "Cost unknown: no finished job of this size was measured yet."
+    if plan.shipped:
+        source = "from timings of one core of another machine that come with the package"
+    else:
+        source = f"from {plan.measured} finished jobs in this store"
+    wait = duration(plan.seconds / workers)
+    return f"About {duration(plan.seconds)} of work, {wait} on {workers} workers; {source}."
+
+
+def describe_difference(first: Artifact, second: Artifact, store: ArtifactStore) -> RenderableType:
+    """Every value in which two identities differ, followed through what each stands on."""
+    one, two = _lineage(first, store), _lineage(second, store)
+    rows = _rows("place", f"{first.stage}/{first.key[:8]}", f"{second.stage}/{second.key[:8]}")
+    for place in sorted(one | two):
+        if one.get(place) != two.get(place):
+            rows.add_row(place, str(one.get(place, "-")), str(two.get(place, "-")))
+    return rows if rows.row_count else Text("They have the same identity.")
+
+
+def _lineage(artifact: Artifact, store: ArtifactStore) -> dict[str, Any]:
+    """Identity of an artifact and of all that it needs; config values by their dotted path."""
+    identity = artifact.identity
+    found: dict[str, Any] = {
+        "data": identity["data"],
+        f"{identity['stage']} version": identity["version"],
+        **flat(identity["config"]),
+    }
+    for stage, key in identity["needs"].items():
+        need = store.find(stage, key)
+        found |= _lineage(need, store) if need else {f"{stage} key": key}
+    return found
+
+
+def describe_data(facts: Mapping[str, Any]) -> RenderableType:
+    """Counts of a corpus, one fact a row."""
+    rows = _rows("fact", "value")
+    for name, value in flat(facts).items():
+        rows.add_row(name.replace("_", " "), str(value))
+    return rows
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted paths."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+
+
+def _rows(*columns: str) -> RichTable:
+    return RichTable(*columns, box=None, header_style="dim", padding=(0, 2, 0, 0))

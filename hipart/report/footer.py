@@ -1,0 +1,146 @@
+"""The lines under a table: what was measured, on what, how often, and what may be concluded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hipart.config import DetectorConfig
+from hipart.experiment.form import Ablation
+from hipart.pipeline import PIPELINE
+from hipart.report.model import SIGNIFICANCE, Row
+
+PROTOCOL = (
+    "MPJPE: mean over actions of per-sample errors, root-aligned; PA-MPJPE: after rigid alignment "
+    "and scale per sample. ± is the standard deviation over seeds; Δ is the mean paired difference "
+    "with its own 95 % t-interval, uncorrected."
+)
+_REASON_LENGTH = 100
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a table's footer tells about the run: data, stage jobs, where they were trained."""
+
+    data: str = ""
+    fingerprint: str = ""
+    trained: int = 0
+    reused: int = 0
+    provenance: Sequence[Mapping[str, Any]] = ()
+
+
+def lines(ablation: Ablation, facts: Facts, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The footer, one statement a line."""
+    found = [
+        _data(facts),
+        detections(ablation.base_config.detector),
+        PROTOCOL,
+        f"Scale {ablation.scale}, preset {ablation.preset}; "
+        f"{reach(ablation.seeds, ablation.reseed)}.",
+        verdict(rows),
+        *failures(rows),
+        f"{facts.trained + facts.reused} stage jobs: trained {facts.trained} now, "
+        f"reused {facts.reused}.",
+        _origin(facts.provenance),
+    ]
+    return tuple(line for line in found if line)
+
+
+def detections(detector: DetectorConfig) -> str:
+    """How the 2D input came about; a simulated detector is called so."""
+    if detector.kind == "exact":
+        return "2D input: exact projections, no detector."
+    return (
+        f"2D input: simulated detections, noise {detector.noise_px:g} px "
+        f"(x{detector.extremity_factor:g} at wrists and ankles), "
+        f"{100 * detector.occlusion_probability:g} % of samples occluded "
+        f"(drift {detector.occlusion_drift_px:g} px), seed {detector.seed}."
+    )
+
+
+def reach(seeds: Sequence[int], reseed: Sequence[str]) -> str:
+    """Which stages the seeds reach, and what is shared by them."""
+    named = f"seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}"
+    reached = [stage for stage in PIPELINE if stage in reseed]
+    reached += [section for section in reseed if section not in PIPELINE]
+    if not reached:
+        return f"{named} reach no stage"
+    verb = "reach" if len(seeds) != 1 else "reaches"
+    told = f"{named} {verb} {', '.join(reached)}"
+    drawing = [stage for stage in ("tokenizer", "prior", "lifter") if stage not in reseed]
+    if len(seeds) == 1 or not drawing:
+        return told
+    return f"{told}; {', '.join(drawing)} shared by all seeds, which understates the spread"
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """What the paired tests on the main metric allow to say, in words."""
+    if len(rows) < 2:
+        return ""
+    seeds = max((row.cells[0].n for row in rows), default=0)
+    tested = [row for row in rows if row.cells[0].p_holm is not None]
+    count = f"{seeds} seed{'s' * (seeds != 1)}"
+    if not tested:
+        return f"With {count} no difference to the base can be tested against noise."
+    percent = f"{100 * SIGNIFICANCE:g} %"
+    how = f"paired t-test over common seeds, Holm-corrected over {len(tested)} comparison"
+    how += "s" * (len(tested) != 1)
+    told = [row.arm for row in tested if row.cells[0].significant]
+    if not told:
+        return (
+            f"With {count} no difference to the base can be told from noise at the {percent} "
+            f"level ({how})."
+        )
+    return f"* differs from the base at the {percent} level ({how}): {', '.join(told)}."
+
+
+def failures(rows: Sequence[Row]) -> list[str]:
+    """A line per arm with failed trials: how many, and the first reason; so for lost numbers."""
+    lost = [
+        f"Not a number: {row.arm}, {row.done - row.measured} of {row.planned} trials, left out."
+        for row in rows
+        if row.done > row.measured
+    ]
+    return lost + [
+        f"Failed: {row.arm}, {row.failed} of {row.planned} trials: {_short(row.reason or '')}"
+        for row in rows
+        if row.failed
+    ]
+
+
+def _short(reason: str) -> str:
+    text = " ".join(reason.split())
+    return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"
+
+
+def _data(facts: Facts) -> str:
+    fingerprint = f"fingerprint {facts.fingerprint[:16]}" if facts.fingerprint else ""
+    told = ", ".join(part for part in (facts.data, fingerprint) if part)
+    return f"Data: {told}." if told else ""
+
+
+def _origin(provenance: Sequence[Mapping[str, Any]]) -> str:
+    """Commits and hardware of the artifacts behind the table, most used first."""
+    commits: dict[str, int] = {}
+    devices: dict[str, tuple[int, float]] = {}
+    for one in provenance:
+        commit = str(one.get("commit") or "unknown")[:12]
+        commit += " with uncommitted changes" if one.get("dirty") else ""
+        commits[commit] = commits.get(commit, 0) + 1
+        device = str(one.get("device") or "unknown device")
+        count, seconds = devices.get(device, (0, 0.0))
+        devices[device] = (count + 1, seconds + float(one.get("seconds") or 0))
+    if not commits:
+        return ""
+    told = ", ".join(sorted(commits, key=lambda name: -commits[name]))
+    hardware = ", ".join(
+        f"{device} ({count} jobs, {_duration(seconds)})"
+        for device, (count, seconds) in sorted(devices.items(), key=lambda item: -item[1][1])
+    )
+    return f"Commit{'s' * (len(commits) > 1)} {told}; trained on {hardware}."
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"

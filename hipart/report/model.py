@@ -1,0 +1,106 @@
+"""What a table says, before it is written in any notation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hipart.experiment.form import Published
+
+#: Decimals of a mean by unit; differences get one more.
+_DECIMALS = {"mm": 1, "px": 1, "%": 1, "codes": 0}
+#: A difference is called significant below this Holm-corrected p.
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of the table; ``key`` is its column in the results frame."""
+
+    key: str
+    name: str
+    title: str
+    unit: str
+    goal: Literal["min", "max"]
+
+    @property
+    def decimals(self) -> int:
+        """Decimals with which a mean is shown, and at which two means count as tied."""
+        return _DECIMALS.get(self.unit, 2)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one arm: spread over seeds and difference to the base.
+
+    ``seeds`` have a finite value, ``n`` artifacts stand behind them.
+    """
+
+    seeds: int
+    n: int
+    mean: float | None
+    std: float | None
+    delta: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    mark: Literal["best", "second"] | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference to the base holds after correction."""
+        return self.p_holm is not None and self.p_holm < SIGNIFICANCE
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm: ``done`` of its ``planned`` seeds, one cell per column of the table."""
+
+    arm: str
+    factor: str | None
+    level: str | None
+    planned: int
+    done: int
+    failed: int
+    reason: str | None
+    published: Published | None
+    cells: tuple[Cell, ...]
+
+    @property
+    def measured(self) -> int:
+        """Seeds with a finite value of the main metric."""
+        return self.cells[0].seeds
+
+    @property
+    def label(self) -> str:
+        """What the row is called beside its factor."""
+        return self.arm if self.level is None else self.level
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a table holds; the first column is its metric, the first row its base arm.
+
+    ``base_levels`` tells where the base stands in a factor, where that is one plain value.
+    ``partial`` tables are shown while trials still run.
+    """
+
+    name: str
+    title: str
+    paper: str
+    place: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    base_levels: dict[str, str]
+    footer: tuple[str, ...]
+    partial: bool = False
+
+    @property
+    def caption(self) -> str:
+        """Title, with the place in the paper that it follows."""
+        source = ", ".join(part for part in (self.paper, self.place) if part)
+        return f"{self.title} (after {source})" if source else self.title
+
+    @property
+    def factors(self) -> list[str]:
+        """The factors, in the order of their rows."""
+        return list(dict.fromkeys(row.factor for row in self.rows if row.factor is not None))

@@ -1,0 +1,37 @@
+"""A table in GitHub's Markdown."""
+
+import re
+
+from hipart.report.grid import GridColumn, Text, grid
+from hipart.report.model import Content
+
+
+def render(table: Content) -> str:
+    """Title, table (best bold, second best underlined) and footer."""
+    columns = grid(table)
+    rows = [_line([_header(column) for column in columns])]
+    rows.append(_line(["---:" if column.align == "right" else ":---" for column in columns]))
+    for place in range(len(table.rows)):
+        rows.append(_line([_text(column.texts[place]) for column in columns]))
+    footer = [f"* {escape(line)}" for line in table.footer]
+    legend = "* **Best** and <u>second best</u> of the arms with all their seeds."
+    return "\n".join([f"**{escape(table.caption)}**", "", *rows, "", legend, *footer, ""])
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"[\\`*_<>|~]|\](?=[(\[:])", r"\\\g<0>", " ".join(text.split()))
+
+
+def _line(texts: list[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _header(column: GridColumn) -> str:
+    return escape(f"{column.top} {column.bottom}".strip())
+
+
+def _text(text: Text) -> str:
+    main = escape(text.main)
+    marked = {"best": f"**{main}**", "second": f"<u>{main}</u>", None: main}[text.mark]
+    return f"{marked} {escape(text.rest)}".strip()

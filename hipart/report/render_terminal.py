@@ -1,0 +1,144 @@
+"""A table for the terminal, as a Rich renderable: live views and plain text alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hipart.report.grid import GridColumn, Text, grid, section_starts
+from hipart.report.model import Content
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+_PLAIN_MARKS = {"best": "¹", "second": "²", None: ""}
+_STYLES = {"best": "bold", "second": "underline", None: ""}
+_GAP = 2  # one of padding, one of Rich's column edge
+_LONGEST_NAME = 24
+_INDENT = "  "
+
+
+class TerminalTable:
+    """Give it to a Rich console; where that has no styles, ¹ and ² mark the best means.
+
+    Metrics beside the main one are left out, last first, where the console is too narrow.
+    """
+
+    def __init__(self, table: Content) -> None:
+        self.table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Caption, table, footer."""
+        from rich.text import Text as RichText
+
+        plain = console.color_system is None
+        columns, dropped = self._fitting(options.max_width)
+        yield RichText(self.table.caption, style="bold")
+        yield _body(columns, options.max_width, plain)
+        best = "¹ best, ² second best" if plain else "bold: best, underlined: second best"
+        yield RichText(f"{best} of the arms with all their seeds.", style="dim")
+        if dropped:
+            yield RichText(f"No room for: {', '.join(dropped)}.", style="dim")
+        for line in self.table.footer:
+            yield RichText(line, style="dim")
+
+    def _fitting(self, width: int) -> tuple[list[GridColumn], list[str]]:
+        """The columns that fit, and the headings of those left out."""
+        columns = grid(self.table)
+        dropped: list[str] = []
+        if len(self.table.factors) > 1:
+            columns = _merged(self.table, columns)
+        while _spare(columns, width) < 0:
+            optional = [column for column in columns if column.optional]
+            if not optional:
+                break
+            columns.remove(optional[-1])
+            dropped.insert(0, optional[-1].top)
+        return columns, dropped
+
+
+def _body(columns: list[GridColumn], width: int, plain: bool) -> RichTable:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    body = RichTable(box=SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+    for column, room in zip(columns, _widths(columns, width), strict=True):
+        heading = RichText(f"{column.top}\n{column.bottom}".strip())
+        body.add_column(heading, justify=column.align, width=room)
+    for place in range(len(columns[0].texts)):
+        body.add_row(*(_text(column.texts[place], plain) for column in columns))
+    return body
+
+
+def _text(text: Text, plain: bool) -> RichText:
+    from rich.text import Text as RichText
+
+    main = text.main + (_PLAIN_MARKS[text.mark] if plain else "")
+    rest = f" {text.rest}" if text.rest else ""
+    return RichText.assemble((main, "" if plain else _STYLES[text.mark]), rest)
+
+
+def plain_text(table: Content, width: int = 80) -> str:
+    """The table without any control codes, for files, pipes and terminals without colour."""
+    import io
+
+    from rich.console import Console
+
+    file = io.StringIO()
+    console = Console(file=file, width=width, color_system=None, force_terminal=False)
+    console.print(TerminalTable(table))
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+
+
+def _merged(table: Content, columns: list[GridColumn]) -> list[GridColumn]:
+    """Factor and level in one column: a line names the factor, its levels stand below."""
+    factors, levels, *others = columns
+    starts = {place for place in section_starts(table) if table.rows[place].factor}
+    names: list[Text] = []
+    for place, text in enumerate(levels.texts):
+        if place in starts:
+            names.append(factors.texts[place])
+        names.append(Text(_INDENT + text.main) if table.rows[place].factor else text)
+    spread = [
+        GridColumn(
+            column.top,
+            column.bottom,
+            [
+                one
+                for place, text in enumerate(column.texts)
+                for one in ([Text(""), text] if place in starts else [text])
+            ],
+            column.align,
+            column.optional,
+        )
+        for column in others
+    ]
+    return [GridColumn("arm", "", names, "left"), *spread]
+
+
+def _length(text: Text) -> int:
+    return len(f"{text.main} {text.rest}".strip()) + bool(text.mark)
+
+
+def _spare(columns: list[GridColumn], width: int) -> int:
+    return width - sum(map(_width, columns)) - _GAP * (len(columns) - 1)
+
+
+def _widths(columns: list[GridColumn], width: int) -> list[int]:
+    """Room for each column; what is left over goes where headings take most lines."""
+    rooms = [_width(column) for column in columns]
+    for _ in range(_spare(columns, width)):
+        lines = [len(column.top) / room for column, room in zip(columns, rooms, strict=True)]
+        if max(lines) <= 1:
+            break
+        rooms[lines.index(max(lines))] += 1
+    return rooms
+
+
+def _width(column: GridColumn) -> int:
+    """Room that a column needs: its numbers whole, its names up to a line, its heading by word."""
+    words = max(map(len, [*column.top.split(), column.bottom]), default=1)
+    texts = max(map(_length, column.texts), default=1)
+    return max(words, min(texts, _LONGEST_NAME) if column.align == "left" else texts)

@@ -1,0 +1,181 @@
+"""From an ablation and its results frame to a table, and from a table to files."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from hipart.experiment.design import Arm, arms
+from hipart.experiment.form import Ablation, MetricChoice, label
+from hipart.pipeline import PIPELINE
+from hipart.report import footer, render_csv, render_latex, render_markdown, render_terminal
+from hipart.report.footer import Facts
+from hipart.report.model import Cell, Column, Content, Row
+from hipart.report.statistics import summarise
+
+
+class Table(Content):
+    """An ablation's table, in every notation."""
+
+    def terminal(self) -> render_terminal.TerminalTable:
+        """A Rich renderable; ¹ and ² mark the best means where the console has no styles."""
+        return render_terminal.TerminalTable(self)
+
+    def plain(self, width: int = 80) -> str:
+        """The same as text, without control codes."""
+        return render_terminal.plain_text(self, width)
+
+    def markdown(self) -> str:
+        """GitHub's Markdown."""
+        return render_markdown.render(self)
+
+    def latex(self) -> str:
+        """A LaTeX table environment that needs booktabs."""
+        return render_latex.render(self)
+
+    def csv(self) -> str:
+        """Full precision, and nothing of when, where or from what store it was made."""
+        return render_csv.render(self)
+
+
+def table(
+    ablation: Ablation,
+    frame: pl.DataFrame,
+    counts: Mapping[str, int],
+    *,
+    data: str = "",
+    fingerprint: str = "",
+    provenance: Iterable[Mapping[str, Any]] = (),
+    partial: bool = False,
+) -> Table:
+    """The table of an ablation: one row per arm, base first, means ranked where all seeds are in.
+
+    ``counts`` has the stage jobs "trained" now and "reused". ``partial`` tables are for the live
+    view: what is not there yet shows as "…".
+    """
+    tried = arms(ablation)
+    columns = _columns(ablation)
+    rows = _rows(tried, frame, columns)
+    facts = Facts(data, fingerprint, counts["trained"], counts["reused"], tuple(provenance))
+    return Table(
+        name=ablation.name,
+        title=ablation.title,
+        paper=ablation.source.paper if ablation.source else "",
+        place=ablation.source.place if ablation.source else "",
+        columns=columns,
+        rows=rows,
+        base_levels=base_levels(tried),
+        footer=footer.lines(ablation, facts, rows),
+        partial=partial,
+    )
+
+
+def write_all(table: Table, folder: Path) -> list[Path]:
+    """Write table.csv, table.md, table.tex and the figures; each file appears whole."""
+    from hipart.report import figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {"table.csv": table.csv(), "table.md": table.markdown(), "table.tex": table.latex()}
+    for name, text in texts.items():
+        part = folder / f".{name}.{os.getpid()}"
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(folder / name)
+    return [folder / name for name in texts] + figures.write(table, folder / "figures")
+
+
+def base_levels(tried: Sequence[Arm]) -> dict[str, str]:
+    """Where the base stands in each factor, if all its paths have one plain value there."""
+    paths: dict[str, list[str]] = {}
+    for arm in tried:
+        if arm.factor is not None:
+            paths.setdefault(arm.factor, []).extend(arm.changes)
+    found = {}
+    for factor, changed in paths.items():
+        values = {_value(tried[0].config, path) for path in changed}
+        if len(values) == 1 and (value := values.pop()) is not None:
+            found[factor] = value
+    return found
+
+
+def _value(config: Any, path: str) -> str | None:
+    for name in path.split("."):
+        config = getattr(config, name, None)
+    return label(config) if isinstance(config, str | int | float) else None
+
+
+def _columns(ablation: Ablation) -> tuple[Column, ...]:
+    metrics = list(dict.fromkeys((ablation.metric, *ablation.also)))
+    names = [metric.name for metric in metrics]
+    return tuple(_column(metric, unique=names.count(metric.name) == 1) for metric in metrics)
+
+
+def _column(metric: MetricChoice, unique: bool) -> Column:
+    """A metric with the title and unit that its stage declares; ``NAME/ACTION`` takes NAME's."""
+    stem, _, action = metric.name.partition("/")
+    declared = next(known for known in PIPELINE[metric.stage].metrics if known.name == stem)
+    return Column(
+        key=f"{metric.stage}/{metric.name}",
+        name=metric.name if unique else f"{metric.stage}/{metric.name}",
+        title=f"{declared.title}, {action}" if action else declared.title,
+        unit=declared.unit,
+        goal=metric.goal or declared.goal,
+    )
+
+
+def _rows(tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[Row, ...]:
+    summary = summarise(frame, [column.key for column in columns], base=tried[0].name)
+    statistics = {(one["metric"], one["arm"]): one for one in summary.iter_rows(named=True)}
+    done, failed = pl.col("state") == "done", pl.col("state") == "failed"
+    states = frame.group_by("arm", maintain_order=True).agg(
+        planned=pl.len(),
+        done=done.sum(),
+        failed=failed.sum(),
+        reason=pl.col("reason").filter(failed).first(),
+    )
+    counted = {one.pop("arm"): one for one in states.iter_rows(named=True)}
+    rows = [
+        Row(
+            arm=arm.name,
+            factor=arm.factor,
+            level=arm.level,
+            published=arm.published,
+            cells=tuple(_cell(statistics[column.key, arm.name]) for column in columns),
+            **counted[arm.name],
+        )
+        for arm in tried
+    ]
+    for place, column in enumerate(columns):
+        rows = _ranked(rows, place, column)
+    return tuple(rows)
+
+
+def _cell(statistics: dict[str, Any]) -> Cell:
+    names = ("seeds", "n", "mean", "std", "delta", "low", "high", "p", "p_holm")
+    return Cell(**{name: statistics[name] for name in names})
+
+
+def _ranked(rows: list[Row], place: int, column: Column) -> list[Row]:
+    """Rows with best and second best marked; equal as shown is equal, unfinished arms stand out."""
+    shown = [
+        round(mean, column.decimals)
+        if (mean := row.cells[place].mean) is not None and row.cells[place].seeds == row.planned
+        else None
+        for row in rows
+    ]
+    order = sorted({mean for mean in shown if mean is not None}, reverse=column.goal == "max")
+    if len(order) < 2:
+        return rows
+    marks: dict[float | None, Literal["best", "second"]] = {order[0]: "best", order[1]: "second"}
+    return [
+        replace(row, cells=_marked(row.cells, place, marks.get(mean)))
+        for row, mean in zip(rows, shown, strict=True)
+    ]
+
+
+def _marked(
+    cells: tuple[Cell, ...], place: int, mark: Literal["best", "second"] | None
+) -> tuple[Cell, ...]:
+    return (*cells[:place], replace(cells[place], mark=mark), *cells[place + 1 :])

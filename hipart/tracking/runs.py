@@ -1,0 +1,203 @@
+"""MLflow runs under identities of our own: each is found before it would be made a second time.
+
+An identity is a tag, so it survives any crash; looking up and making happen under one file
+lock, so two commands that share a workspace make one run. ``mlflow`` is imported here and only
+when a ``RunBook`` is opened, which takes seconds.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from filelock import FileLock
+
+T = TypeVar("T")
+
+ID_TAG = "hipart.id"
+STAMP_TAG = "hipart.stamp"
+NOTE_TAG = "mlflow.note.content"
+PARENT_TAG = "mlflow.parentRunId"
+
+#: MLflow without its banners, telemetry and calls of git.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+#: What MLflow takes in one call, and how long a value may be.
+METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH = 1000, 100, 6000
+
+
+class Point(NamedTuple):
+    """One value of a metric. Equal points are one point to MLflow, so logging twice is safe."""
+
+    name: str
+    value: float
+    milliseconds: int
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a run is before anything has happened in it. Its tags are kept up to date."""
+
+    experiment: str
+    identity: str
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended well: an equal ``stamp`` says that it is this very outcome."""
+
+    stamp: str
+    started_ms: int
+    ended_ms: int
+    tags: Mapping[str, str]
+    points: Callable[[], Iterable[Point]]
+
+
+@dataclass
+class RunRecord:
+    """A run as MLflow holds it now."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
+    params: frozenset[str]
+
+
+def quiet() -> None:
+    """Silence MLflow in this process and those it starts; must come before its import."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def now_ms() -> int:
+    """The time, as MLflow counts it."""
+    return time.time_ns() // 1_000_000
+
+
+class RunBook:
+    """The runs of one sqlite database. One thread at a time."""
+
+    def __init__(self, database: Path, artifacts: Path) -> None:
+        """Open the database, or make it: five processes making it at once would ruin it."""
+        quiet()
+        database, self._artifacts = database.absolute(), artifacts.absolute()
+        database.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(database.with_suffix(".lock"))
+        self._experiments: dict[str, str] = {}
+        self._records: dict[str, RunRecord] = {}
+        with self._lock:
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient(f"sqlite:///{database}")
+
+    def ensure(self, spec: RunSpec, started_ms: int | None = None, **born: str) -> RunRecord:
+        """The one run of this identity, made if need be; only a new one is tagged ``born``."""
+        record = self._records.get(spec.identity)
+        if record is None:
+            with self._lock:
+                record = self._find(spec) or self._make(spec, started_ms or now_ms(), born)
+            self._records[spec.identity] = record
+        missing = {k: v for k, v in spec.params.items() if k not in record.params}
+        if missing:
+            self._log_params(record, missing)
+        self.tag(record, spec.tags)
+        return record
+
+    def complete(self, spec: RunSpec, outcome: Outcome) -> None:
+        """Finish the run with this outcome; one with another outcome gives way to a new run."""
+        record = self.ensure(spec, outcome.started_ms)
+        known = record.tags.get(STAMP_TAG)
+        if known is not None and known != outcome.stamp:
+            self._client.delete_run(record.run_id)
+            del self._records[spec.identity]
+            record = self.ensure(spec, outcome.started_ms)
+        if known != outcome.stamp:
+            for points in _chunks(outcome.points(), METRICS_PER_CALL):
+                self._client.log_batch(record.run_id, metrics=_metrics(points))
+            self.tag(record, {**outcome.tags, STAMP_TAG: outcome.stamp})
+        self.set_status(record, "FINISHED", outcome.ended_ms)
+
+    def set_status(self, record: RunRecord, status: str, at_ms: int | None = None) -> None:
+        """Move a run to a status of MLflow's; nothing happens if it has it."""
+        if record.status == status:
+            return
+        if status in ("RUNNING", "SCHEDULED"):
+            self._client.update_run(record.run_id, status=status)
+        else:
+            self._client.set_terminated(record.run_id, status, at_ms or now_ms())
+        record.status = status
+
+    def tag(self, record: RunRecord, tags: Mapping[str, str]) -> None:
+        """Set those tags that differ."""
+        from mlflow.entities import RunTag
+
+        changed = {k: v for k, v in tags.items() if record.tags.get(k) != v}
+        if changed:
+            self._client.log_batch(record.run_id, tags=[RunTag(k, v) for k, v in changed.items()])
+            record.tags |= changed
+
+    def attach(self, record: RunRecord, files: Iterable[Path]) -> None:
+        """Copy files into the run's artifact folder, over those of the same name."""
+        for file in files:
+            self._client.log_artifact(record.run_id, str(file))
+
+    def _find(self, spec: RunSpec) -> RunRecord | None:
+        # An identity is made here, of letters, digits and colons: nothing to quote.
+        runs = self._client.search_runs(
+            [self._experiment(spec.experiment)], f"tags.`{ID_TAG}` = '{spec.identity}'"
+        )
+        return _record(runs[0]) if runs else None
+
+    def _make(self, spec: RunSpec, started_ms: int, born: Mapping[str, str]) -> RunRecord:
+        tags = {**spec.tags, **born, ID_TAG: spec.identity}
+        experiment = self._experiment(spec.experiment)
+        return _record(self._client.create_run(experiment, started_ms, tags, spec.name))
+
+    def _experiment(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                place = (self._artifacts / name).as_uri()
+                self._experiments[name] = self._client.create_experiment(name, place)
+            else:
+                if found.lifecycle_stage == "deleted":
+                    self._client.restore_experiment(found.experiment_id)
+                self._experiments[name] = found.experiment_id
+        return self._experiments[name]
+
+    def _log_params(self, record: RunRecord, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        for items in _chunks(params.items(), PARAMS_PER_CALL):
+            entries = [Param(name, value[:VALUE_LENGTH]) for name, value in items]
+            self._client.log_batch(record.run_id, params=entries)
+        record.params |= set(params)
+
+
+def _record(run: Any) -> RunRecord:
+    data = run.data
+    return RunRecord(run.info.run_id, run.info.status, dict(data.tags), frozenset(data.params))
+
+
+def _metrics(points: Iterable[Point]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    return [Metric(re.sub(r"[^\w\-. :/]", "_", point.name), *point[1:]) for point in points]
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -1,0 +1,176 @@
+"""Arms and trials of the three designs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hipart.experiment.design import arms, trials
+from hipart.experiment.errors import ExperimentError
+from hipart.experiment.file import Ablation, load
+
+HEAD = """\
+kind: ablation
+title: A test
+seeds: [3, 5]
+reseed: [prior]
+metric: {stage: evaluate, name: mpjpe_mm}
+"""
+Write = Callable[[str], Ablation]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def written(text: str, scale: str = "smoke") -> Ablation:
+        path = tmp_path / "test.yaml"
+        path.write_text(HEAD + text)
+        return load(str(path), scale)
+
+    return written
+
+
+def test_the_base_is_the_level_that_equals_it_and_takes_its_published_value(write: Write) -> None:
+    base, other = arms(
+        write("""
+design: one_at_a_time
+factors:
+  - name: size
+    path: tokenizer.dense_codebook.size
+    levels: [{value: 32, published: {value: 42, unit: mm, place: Table 1}}, 64]
+""")
+    )
+    assert (base.name, base.factor, base.changes) == ("base", None, {})
+    assert base.published is not None
+    assert base.published.value == 42
+    assert (other.name, other.factor, other.level) == ("size=64", "size", "64")
+    assert other.changes == {"tokenizer.dense_codebook.size": 64}
+    assert other.config.tokenizer.dense_codebook.size == 64
+    assert other.published is None
+
+
+def test_the_base_keeps_its_own_published_value(write: Write) -> None:
+    base, _ = arms(
+        write("""
+design: one_at_a_time
+published: {value: 41, unit: mm, place: text}
+factors:
+  - name: size
+    path: tokenizer.dense_codebook.size
+    levels: [{value: 32, published: {value: 42, unit: mm, place: Table 1}}, 64]
+""")
+    )
+    assert base.published is not None
+    assert base.published.value == 41
+
+
+def test_a_level_may_be_a_whole_section_with_a_name(write: Write) -> None:
+    _, other = arms(
+        write("""
+design: one_at_a_time
+factors:
+  - name: lifter
+    path: lifter.model
+    levels: [{name: small, value: {kind: transformer, width: 8, heads: 2, blocks: 1}}]
+""")
+    )
+    assert other.name == "lifter=small"
+    assert other.changes["lifter.model.kind"] == "transformer"
+    assert other.config.lifter.model.width == 8
+
+
+def test_a_factorial_crosses_plain_levels_as_listed_and_named_ones_with_the_base(
+    write: Write,
+) -> None:
+    found = arms(
+        write("""
+design: factorial
+factors:
+  - {name: size, path: tokenizer.dense_codebook.size, levels: [16, 32]}
+  - {name: order, levels: [{name: by index, set: {prior.order: raster}}]}
+""")
+    )
+    names = ["base", "size=16", "size=16, order=by index", "order=by index"]
+    assert sorted(arm.name for arm in found) == sorted(names)
+    both = next(arm for arm in found if arm.factor == "size, order")
+    assert (both.level, both.config.prior.order) == ("16, by index", "raster")
+    assert both.config.tokenizer.dense_codebook.size == 16
+
+
+def test_a_factorial_level_of_the_base_is_kept_under_another_kind(write: Write) -> None:
+    found = arms(
+        write("""
+design: factorial
+factors:
+  - {name: kind, path: lifter.model.kind, levels: [mlp, transformer]}
+  - {name: width, path: lifter.model.width, levels: [32, 96]}
+base: {lifter.model.width: 96}
+scales: {smoke: {levels: {width: [96]}}}
+""")
+    )
+    assert [arm.name for arm in found] == ["base", "kind=transformer"]
+    assert found[1].config.lifter.model.width == 96
+
+
+def test_a_named_level_that_changes_nothing_is_refused_in_a_factorial(write: Write) -> None:
+    text = """
+design: factorial
+factors:
+  - {name: size, path: tokenizer.dense_codebook.size, levels: [16, 32]}
+  - {name: order, levels: [{name: same, set: {prior.order: center_to_periphery}}]}
+"""
+    with pytest.raises(ExperimentError, match="'order=same' changes nothing"):
+        write(text)
+
+
+def test_arms_may_be_written_out(write: Write) -> None:
+    ablation = write("""
+design: arms
+arms:
+  - {name: raster, set: {prior.order: raster}, published: {value: 43.1, unit: mm, place: Table 4}}
+  - {name: both, set: {prior: {order: raster, epochs: 9}}}
+""")
+    assert [arm.name for arm in arms(ablation)] == ["base", "raster", "both"]
+    assert arms(ablation)[2].changes == {"prior.order": "raster", "prior.epochs": 9}
+
+
+@pytest.mark.parametrize("text", ["base, set: {prior.epochs: 9}", "same, set: {prior.epochs: 1}"])
+def test_an_arm_is_not_the_base(write: Write, text: str) -> None:
+    with pytest.raises(ExperimentError, match="base"):
+        write(f"design: arms\narms: [{{name: {text}}}]\n")
+
+
+def test_a_seed_reaches_the_stages_that_are_named(write: Write) -> None:
+    found = trials(write("design: arms\narms: [{name: raster, set: {prior.order: raster}}]\n"))
+    assert [(trial.seed, trial.arm.name) for trial in found] == [
+        (3, "base"),
+        (3, "raster"),
+        (5, "base"),
+        (5, "raster"),
+    ]
+    assert [trial.config.prior.seed for trial in found] == [3, 3, 5, 5]
+    assert {trial.config.tokenizer.seed for trial in found} == {0}
+
+
+def test_a_scale_overlays_base_seeds_and_levels(write: Write) -> None:
+    ablation = write("""
+design: one_at_a_time
+base: {tokenizer.epochs: 7}
+factors:
+  - name: size
+    path: tokenizer.dense_codebook.size
+    levels: [64, 128]
+  - name: order
+    levels:
+      - {name: by index, set: {prior.order: raster}}
+      - {name: long, set: {prior.epochs: 9}}
+  - {name: dim, path: tokenizer.dense_codebook.dim, levels: [4]}
+scales:
+  smoke:
+    base: {prior.epochs: 2}
+    seeds: [1]
+    levels: {size: [8], order: [long], dim: []}
+""")
+    assert [arm.name for arm in arms(ablation)] == ["base", "size=8", "order=long"]
+    assert ablation.seeds == (1,)
+    base = ablation.base_config
+    assert (base.tokenizer.epochs, base.prior.epochs) == (7, 2)

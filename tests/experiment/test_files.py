@@ -1,0 +1,87 @@
+"""The experiments that come with the project, and how a file is found."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hipart.config import SCALES
+from hipart.experiment.design import Trial, arms, trials
+from hipart.experiment.file import available, find, load
+from hipart.pipeline import jobs
+
+CODEBOOK = "tokenizer.{}_codebook.{}"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", available())
+def test_every_experiment_is_good_at_every_scale(name: str, scale: str) -> None:
+    ablation = load(name, scale)
+    assert (ablation.name, ablation.scale, ablation.preset) == (name, scale, "budget")
+    assert ablation.metric.goal == "min"
+    assert len(arms(ablation)) > 1
+    assert len(trials(ablation)) == len(arms(ablation)) * len(ablation.seeds)
+
+
+def test_the_codebook_ablation_is_figure_5() -> None:
+    base, *others = arms(load("codebook_ablation", "paper"))
+    assert base.published is not None
+    assert base.published.value == 42.0
+    tried = {(path, value) for arm in others for path, value in arm.changes.items()}
+    assert tried == {
+        (CODEBOOK.format(scale, name), value)
+        for scale in ("sparse", "dense")
+        for name, values in {"size": (1024, 3072, 4096), "dim": (32, 64, 256)}.items()
+        for value in values
+    }
+    assert not any(arm.published for arm in others), "Fig. 5 states no other number"
+
+
+def test_the_codebook_ablation_varies_all_four_on_a_laptop() -> None:
+    ablation = load("codebook_ablation", "laptop")
+    assert [arm.factor for arm in arms(ablation)[1:]] == [one.name for one in ablation.factors]
+    assert len(ablation.factors) == 4
+    assert len(ablation.seeds) >= 2
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_order_ablation_trains_no_tokenizer_of_its_own(scale: str) -> None:
+    def tokenizers(found: list[Trial]) -> set[str]:
+        return {jobs(trial.config, "data")["tokenizer"].key for trial in found}
+
+    codebooks = trials(load("codebook_ablation", scale))
+    base = [trial for trial in codebooks if trial.arm.name == "base"]
+    assert tokenizers(trials(load("order_ablation", scale))) == tokenizers(base)
+
+
+def test_a_local_file_hides_the_packaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = find("order_ablation").resolve()
+    monkeypatch.chdir(tmp_path)
+    Path("experiments").mkdir()
+    local = Path("experiments/order_ablation.yaml")
+    local.write_text(packaged.read_text())
+    assert find("order_ablation") == available()["order_ablation"] == local
+    assert find(str(packaged)) == packaged
+    assert find("codebook_ablation").is_file()
+
+
+def test_the_preset_is_the_file_s_or_the_one_asked_for(tmp_path: Path) -> None:
+    text = find("order_ablation").read_text()
+    (tmp_path / "textbook.yaml").write_text(f"preset: textbook\n{text}")
+    written = load(str(tmp_path / "textbook.yaml"), "paper")
+    asked = load("order_ablation", "paper", "textbook")
+    assert written.preset == asked.preset == "textbook"
+    assert written.base_config == asked.base_config
+    assert not written.base_config.prior.tied_logits
+
+
+def test_loading_an_experiment_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from hipart.experiment.file import load; load('codebook_ablation', 'smoke');"
+        "print(*{'torch', 'numpy', 'polars', 'rich', 'ray'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""

@@ -1,0 +1,130 @@
+"""The training loop: a killed job goes on bit for bit (oracle E20); schedules; bad losses."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hipart.config import PipelineConfig
+from hipart.stages import fit as fit_module
+from hipart.stages.checkpoint import CHECKPOINT
+from hipart.stages.context import Report, StageContext
+from hipart.stages.fit import Plan, fit, seeded, step_decay, warmup_cosine
+
+DATA = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class WithBuffer(nn.Module):
+    """Dropout, and a buffer that training moves, as an EMA codebook does."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.mean.lerp_(x.mean(0), 0.1)
+        out: Tensor = self.layers(x - self.mean)
+        return out
+
+
+def context(work: Path, report: Report) -> StageContext:
+    work.mkdir(exist_ok=True)
+    nothing: Any = None
+    return StageContext(PipelineConfig(), nothing, {}, work, torch.device("cpu"), report)
+
+
+def build() -> tuple[WithBuffer, torch.optim.AdamW]:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = WithBuffer()
+    return model, torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+
+
+PLAN = Plan(
+    samples=96, epochs=10, batch_size=20, learning_rate=warmup_cosine(0.05, 5), seed=7
+)
+
+
+def train(work: Path, report: Report) -> tuple[WithBuffer, list[dict[str, float]]]:
+    model, optimiser = build()
+
+    def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        value = (model(DATA[index]) - DATA[index].sum(1, keepdim=True)).square().mean()
+        return value, {"mse": value.detach()}
+
+    return model, fit(context(work, report), model, optimiser, loss, PLAN)
+
+
+def quiet(step: int, total: int, metrics: dict[str, float]) -> None:
+    assert 0 < step <= total == PLAN.steps == 40
+
+
+@pytest.mark.parametrize("stops", [[1], [13], [39], [5, 6, 30]])
+def test_a_killed_job_goes_on_bit_for_bit(
+    stops: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "CHECKPOINT_SECONDS", 0.0)
+    whole, whole_history = train(tmp_path / "whole", quiet)
+    for stop in stops:
+
+        def kill(step: int, total: int, metrics: dict[str, float], stop: int = stop) -> None:
+            if step == stop:
+                raise Killed
+
+        with pytest.raises(Killed):
+            train(tmp_path / "killed", kill)
+        assert (tmp_path / "killed" / CHECKPOINT).exists()
+    first: list[int] = []
+    resumed, history = train(tmp_path / "killed", lambda step, *_: first.append(step))
+    assert first[0] == stops[-1] + 1
+    assert history == whole_history
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    left = [(tmp_path / name / "history.jsonl").read_text() for name in ("whole", "killed")]
+    assert left[0] == left[1]
+
+
+def test_training_does_not_touch_the_global_generator(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    train(tmp_path / "work", quiet)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_another_seed_draws_other_batches(tmp_path: Path) -> None:
+    assert len({seeded(seed, purpose, n) for seed in range(9) for purpose in (1, 2) for n in range(99)}) == 1782
+
+
+def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
+    model, optimiser = build()
+    step = 0
+
+    def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        nonlocal step
+        step += 1
+        value = model(DATA[index]).sum() * (float("nan") if step == 4 else 1.0)
+        return value, {}
+
+    with pytest.raises(FloatingPointError, match="loss is not finite at step 4"):
+        fit(context(tmp_path / "work", quiet), model, optimiser, loss, PLAN)
+
+
+def test_schedules_are_the_papers() -> None:
+    cosine = warmup_cosine(1e-3, 500)
+    assert cosine(0, 100, 10_000) == pytest.approx(1e-6)
+    assert cosine(500, 100, 10_000) == pytest.approx(1e-3)
+    assert cosine(10_000, 100, 10_000) == pytest.approx(1e-8)
+    assert cosine(5250, 100, 10_000) == pytest.approx(0.5e-3, rel=1e-4)
+    decay = step_decay(1e-3, 0.96, 4)
+    assert decay(399, 100, 2500) == 1e-3
+    assert decay(400, 100, 2500) == pytest.approx(0.96e-3)
+    assert decay(2499, 100, 2500) == pytest.approx(0.96**6 * 1e-3)

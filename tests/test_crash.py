@@ -1,0 +1,114 @@
+"""A crash costs nothing: kill -9 of the whole process group, then the same command again."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hipart.pipeline import PIPELINE
+
+pytestmark = pytest.mark.slow
+
+#: Long enough in each stage to be killed in the middle of it, after a checkpoint.
+EXPERIMENT = """\
+kind: ablation
+title: An ablation to be killed
+design: one_at_a_time
+base:
+  data.train_samples: 2048
+  tokenizer.epochs: 40
+  prior.epochs: 20
+  lifter.epochs: 200
+factors:
+  - name: sparse codebook size
+    path: tokenizer.sparse_codebook.size
+    levels: [16]
+seeds: [0, 1]
+reseed: [tokenizer, prior, lifter]
+metric: {stage: evaluate, name: mpjpe_mm}
+"""
+COMMAND = [sys.executable, "-m", "hipart.cli", "run", "killed.yaml", "--scale", "smoke"]
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    (folder / "killed.yaml").write_text(EXPERIMENT)
+    environment = os.environ | {"HIPART_CHECKPOINT_SECONDS": "0.2", "COLUMNS": "200"}
+    return subprocess.Popen(
+        COMMAND,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path) -> str:
+    process = start(folder)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_in(folder: Path, stage: str) -> None:
+    """Run until a job of the stage has a checkpoint, then kill everything at once."""
+    process = start(folder)
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if list(folder.glob(f".hipart/store/.work/{stage}-*/checkpoint.safetensors")):
+            break
+    else:
+        pytest.fail(f"the run ended before {stage} had a checkpoint:\n{''.join(seen)}")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def provenances(folder: Path) -> dict[str, str]:
+    return {
+        str(path.parent): path.read_text()
+        for path in folder.glob(".hipart/store/*/*/provenance.json")
+    }
+
+
+def mlflow_runs(folder: Path) -> list[tuple[str, str]]:
+    """(deterministic id, status) of every run in the mirror."""
+    with sqlite3.connect(folder / ".hipart" / "mlflow.db") as database:
+        return database.execute(
+            "select t.value, r.status from runs r join tags t on t.run_uuid = r.run_uuid "
+            "where t.key = 'hipart.id'"
+        ).fetchall()
+
+
+def test_three_kills_change_nothing(tmp_path: Path) -> None:
+    finish(tmp_path / "quiet")
+    killed = tmp_path / "killed"
+    before: dict[str, str] = {}
+    for stage in ("tokenizer", "prior", "lifter"):
+        kill_in(killed, stage)
+        after = provenances(killed)
+        assert before.items() <= after.items(), "a finished job was trained again"
+        before = after
+    output = finish(killed)
+    after = provenances(killed)
+    assert before.items() <= after.items(), "a finished job was trained again"
+    assert f"{len(before)} reused" in output
+
+    tables = [(tmp_path / name / "results/killed/table.csv").read_bytes() for name in ("quiet", "killed")]
+    assert tables[0] == tables[1]
+    resumed = [json.loads(text)["resumed"] for text in after.values()]
+    assert sum(resumed) >= 3, "each kill must have left a checkpoint that was taken up"
+
+    runs = mlflow_runs(killed)
+    trials, jobs = 4, 4 * len(PIPELINE)
+    assert len(after) == jobs
+    assert len(runs) == len({name for name, _ in runs}) == 1 + trials + jobs
+    assert {status for _, status in runs} == {"FINISHED"}

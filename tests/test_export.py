@@ -1,0 +1,321 @@
+"""An exported bundle predicts what its models compute, alone, and refuses what it can't read."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hipart.config import (
+    CodebookConfig,
+    LifterConfig,
+    MlpLifterConfig,
+    PipelineConfig,
+    PriorConfig,
+    TokenizerConfig,
+    TransformerLifterConfig,
+)
+from hipart.data.cameras import normalise_screen, screen_to_pixels
+from hipart.experiment.design import Arm, Trial
+from hipart.export import export_bundle
+from hipart.models.densifier import densify
+from hipart.models.lifters.build import build_lifter
+from hipart.models.prior import Prior
+from hipart.models.tokenizer import Tokenizer
+from hipart.pipeline import jobs
+from hipart.predictor import MAX_POSES, Predictor, predict_file
+from hipart.store import ArtifactStore
+
+DATA = "feedbeef"
+SIZE = (1000, 1002)
+ACTIONS = 3
+CODES = CodebookConfig(size=8, dim=4)
+TINY = PipelineConfig(
+    tokenizer=TokenizerConfig(
+        width=8, encoder_blocks=1, token_hidden=8, channel_hidden=8, decoder_width=8,
+        decoder_channel_hidden=8, sparse_codebook=CODES, dense_codebook=CODES,
+    ),
+    prior=PriorConfig(
+        width=8, blocks=1, head_blocks=1, attention_width=8, mlp_hidden=8, heads=2,
+        order="raster",
+    ),
+    lifter=LifterConfig(model=TransformerLifterConfig(width=8, blocks=1, heads=2)),
+)  # fmt: skip
+ABLATION = SimpleNamespace(name="tiny", title="Tiny models", scale="smoke", preset="budget")
+
+
+def with_lifter(**changes):
+    return TINY.model_copy(update={"lifter": TINY.lifter.model_copy(update=changes)})
+
+
+def trial(config, name="base"):
+    return Trial(Arm(name, None, None, {}, None, config), 0, config)
+
+
+def models(config):
+    torch.manual_seed(config.lifter.seed)
+    tokenizer = Tokenizer(config.tokenizer, ACTIONS).eval()
+    prior = Prior(config.prior, *tokenizer.codebooks).eval()
+    inputs = 17 if config.lifter.dense_input == "none" else 161
+    return {"tokenizer": tokenizer, "prior": prior, "lifter": build_lifter(config.lifter.model, inputs).eval()}
+
+
+def train(store, config, mpjpe_mm):
+    """Leave the artifacts of a trial in the store, with random weights; returns the models."""
+    made = models(config)
+    for stage, job in jobs(config, DATA).items():
+        if job in store:
+            continue
+        with store.claim(job) as work:
+            if stage in made:
+                facts = {"num_actions": str(ACTIONS)} if stage == "tokenizer" else {}
+                state = {k: v.contiguous() for k, v in made[stage].state_dict().items()}
+                save_file(state, work / "model.safetensors", metadata=facts)
+            measured = {"mpjpe_mm": mpjpe_mm, "mpjpe_mm/Walk": mpjpe_mm} if stage == "evaluate" else {}
+            provenance = {"started_at": "2026-01-02T03:04:05+00:00", "seconds": 1.0, "commit": "abc"}
+            store.publish(job, work, measured, provenance)
+    return made
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = ArtifactStore(tmp_path / "store")
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def poses():
+    return np.random.default_rng(0).uniform(0, 1000, (5, 17, 2))
+
+
+@pytest.fixture
+def bundle(store, tmp_path):
+    train(store, TINY, 50.0)
+    return export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", tmp_path / "best")
+
+
+def test_a_bundle_predicts_what_its_models_compute(store, tmp_path, poses):
+    made = train(store, TINY, 50.0)
+    bundle = export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", tmp_path / "best")
+    found = Predictor.load(bundle).predict(poses, SIZE)
+    with torch.inference_mode():
+        screen = torch.as_tensor(normalise_screen(poses.astype(np.float32), SIZE))
+        (generated,) = densify(made["prior"], made["tokenizer"], screen)
+        lifted = made["lifter"](torch.cat([screen, *generated], dim=1)) * 1000
+    assert (found["pose_3d_mm"] == lifted.numpy()).all()
+    for name, level in zip(("dense_2d", "fine_2d"), generated, strict=True):
+        assert (found[name] == screen_to_pixels(level, SIZE).numpy()).all()
+    shapes = {name: array.shape for name, array in found.items()}
+    assert shapes == {"pose_3d_mm": (5, 17, 3), "dense_2d": (5, 48, 2), "fine_2d": (5, 96, 2)}
+    again = Predictor.load(bundle).predict(poses, SIZE)
+    assert all((found[name] == again[name]).all() for name in found)
+
+
+def test_batches_leave_no_seam(bundle, poses):
+    predictor = Predictor.load(bundle)
+    many = np.tile(poses, (300, 1, 1))
+    found = predictor.predict(many, SIZE)["pose_3d_mm"]
+    alone = predictor.predict(many[1024:], SIZE)["pose_3d_mm"]
+    assert found.shape == (1500, 17, 3)
+    assert (found[1024:] == alone).all()
+
+
+@pytest.mark.parametrize(
+    "model", [TransformerLifterConfig(width=8, blocks=1, heads=2), MlpLifterConfig(width=8)]
+)
+def test_a_lifter_of_17_joints_needs_no_other_stage(store, tmp_path, poses, model):
+    config = with_lifter(dense_input="none", model=model)
+    made = train(store, config, 50.0)
+    bundle = export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
+    found = Predictor.load(bundle).predict(poses, SIZE)
+    with torch.inference_mode():
+        screen = torch.as_tensor(normalise_screen(poses.astype(np.float32), SIZE))
+        lifted = made["lifter"](screen) * 1000
+    assert list(found) == ["pose_3d_mm"]
+    assert (found["pose_3d_mm"] == lifted.numpy()).all()
+
+
+def test_the_best_finished_trial_that_can_predict_is_taken(store, tmp_path):
+    configs = {
+        "worse": TINY,
+        "better": with_lifter(seed=1),
+        "oracle": with_lifter(dense_input="exact"),
+        "unfinished": with_lifter(seed=2),
+    }
+    for (name, config), value in zip(configs.items(), (50.0, 40.0, 10.0), strict=False):
+        assert name != "unfinished"
+        train(store, config, value)
+    trials = [trial(config, name) for name, config in configs.items()]
+    out = export_bundle(store, ABLATION, trials, DATA, "evaluate/mpjpe_mm/Walk", tmp_path / "a/best")
+    lineage = json.loads((out / "lineage.json").read_text())
+    assert lineage["arm"] == "better"
+    assert lineage["chosen_by"] == {"metric": "evaluate/mpjpe_mm/Walk", "value": 40.0}
+    expected = {stage: job.key for stage, job in jobs(configs["better"], DATA).items()}
+    assert {stage: found["key"] for stage, found in lineage["stages"].items()} == expected
+    config = json.loads((out / "config.json").read_text())
+    assert (config["actions"], config["num_actions"]) == (["Walk"], ACTIONS)
+    card = (out / "README.md").read_text()
+    assert "simulated detections" in card and "| MPJPE (`evaluate/mpjpe_mm`) | 40.00 mm |" in card
+
+
+def test_exact_dense_poses_cannot_be_had_for_a_new_image(store, tmp_path):
+    config = with_lifter(dense_input="exact")
+    train(store, config, 10.0)
+    with pytest.raises(ValueError, match="takes exact dense poses can't predict"):
+        export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [("mpjpe", "there are .*evaluate/mpjpe_mm"), ("sparse_usage_pct", "run the experiment")],
+)
+def test_a_metric_nobody_reports_is_refused(store, tmp_path, metric, message):
+    train(store, TINY, 50.0)
+    with pytest.raises(ValueError, match=message):
+        export_bundle(store, ABLATION, [trial(TINY)], DATA, metric, tmp_path / "best")
+
+
+def test_only_a_bundle_is_replaced(store, tmp_path, bundle):
+    (bundle / "stray").touch()
+    export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", bundle)
+    assert sorted(p.name for p in bundle.iterdir()) == [
+        "README.md", "config.json", "lineage.json", "model.safetensors",
+    ]  # fmt: skip
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="no bundle of ours"):
+        export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", other)
+    assert (other / "chapter.txt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best", "store", "thesis"]
+
+
+def edit(bundle: Path, **changes):
+    facts = json.loads((bundle / "config.json").read_text())
+    (bundle / "config.json").write_text(json.dumps(facts | changes))
+
+
+def flip_a_bit(bundle: Path):
+    content = bytearray((bundle / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (bundle / "model.safetensors").write_bytes(content)
+
+
+DAMAGE = {
+    "a flipped bit": (flip_a_bit, "damaged or exchanged"),
+    "no weights": (lambda b: (b / "model.safetensors").unlink(), "model.safetensors: cannot be"),
+    "no config": (lambda b: (b / "config.json").unlink(), "is it a bundle"),
+    "not JSON": (lambda b: (b / "config.json").write_text("{"), "not JSON"),
+    "another JSON": (lambda b: (b / "config.json").write_text("[]"), "kind must be"),
+    "newer format": (lambda b: edit(b, format=2, novelty=1), "written by a newer hipart-search"),
+    "unknown field": (lambda b: edit(b, novelty=1), "novelty"),
+    "another config": (lambda b: edit(b, num_actions=9), "not the weights of config.json"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_bundle_is_refused(bundle, what):
+    damage, message = DAMAGE[what]
+    damage(bundle)
+    with pytest.raises(ValueError, match=message):
+        Predictor.load(bundle)
+
+
+def test_files_in_and_out(bundle, tmp_path, poses):
+    np.savez(tmp_path / "in.npz", poses=poses, image_size=np.array(SIZE))
+    assert predict_file(bundle, tmp_path / "in.npz", tmp_path / "deep/out.npz") == 5
+    expected = Predictor.load(bundle).predict(poses, SIZE)
+    with np.load(tmp_path / "deep/out.npz", allow_pickle=False) as found:
+        assert set(found) == set(expected)
+        assert all((found[name] == expected[name]).all() for name in expected)
+
+
+POSES = np.zeros((2, 17, 2))
+HOLE = np.where(np.arange(68).reshape(2, 17, 2) == 40, np.nan, 0.0)
+INPUTS = {
+    "two dimensions": ({"poses": POSES[0]}, r"'poses': shape \(17, 2\), allowed \(N, 17, 2\)"),
+    "16 joints": ({"poses": POSES[:, 1:]}, r"'poses': shape \(2, 16, 2\)"),
+    "three coordinates": ({"poses": np.zeros((2, 17, 3))}, "'poses': shape"),
+    "no pose": ({"poses": POSES[:0]}, f"0 poses, allowed 1 to {MAX_POSES}"),
+    "NaN": ({"poses": HOLE}, "pose 1 holds nan"),
+    "beyond float32": ({"poses": POSES + 1e39}, "pose 0 holds 1e"),
+    "complex": ({"poses": POSES + 1j}, "type complex128, allowed real numbers"),
+    "text": ({"poses": POSES.astype(str)}, "type <U"),
+    "pickled": ({"poses": POSES.astype(object)}, "allow_pickle=False"),
+    "another key": ({"pose": POSES}, "no array 'poses'"),
+    "one side": ({"image_size": np.array([1000])}, r"'image_size': shape \(1,\), allowed \(2,\)"),
+    "no side": ({"image_size": np.array([1000, 0])}, "from 1 to 100000"),
+    "NaN side": ({"image_size": np.array([1000, np.nan])}, "from 1 to 100000"),
+    "half a pixel": ({"image_size": np.array([1000, 0.5])}, "whole pixels"),
+}
+
+
+@pytest.mark.parametrize("what", INPUTS)
+def test_wrong_arrays_are_refused_by_name(bundle, tmp_path, what):
+    changes, message = INPUTS[what]
+    arrays = {"poses": POSES, "image_size": np.array(SIZE)} | changes
+    if "pose" in arrays:
+        del arrays["poses"]
+    np.savez(tmp_path / "in.npz", **arrays)
+    with pytest.raises(ValueError, match=message) as refusal:
+        predict_file(bundle, tmp_path / "in.npz", tmp_path / "out.npz")
+    assert "in.npz" in str(refusal.value)
+    assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no archive", b"PK\x03\x04 cut"])
+def test_what_is_no_npz_is_refused(bundle, tmp_path, content):
+    if content is not None:
+        (tmp_path / "in.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"in\.npz: (not an \.npz|cannot be read)"):
+        predict_file(bundle, tmp_path / "in.npz", tmp_path / "out.npz")
+
+
+ALONE = """
+import sys
+BLOCKED = {"ray", "mlflow", "optuna", "polars", "jaxtyping", "matplotlib", "rich", "scipy", "filelock"}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
+sys.meta_path.insert(0, Absent())
+from pathlib import Path
+from hipart.predictor import predict_file
+print(predict_file(*map(Path, sys.argv[1:])))
+"""
+
+
+def test_prediction_needs_nothing_of_the_platform(bundle, tmp_path, poses):
+    np.savez(tmp_path / "in.npz", poses=poses, image_size=np.array(SIZE))
+    files = [str(bundle), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *files],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "5"
+    with np.load(tmp_path / "out.npz") as found:
+        assert (found["pose_3d_mm"] == Predictor.load(bundle).predict(poses, SIZE)["pose_3d_mm"]).all()
+
+
+def test_a_damaged_artifact_is_named(store, tmp_path):
+    train(store, TINY, 50.0)
+    artifact = store.find("lifter", jobs(TINY, DATA)["lifter"].key)
+    (artifact.path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(ValueError, match=f"{artifact.key}/model.safetensors: cannot be read"):
+        export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", tmp_path / "best")
+    assert not (tmp_path / "best").exists()
+
+
+def test_arms_keep_their_order_among_equals(store, tmp_path):
+    train(store, TINY, 50.0)
+    twin = replace(trial(TINY), seed=1)
+    out = export_bundle(store, ABLATION, [trial(TINY), twin], DATA, "mpjpe_mm", tmp_path / "best")
+    assert json.loads((out / "lineage.json").read_text())["seed"] == 0
