@@ -74,7 +74,9 @@ def list_experiments() -> None:
 
     from hipart.experiment.file import available, load
 
-    rows = Table("experiment", "what", "source", box=None, header_style="bold", padding=(0, 2, 0, 0))
+    rows = Table(
+        "experiment", "what", "source", box=None, header_style="bold", padding=(0, 2, 0, 0)
+    )
     for name, path in available().items():
         ablation = load(str(path), "laptop")
         source = f"{ablation.source.paper}, {ablation.source.place}" if ablation.source else ""
@@ -165,7 +167,9 @@ def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
     written = export_bundle(
         session.store, session.ablation, session.trials, session.fingerprint, metric, out
     )
-    _console().print(f"wrote {written}: hipart-search predict {written} --input poses.npz --out out.npz")
+    _console().print(
+        f"wrote {written}: hipart-search predict {written} --input poses.npz --out out.npz"
+    )
 
 
 @main.command()

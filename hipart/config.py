@@ -65,6 +65,8 @@ class CodebookConfig(Section):
     dim: Annotated[int, Field(ge=2, le=1024)] = 128
     #: EMA decay gamma; unstated in the paper, PCT's value.
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    #: What happens to a code that nothing chooses: it stays, or restarts at a random embedding.
+    dead_code: Literal["none", "restart"] = "none"
 
 
 class TokenizerConfig(Section):

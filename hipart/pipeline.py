@@ -170,12 +170,13 @@ def _collect(
         return found[name]
     stage = PIPELINE[name]
     needs = [_collect(need, config, data_fingerprint, found) for need in stage.needs(config)]
-    identity = {
+    keys = {job.stage: job.key for job in needs}
+    identity: dict[str, Any] = {
         "stage": name,
         "version": stage.version,
         "data": data_fingerprint,
         "config": {section: _identity_of(section, config) for section in stage.reads},
-        "needs": {job.stage: job.key for job in needs},
+        "needs": keys,
     }
     reached = set(stage.reads)
     for job in needs:
@@ -185,7 +186,7 @@ def _collect(
         key=key_of(identity),
         identity=identity,
         config=PipelineConfig(**{section: getattr(config, section) for section in reached}),
-        needs=identity["needs"],
+        needs=keys,
     )
     return found[name]
 

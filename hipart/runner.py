@@ -60,8 +60,10 @@ def run(session: Session, console: Console) -> bool:
             for jobs in session.jobs:
                 graph.ensure(jobs)
             graph.run()
-    except KeyboardInterrupt:
+    except BaseException as error:
         mirror.abort()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
         console.print("\nStopped. Run the same command to go on where it was.")
         return False
     finally:

@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import install_import_hook
 
-CHECKED = ["hipart.models", "hipart.metrics"]
-install_import_hook(CHECKED, "beartype.beartype")
+install_import_hook(["hipart.models", "hipart.metrics"], "beartype.beartype")
 
 torch.set_num_threads(1)

@@ -102,7 +102,9 @@ def test_three_kills_change_nothing(tmp_path: Path) -> None:
     assert before.items() <= after.items(), "a finished job was trained again"
     assert f"{len(before)} reused" in output
 
-    tables = [(tmp_path / name / "results/killed/table.csv").read_bytes() for name in ("quiet", "killed")]
+    tables = [
+        (tmp_path / name / "results/killed/table.csv").read_bytes() for name in ("quiet", "killed")
+    ]
     assert tables[0] == tables[1]
     resumed = [json.loads(text)["resumed"] for text in after.values()]
     assert sum(resumed) >= 3, "each kill must have left a checkpoint that was taken up"

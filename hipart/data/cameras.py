@@ -1,13 +1,12 @@
 """Four fixed cameras like Human3.6M's: world is metres with y up, camera is x right, y down."""
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Points = TypeVar("Points", bound=Any)  # a numpy array or a torch tensor
 
 #: Width and height of an image, pixels.
 IMAGE_SIZE = (1000, 1002)
@@ -62,22 +61,22 @@ def four_cameras() -> Cameras:
     )
 
 
-def normalise_screen(points_px: Points, image_size: tuple[int, int]) -> Points:
+def normalise_screen(points_px: Any, image_size: tuple[int, int]) -> Any:
     """Pixels (..., 2) to x in [-1, 1] and y in [-h/w, h/w]: ``x / w * 2 - [1, h / w]``.
 
     Plain arithmetic, so arrays and tensors both work (VideoPose3D, ``common/camera.py``).
     """
     width, height = image_size
     normalised = points_px * (2 / width)
-    normalised[..., :1] -= 1
-    normalised[..., 1:] -= height / width
+    normalised[..., 0] -= 1
+    normalised[..., 1] -= height / width
     return normalised
 
 
-def screen_to_pixels(points: Points, image_size: tuple[int, int]) -> Points:
+def screen_to_pixels(points: Any, image_size: tuple[int, int]) -> Any:
     """Inverse of ``normalise_screen``."""
     width, height = image_size
     pixels = points * (width / 2)
-    pixels[..., :1] += width / 2
-    pixels[..., 1:] += height / 2
+    pixels[..., 0] += width / 2
+    pixels[..., 1] += height / 2
     return pixels

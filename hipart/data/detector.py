@@ -15,7 +15,8 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 EXTREMITIES = (3, 6, 13, 16)
-LIMBS = ((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16))
+#: What hiding a limb hides: knee and foot, or elbow and wrist.
+LIMBS = ([2, 3], [5, 6], [12, 13], [15, 16])
 #: Degrees of freedom of Student's t: tails heavy enough for gross errors, finite variance.
 TAIL = 3.0
 #: Sides of the hiding rectangle as shares of the person's larger side.
@@ -28,14 +29,13 @@ def detect(exact: Floats, config: DetectorConfig, rng: np.random.Generator) -> t
 
     A function of its arguments alone: the same generator state gives the same detections.
     """
-    if config.kind == "exact":
+    if config.kind == "exact" or not len(exact):
         return exact.copy(), np.zeros(exact.shape[:2], bool)
     parts = [
         _simulate(exact[start : start + ROWS_AT_ONCE], config, rng)
         for start in range(0, len(exact), ROWS_AT_ONCE)
     ]
-    empty = (exact[:0], np.zeros((0, NUM_JOINTS), bool))
-    detected, hidden = zip(*parts, strict=True) if parts else ((empty[0],), (empty[1],))
+    detected, hidden = zip(*parts, strict=True)
     return np.concatenate(detected), np.concatenate(hidden)
 
 
@@ -66,21 +66,24 @@ def _simulate(
 def hide(exact: Floats, probability: float, rng: np.random.Generator) -> Mask:
     """Joints (N, 17) that are hidden: each sample with this probability, by rectangle or limb."""
     count = len(exact)
-    occluded, by_limb = rng.random(count) < probability, rng.random(count) < 0.5  # noqa: PLR2004
+    occluded, by_limb = rng.random(count) < probability, rng.random(count) < 0.5
     size = np.ptp(exact, axis=1).max(axis=1)[:, None]
     half = size * rng.uniform(*RECTANGLE, (count, 2)) / 2
     around = exact[np.arange(count), rng.integers(NUM_JOINTS, size=count)]
     centre = around + half * rng.uniform(-1, 1, (count, 2))
     rectangle = (np.abs(exact - centre[:, None]) <= half[:, None]).all(axis=2)
     limbs = np.zeros((len(LIMBS), NUM_JOINTS), bool)
-    for limb, joints in enumerate(LIMBS):
-        limbs[limb, list(joints[1:])] = True
+    for row, joints in enumerate(LIMBS):
+        limbs[row, joints] = True
     limb = limbs[rng.integers(len(LIMBS), size=count)]
     return np.asarray(np.where(by_limb[:, None], limb, rectangle) & occluded[:, None])
 
 
 def _drift(
-    exact: Floats, row: NDArray[np.intp], joint: NDArray[np.intp], drift: float,
+    exact: Floats,
+    row: NDArray[np.intp],
+    joint: NDArray[np.intp],
+    drift: float,
     rng: np.random.Generator,
 ) -> Floats:
     """Displacement (M, 2) of hidden joints: towards a confusable joint, never past it; scatter."""
@@ -98,7 +101,7 @@ def confusable() -> NDArray[np.int64]:
     mirror = dict(zip((*LEFT, *RIGHT), (*RIGHT, *LEFT), strict=True))
     rows = []
     for joint, parent in enumerate(PARENTS):
-        above = max(parent, 0) or 7
-        below = PARENTS.index(joint) if joint in PARENTS else above
+        below = PARENTS.index(joint) if joint in PARENTS else parent
+        above = parent if parent >= 0 else below
         rows.append((above, below, mirror.get(joint, above)))
     return np.array(rows)

@@ -22,9 +22,13 @@ MAX_CLIPS = 10_000
 MAX_FRAMES = 2_000_000
 MAX_BYTES = 1 << 30
 MAX_TRAVEL_M = 1_000.0
+MAX_TURN_RAD = 4 * np.pi
 MAX_FPS = 240
 #: What numpy raises for a broken file or for one that would need unpickling.
-UNREADABLE = (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 #: Bones of the CMU MotionBuilder rig, in array order, and the index of each one's parent.
 BONES = (
     *("Hips", "LHipJoint", "LeftUpLeg", "LeftLeg", "LeftFoot", "LeftToeBase"),
@@ -32,7 +36,10 @@ BONES = (
     *("Neck", "Neck1", "Head", "RightShoulder", "RightArm", "RightForeArm", "RightHand"),
     *("RHipJoint", "RightUpLeg", "RightLeg", "RightFoot", "RightToeBase"),
 )
-BONE_PARENTS = (-1, 0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 10, 11, 8, 13, 14, 8, 16, 17, 18, 0, 20, 21, 22, 23)
+BONE_PARENTS = (
+    *(-1, 0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 10, 11),
+    *(8, 13, 14, 8, 16, 17, 18, 0, 20, 21, 22, 23),
+)
 CONVENTIONS = {"up": "y", "facing": "+z", "left": "+x", "root_unit": "metre"}
 
 
@@ -86,14 +93,13 @@ def read_motion(folder: Path | None = None) -> Motion:
 def _open_npz(path: Path) -> np.lib.npyio.NpzFile:
     """Open an .npz so that nothing in it is unpickled and nothing huge is unpacked."""
     try:
-        stored = np.load(path, allow_pickle=False)
-        if not isinstance(stored, np.lib.npyio.NpzFile):
-            raise ValueError("it is a single array")
-        unpacked = sum(member.file_size for member in stored.zip.infolist())  # type: ignore[union-attr]
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(int(member.file_size) for member in archive.infolist())
+        if unpacked > MAX_BYTES:
+            raise ValueError(f"unpacks to {unpacked} bytes; at most {MAX_BYTES} are read")
+        stored: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
     except UNREADABLE as error:
         raise ValueError(f"{path}: not a readable .npz of plain arrays ({error})") from error
-    if unpacked > MAX_BYTES:
-        raise ValueError(f"{path}: unpacks to {unpacked} bytes; at most {MAX_BYTES} are read")
     return stored
 
 
@@ -134,7 +140,9 @@ def _check_bones(path: Path, bones: Any, parents: Any) -> None:
 def _check_clips(path: Path, clips: Any) -> None:
     if not isinstance(clips, dict) or not 1 <= len(clips) <= MAX_CLIPS:
         count = len(clips) if isinstance(clips, dict) else type(clips).__name__
-        raise ValueError(f"{path}: clips must be an object of 1 to {MAX_CLIPS} clips, found {count}")
+        raise ValueError(
+            f"{path}: clips must be an object of 1 to {MAX_CLIPS} named clips, found {count}"
+        )
     for name, entry in clips.items():
         if not isinstance(entry, dict):
             raise ValueError(f"{path}: clip {name!r} must be an object, found {entry!r:.80}")
@@ -145,8 +153,12 @@ def _check_clips(path: Path, clips: Any) -> None:
             raise ValueError(
                 f"{path}: clip {name!r}: cmu_subject must be a text or null, found {subject!r:.80}"
             )
-    frames = [entry.get("frames") for entry in clips.values()]
-    total = sum(count for count in frames if isinstance(count, int))
+        frames = entry.get("frames")
+        if not isinstance(frames, int) or isinstance(frames, bool) or frames < 1:
+            raise ValueError(
+                f"{path}: clip {name!r}: frames must be a count of 1 or more, found {frames!r:.80}"
+            )
+    total = sum(entry["frames"] for entry in clips.values())
     if total > MAX_FRAMES:
         raise ValueError(f"{path}: {total} frames in all; at most {MAX_FRAMES} are read at once")
 
@@ -165,22 +177,29 @@ def _same_names(path: Path, found: set[str], clips: Mapping[str, Any]) -> None:
 def _read_clip(path: Path, stored: Mapping[str, Any], name: str, entry: dict[str, Any]) -> Clip:
     where = f"{path}: clip {name!r}"
     try:
-        root, rot = stored[f"{name}/root"], stored[f"{name}/rot"]
+        root, rot = (np.asarray(stored[f"{name}/{array}"]) for array in ("root", "rot"))
     except (*UNREADABLE, KeyError) as error:
         raise ValueError(f"{where}: not a readable array of plain numbers ({error})") from error
-    frames = entry.get("frames", len(root) if root.ndim else 0)
-    for label, array, shape in (("root", root, (3,)), ("rot", rot, (len(BONES), 3))):
-        wanted = (frames, *shape)
-        if array.shape != wanted or not frames:
-            raise ValueError(f"{where}: {label} must have shape {wanted} with T >= 1 frames, "
-                           f"found {array.shape}")
+    rules = (
+        ("root", root, (3,), MAX_TRAVEL_M, "metres"),
+        ("rot", rot, (len(BONES), 3), MAX_TURN_RAD, "radians"),
+    )
+    for label, array, shape, limit, unit in rules:
+        wanted = (entry["frames"], *shape)
+        if array.shape != wanted:
+            raise ValueError(
+                f"{where}: {label} must have shape {wanted} (frames as in the .json), "
+                f"found {array.shape}"
+            )
         if array.dtype.kind != "f":
             raise ValueError(f"{where}: {label} must be floating point, found {array.dtype}")
         if not np.isfinite(array).all():
             frame = int(np.argwhere(~np.isfinite(array))[0, 0])
             raise ValueError(f"{where}: {label} has a NaN or infinity at frame {frame}")
-    if np.abs(root).max() > MAX_TRAVEL_M:
-        raise ValueError(f"{where}: root must be metres within {MAX_TRAVEL_M:.0f} m of the origin, "
-                       f"found {np.abs(root).max():.0f}")
-    return Clip(name, entry["label"], entry.get("cmu_subject"),
-                root.astype(np.float32), rot.astype(np.float32))
+        if np.abs(array).max() > limit:
+            raise ValueError(
+                f"{where}: {label} must be {unit} of size at most {limit:.4g}, "
+                f"found {np.abs(array).max():.4g}"
+            )
+    numbers = root.astype(np.float32), rot.astype(np.float32)
+    return Clip(name, entry["label"], entry.get("cmu_subject"), *numbers)

@@ -12,7 +12,7 @@ from hipart.data.detector import detect
 from hipart.data.motion import Motion
 from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan
 from hipart.data.samples import Samples
-from hipart.data.splits import Side
+from hipart.data.splits import SIDES, Side
 from hipart.skeleton import NUM_DENSE, NUM_JOINTS, PARTS
 
 Floats = NDArray[np.float32]
@@ -74,7 +74,7 @@ def lay_out(motion: Motion) -> Track:
 def _side(
     motion: Motion, track: Track, data: DataConfig, detector: DetectorConfig, side: Side
 ) -> Samples:
-    number = ("train", "test").index(side)
+    number = SIDES.index(side)
     plan = make_plan(motion, data, side)
     wanted = data.train_samples if side == "train" else data.test_samples
     chosen = draw(plan, wanted, np.random.default_rng([data.seed, number]))

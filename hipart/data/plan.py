@@ -56,7 +56,7 @@ class Plan:
     place: Floats
 
     def __len__(self) -> int:
-        return int(self.frames.sum()) * self.yaw.shape[1] * NUM_CAMERAS
+        return int(self.frames.sum() * self.yaw.shape[1] * NUM_CAMERAS)
 
     def views(self, chosen: Indices) -> Views:
         """What the samples with these indices show. Placements go to the subjects in turn."""
@@ -78,8 +78,7 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
     The draw depends on the seed, the clip's name and the take's first frame, not on other clips,
     and more placements keep the earlier ones.
     """
-    takes, middles, drawn = [], [], []
-    half_extents = []
+    takes, middles, reaches, drawn = [], [], [], []
     for segment in segments(motion.clips, motion.fps):
         if segment.side != side:
             continue
@@ -89,15 +88,17 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
             low, high = path.min(axis=0), path.max(axis=0)
             takes.append((segment.clip, start, stop - start))
             middles.append((low + high) / 2)
-            half_extents.append(np.hypot(*(high - low)) / 2)
+            reaches.append(np.hypot(*(high - low)) / 2)
             rng = np.random.default_rng([data.seed, crc32(clip.name.encode()), start])
             drawn.append(rng.random((data.placements, 3)))
     table = np.array(takes, np.int64).reshape(-1, 3)
     chance = np.array(drawn).reshape(-1, data.placements, 3)
-    room = np.maximum(data.floor_half_side_m - np.array(half_extents).reshape(-1, 1, 1), 0)
+    room = np.maximum(data.floor_half_side_m - np.array(reaches).reshape(-1, 1, 1), 0)
     return Plan(
-        side,
-        *table.T,
+        side=side,
+        clip=table[:, 0],
+        start=table[:, 1],
+        frames=table[:, 2],
         middle=np.array(middles, np.float32).reshape(-1, 2),
         yaw=(2 * np.pi * chance[..., 0]).astype(np.float32),
         place=((2 * chance[..., 1:] - 1) * room).astype(np.float32),

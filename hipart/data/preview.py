@@ -40,8 +40,8 @@ def preview(
     The rows show the 17 joints, exact and detected, then the 48 dense and the 96 fine points over
     points of the skin. Raises ValueError for bad motion, as ``load_corpus`` does.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     recorded = read_motion(motion)
     plan, track = make_plan(recorded, data, "test"), lay_out(recorded)
@@ -50,13 +50,15 @@ def preview(
     detected, hidden = detect(exact, detector, np.random.default_rng(detector.seed))
     skin = seen(plan, track, views, np.arange(len(views)), surface()).swapaxes(1, 2)
     skin_px = CAMERAS.project(skin, views.camera)
-    figure = Figure(figsize=(2.6 * len(views), 9.6), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(views), 8.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(3, len(views), squeeze=False)
     for column, clip in enumerate(views.clip):
         for row in range(3):
             axis = axes[row, column]
-            axis.scatter(*skin_px[column].T, s=1.5, color="0.82", linewidths=0)
+            axis.scatter(
+                skin_px[column, :, 0], skin_px[column, :, 1], s=2, color="0.8", linewidths=0
+            )
             _frame(axis, skin_px[column])
         axes[0, column].set_title(recorded.clips[clip].label)
         _draw_bones(axes[0, column], exact[column], detected[column], hidden[column])
@@ -69,9 +71,7 @@ def preview(
     figure.savefig(out, dpi=110)
 
 
-def info(
-    data: DataConfig, detector: DetectorConfig, motion: Path | None = None
-) -> dict[str, Any]:
+def info(data: DataConfig, detector: DetectorConfig, motion: Path | None = None) -> dict[str, Any]:
     """Counts of a corpus: plain numbers and texts, ready for JSON."""
     recorded = read_motion(motion)
     corpus = load_corpus(data, detector, motion)
@@ -149,4 +149,6 @@ def _draw_bones(axis: "Axes", exact: Floats, detected: Floats, hidden: NDArray[n
 def _draw_level(axis: "Axes", points: Floats) -> None:
     """Points in the colours of their body parts."""
     part = np.arange(len(points)) // (len(points) // NUM_PARTS)
-    axis.scatter(*points.T, c=part, cmap="tab20", vmin=0, vmax=19, s=14, linewidths=0)
+    axis.scatter(
+        points[:, 0], points[:, 1], c=part, cmap="tab20", vmin=0, vmax=19, s=14, linewidths=0
+    )

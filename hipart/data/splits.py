@@ -56,8 +56,10 @@ def segments(clips: Sequence[_Clip], fps: float) -> list[Segment]:
     """
     gap, least = round(GAP_S * fps), round((GAP_S + MIN_BESIDE_GAP_S) * fps)
     families = [recording(clip) for clip in clips]
-    cuts = [families.count(family) == 1 and len(clip) >= least
-            for clip, family in zip(clips, families, strict=True)]
+    cuts = [
+        families.count(family) == 1 and len(clip) >= least
+        for clip, family in zip(clips, families, strict=True)
+    ]
     has_cut = {clip.label for clip, cut in zip(clips, cuts, strict=True) if cut}
     found: list[Segment] = []
     short_clips: dict[str, int] = {}

@@ -83,7 +83,7 @@ def shown(value: Any) -> str:
 
 
 def did_you_mean(word: object, candidates: Iterable[str]) -> str:
-    """A question with the nearest right name, or with the paths that end in ``word``, or nothing."""
+    """A question with the paths that end in ``word``, or the nearest right name; or nothing."""
     names, text = list(candidates), str(word)
     near = [] if "." in text else [name for name in names if name.endswith(f".{text}")]
     near = near or difflib.get_close_matches(text, names, n=1, cutoff=0.6)

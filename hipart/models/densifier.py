@@ -14,9 +14,7 @@ GENERATION_BATCH = 256
 
 
 @torch.inference_mode()
-def densify(
-    prior: Prior, tokenizer: Tokenizer, poses: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
+def densify(prior: Prior, tokenizer: Tokenizer, poses: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Generated (dense, fine) poses, batch by batch.
 
     Args:

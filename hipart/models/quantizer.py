@@ -11,6 +11,8 @@ from hipart.shapes import Float, Int
 
 #: Laplace smoothing of the code counts: keeps the division finite for codes never used.
 EPSILON = 1e-5
+#: A code whose moving count falls below this is dead: unused for 22 steps at decay 0.9.
+DEAD_BELOW = 0.1
 
 
 class Quantized(NamedTuple):
@@ -35,6 +37,7 @@ class EmaQuantizer(nn.Module):
         """Draw standard normal codes, each standing for one observation of itself."""
         super().__init__()
         self.decay = config.decay
+        self.restarts = config.dead_code == "restart"
         codes = torch.randn(config.size, config.dim, generator=generator)
         self.register_buffer("codes", codes)
         self.register_buffer("cluster_size", torch.ones(config.size))
@@ -69,10 +72,21 @@ class EmaQuantizer(nn.Module):
         sums = torch.zeros_like(self.code_sum).index_add_(0, tokens, z)
         self.cluster_size.lerp_(counts, 1 - self.decay)
         self.code_sum.lerp_(sums, 1 - self.decay)
+        if self.restarts:
+            self._restart(z)
         total = self.cluster_size.sum()
         # The smoothed counts are used here only, never written back.
         share = (self.cluster_size + EPSILON) / (total + len(self.codes) * EPSILON)
         self.codes.copy_(self.code_sum / (share * total).unsqueeze(1))
+
+    def _restart(self, z: Float[Tensor, "n dim"]) -> None:
+        """Put every dead code where a random embedding of the batch lies, as one observation."""
+        dead = (self.cluster_size < DEAD_BELOW).unsqueeze(1)
+        drawn = z[torch.randint(len(z), (len(self.codes),), device=z.device)]
+        self.code_sum.copy_(torch.where(dead, drawn, self.code_sum))
+        self.cluster_size.copy_(
+            torch.where(dead.squeeze(1), torch.ones_like(self.cluster_size), self.cluster_size)
+        )
 
 
 class CodeTable(nn.Module):

@@ -22,7 +22,9 @@ def describe(session: Session) -> RenderableType:
     varied = _rows("arm", "changes", "parameters (inference)")
     for arm in arms(ablation):
         changes = ", ".join(f"{path} = {value}" for path, value in arm.changes.items())
-        varied.add_row(arm.name, changes or "(the base)", f"{_counts(arm.config)['inference_total']:,}")
+        varied.add_row(
+            arm.name, changes or "(the base)", f"{_counts(arm.config)['inference_total']:,}"
+        )
     parameters = _rows("part", "parameters")
     for part, count in _counts(ablation.base_config).items():
         parameters.add_row(part.replace("_", " "), f"{count:,}")
@@ -66,7 +68,9 @@ def describe_plan(session: Session, workers: int) -> RenderableType:
         for field in ("asked", "distinct", "ready", "to_train")
     ]
     rows.add_row("all", *map(str, totals), "", style="bold")
-    title = f"{session.ablation.name}, scale {session.ablation.scale}: {len(session.trials)} trials\n"
+    title = (
+        f"{session.ablation.name}, scale {session.ablation.scale}: {len(session.trials)} trials\n"
+    )
     return Group(Text(title, style="bold"), rows, Text(f"\n{_cost(session, workers)}"))
 
 
@@ -125,8 +129,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{name}"] = value
     return found
-
-
 
 
 def _rows(*columns: str) -> RichTable:

@@ -80,7 +80,10 @@ def verdict(rows: Sequence[Row]) -> str:
     tested = [row for row in rows if row.cells[0].p_holm is not None]
     count = f"{seeds} seed{'s' * (seeds != 1)}"
     if not tested:
-        return f"With {count} no difference to the base can be tested against noise."
+        start = f"With {count} no" if seeds == 1 else "No"
+        return (
+            f"{start} difference to the base is tested: it takes two seeds in common that differ."
+        )
     percent = f"{100 * SIGNIFICANCE:g} %"
     how = f"paired t-test over common seeds, Holm-corrected over {len(tested)} comparison"
     how += "s" * (len(tested) != 1)

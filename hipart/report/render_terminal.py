@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PLAIN_MARKS = {"best": "¹", "second": "²", None: ""}
 _STYLES = {"best": "bold", "second": "underline", None: ""}
 _GAP = 2  # one of padding, one of Rich's column edge
-_LONGEST_NAME = 24
+_SHORTEST_NAME, _LONGEST_NAME = 8, 24
 _INDENT = "  "
 
 
@@ -129,7 +129,9 @@ def _spare(columns: list[GridColumn], width: int) -> int:
 def _widths(columns: list[GridColumn], width: int) -> list[int]:
     """Room for each column; what is left over goes where headings take most lines."""
     rooms = [_width(column) for column in columns]
-    for _ in range(_spare(columns, width)):
+    spare = _spare(columns, width)
+    rooms[0] = max(min(rooms[0], _SHORTEST_NAME), rooms[0] + min(spare, 0))
+    for _ in range(spare):
         lines = [len(column.top) / room for column, room in zip(columns, rooms, strict=True)]
         if max(lines) <= 1:
             break

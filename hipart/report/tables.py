@@ -87,17 +87,15 @@ def write_all(table: Table, folder: Path) -> list[Path]:
 
 
 def base_levels(tried: Sequence[Arm]) -> dict[str, str]:
-    """Where the base stands in each factor, if all its paths have one plain value there."""
-    paths: dict[str, list[str]] = {}
+    """Where the base stands in each factor whose levels are plain values of its paths."""
+    standing: dict[str, set[str | None]] = {}
     for arm in tried:
         if arm.factor is not None:
-            paths.setdefault(arm.factor, []).extend(arm.changes)
-    found = {}
-    for factor, changed in paths.items():
-        values = {_value(tried[0].config, path) for path in changed}
-        if len(values) == 1 and (value := values.pop()) is not None:
-            found[factor] = value
-    return found
+            plain = all(label(value) == arm.level for value in arm.changes.values())
+            values = {_value(tried[0].config, path) for path in arm.changes} if plain else {None}
+            standing.setdefault(arm.factor, set()).update(values)
+    single = {factor: next(iter(values)) for factor, values in standing.items() if len(values) == 1}
+    return {factor: value for factor, value in single.items() if value is not None}
 
 
 def _value(config: Any, path: str) -> str | None:

@@ -54,5 +54,7 @@ class Executor(Protocol):
 def reason(error: BaseException) -> str:
     """One line that names the error and the place in our code where it arose."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "hipart" in f.filename]
-    place = f" ({frames[-1].filename.rsplit('hipart/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    place = (
+        f" ({frames[-1].filename.rsplit('hipart/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    )
     return f"{type(error).__name__}: {error}{place}"

@@ -90,7 +90,9 @@ class StageGraph:
             node
             for node in self.nodes.values()
             if node.state == "waiting"
-            and all(self.nodes[key].state in ("finished", "reused") for key in node.job.needs.values())
+            and all(
+                self.nodes[key].state in ("finished", "reused") for key in node.job.needs.values()
+            )
         ]
         return sorted(ready, key=lambda node: (-DEPTH[node.job.stage], node.number))
 

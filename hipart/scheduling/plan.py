@@ -88,7 +88,9 @@ def _estimate(plan: Plan, store: ArtifactStore) -> None:
         stage = plan.stages[job.stage]
         stage.to_train += 1
         seconds = estimate_seconds(job, known)
-        stage.seconds = None if seconds is None or stage.seconds is None else stage.seconds + seconds
+        stage.seconds = (
+            None if seconds is None or stage.seconds is None else stage.seconds + seconds
+        )
 
 
 def measurements(store: ArtifactStore) -> tuple[list[Measurement], bool]:

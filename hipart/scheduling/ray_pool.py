@@ -4,6 +4,7 @@ A Ray task would start a process anew for every GPU job; an actor imports torch 
 corpus once. Progress is asked for by the driver, so a worker never waits for it.
 """
 
+import logging
 import os
 import threading
 import warnings
@@ -129,7 +130,9 @@ class RayPool:
             if slot.progress is None and slot.job is not None:
                 slot.progress = (slot.job, slot.actor.progress.remote())
         asked = {slot.progress[1]: slot for slot in self._slots if slot.progress is not None}
-        ready, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=0) if asked else ([], [])
+        ready, _ = (
+            self._ray.wait(list(asked), num_returns=len(asked), timeout=0) if asked else ([], [])
+        )
         for reference in ready:
             slot = asked[reference]
             job, slot.progress = slot.progress[0], None
@@ -137,8 +140,8 @@ class RayPool:
                 latest = self._ray.get(reference)
             except self._ray.exceptions.RayActorError:
                 continue
-            if latest is not None and job is slot.job:
-                events.append(JobProgress(job, *latest))
+            if latest is not None and slot.job is not None and job is slot.job:
+                events.append(JobProgress(slot.job, *latest))
         return events
 
     def _actor(self) -> Any:
@@ -199,6 +202,6 @@ def _start_ray(runtime: Runtime) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if runtime.address:
-            ray.init(address=runtime.address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=runtime.address, log_to_driver=False, logging_level=logging.ERROR)
         else:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

@@ -18,8 +18,8 @@ def train(context: StageContext) -> dict[str, float]:
     test = split_tensors(corpus.test, corpus, context.device)
     poses = lifter_input(context, test, "test")
     model = load_lifter(context, poses.shape[1])
-    lifted = torch.cat([model(batch) for batch in poses.split(BATCH)]).cpu().double() * 1000
-    target = torch.as_tensor(corpus.test.target_3d).double()
+    lifted = torch.cat([model(batch) for batch in poses.split(BATCH)]).cpu().double()
+    target = test.target.cpu().double()
     errors = {"mpjpe_mm": mpjpe(lifted, target), "p_mpjpe_mm": p_mpjpe(lifted, target)}
     action = test.action.cpu()
     save_file({**errors, "action": action}, context.work / "errors.safetensors")

@@ -113,7 +113,7 @@ def fit(
                 group["lr"] = plan.learning_rate(step, plan.steps_per_epoch, plan.steps)
             optimiser.zero_grad(set_to_none=True)
             value, parts = loss(order[place * plan.batch : (place + 1) * plan.batch])
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimiser.step()
             for name, part in {"loss": value.detach(), **parts}.items():
                 sums[name] = sums[name] + part if name in sums else part

@@ -25,8 +25,8 @@ def train(context: StageContext) -> dict[str, float]:
         model = build_lifter(config.model, poses.shape[1]).to(context.device)
 
     def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        value = mpjpe(model(poses[index]), split.target[index]).mean()
-        return value, {"mpjpe_mm": value.detach() * 1000}
+        error_mm = mpjpe(model(poses[index]), split.target[index]).mean()
+        return error_mm / 1000, {"mpjpe_mm": error_mm.detach()}
 
     plan = Plan(
         samples=split.size,
@@ -48,9 +48,7 @@ def load_lifter(context: StageContext, num_inputs: int) -> nn.Module:
     return model.requires_grad_(False).eval().to(context.device)
 
 
-def lifter_input(
-    context: StageContext, split: Split, name: Literal["train", "test"]
-) -> Tensor:
+def lifter_input(context: StageContext, split: Split, name: Literal["train", "test"]) -> Tensor:
     """The 17 detected joints, followed by the 48 and 96 that the config asks for: (N, J, 2)."""
     source = context.config.lifter.dense_input
     if source == "none":

@@ -26,7 +26,9 @@ def train(context: StageContext) -> dict[str, float]:
 
     def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         output = model(split.fine[index])
-        return tokenizer_loss(output, split.fine[index], split.dense[index], split.action[index], config)
+        return tokenizer_loss(
+            output, split.fine[index], split.dense[index], split.action[index], config
+        )
 
     plan = Plan(
         samples=split.size,

@@ -1,6 +1,6 @@
 """The runs of one experiment: which there are, and the status that its jobs give them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from hipart.experiment.design import Trial
@@ -17,23 +17,30 @@ from hipart.tracking.specs import (
     trial_spec,
 )
 
-ERROR_LENGTH = 5000
-
 TrialJobs = tuple[Trial, Mapping[str, StageJob]]
 
 
 class ExperimentRuns:
-    """A parent run, a run per trial, a run per stage job; every method may be repeated."""
+    """A parent run, a run per trial, a run per stage job; every method may be repeated.
+
+    ``reused`` are keys of jobs that were finished before this command.
+    """
 
     def __init__(
-        self, book: RunBook, store: ArtifactStore, subject: Subject, trials: Sequence[TrialJobs]
+        self,
+        book: RunBook,
+        store: ArtifactStore,
+        subject: Subject,
+        trials: Sequence[TrialJobs],
+        reused: Set[str],
     ) -> None:
+        self._reused = set(reused)
         self._book, self._store, self._subject = book, store, subject
         self._trials = list(trials)
         self._artifacts: dict[str, Artifact] = {}
         self._failed: dict[str, str] = {}
         self._begun: set[str] = set()
-        self._parent = book.ensure(parent_spec(subject, [trial for trial, _ in trials]))
+        self._parent = self._ensure_parent()
         book.set_status(self._parent, "RUNNING")
 
     def catch_up(self) -> None:
@@ -43,9 +50,11 @@ class ExperimentRuns:
         for trial, jobs in self._trials:
             self._show(trial, jobs)
 
-    def add(self, trial: Trial, jobs: Mapping[str, StageJob]) -> None:
+    def add(self, trial: Trial, jobs: Mapping[str, StageJob], reused: Set[str]) -> None:
         """One more trial."""
+        self._reused |= reused
         self._trials.append((trial, jobs))
+        self._ensure_parent()
         self._mirror(jobs)
         self._show(trial, jobs)
 
@@ -60,12 +69,12 @@ class ExperimentRuns:
             case JobFinished() | JobReused():
                 self._mirror({job.stage: job})
             case JobFailed():
-                self._failed[job.key] = event.error[:ERROR_LENGTH]
-                self._fail(self._book.ensure(stage_spec(job)), self._failed[job.key])
+                self._failed[job.key] = event.error
+                self._book.fail(self._book.ensure(stage_spec(job)), event.error)
             case _:
                 return
         for trial, jobs in self._trials:
-            if jobs.get(job.stage) == job:
+            if job.stage in jobs and jobs[job.stage].key == job.key:
                 self._show(trial, jobs)
 
     def attach(self, files: Sequence[Path]) -> None:
@@ -83,6 +92,9 @@ class ExperimentRuns:
                 self._book.set_status(record, "KILLED")
         self._book.set_status(self._parent, status)
 
+    def _ensure_parent(self) -> RunRecord:
+        return self._book.ensure(parent_spec(self._subject, [trial for trial, _ in self._trials]))
+
     def _mirror(self, jobs: Mapping[str, StageJob]) -> None:
         for job in jobs.values():
             known = job.key in self._artifacts
@@ -97,17 +109,13 @@ class ExperimentRuns:
         keys = [job.key for job in jobs.values()]
         done = [self._artifacts[key] for key in keys if key in self._artifacts]
         spec = trial_spec(self._subject, trial, jobs, self._parent.run_id)
+        reused = [stage for stage, job in jobs.items() if job.key in self._reused]
+        record = self._book.ensure(spec, reused=", ".join(reused) or "none")
+        errors = [self._failed[key] for key in keys if key in self._failed]
         if len(done) == len(keys):
             self._book.complete(spec, trial_outcome(done))
-            return
-        record = self._book.ensure(spec, reused=", ".join(artifact.stage for artifact in done))
-        errors = [self._failed[key] for key in keys if key in self._failed]
-        if errors:
-            self._fail(record, errors[0])
+        elif errors:
+            self._book.fail(record, errors[0])
         else:
             begun = not self._begun.isdisjoint(keys)
             self._book.set_status(record, "RUNNING" if begun else "SCHEDULED")
-
-    def _fail(self, record: RunRecord, error: str) -> None:
-        self._book.tag(record, {"error": error})
-        self._book.set_status(record, "FAILED")

@@ -47,11 +47,14 @@ class MlflowMirror:
         on_warning: Callable[[str], None] = _log.warning,
     ) -> None:
         pairs = list(zip(trials, trial_jobs, strict=True))
+        # Looked up now: once the thread has opened MLflow, jobs of this very run may be there.
+        reused = {job.key for _, jobs in pairs for job in jobs.values() if job in store}
 
         def opened() -> ExperimentRuns:
             book = RunBook(runtime.tracking_database, artifact_folder(runtime))
-            return ExperimentRuns(book, store, Subject(ablation, data_fingerprint), pairs)
+            return ExperimentRuns(book, store, Subject(ablation, data_fingerprint), pairs, reused)
 
+        self._store = store
         self._on_warning = on_warning
         self._warned = False
         self._queue: SimpleQueue[Callable[[ExperimentRuns], None] | None] = SimpleQueue()
@@ -67,7 +70,8 @@ class MlflowMirror:
 
     def add(self, trial: Trial, jobs: Mapping[str, StageJob]) -> None:
         """Take note of a trial that a search has just drawn."""
-        self._queue.put(lambda runs: runs.add(trial, jobs))
+        reused = {job.key for job in jobs.values() if job in self._store}
+        self._queue.put(lambda runs: runs.add(trial, jobs, reused))
 
     def finish(self, files: Iterable[Path] = ()) -> None:
         """The command is done: attach tables and figures, end every run, wait for MLflow."""

@@ -7,19 +7,24 @@ when a ``RunBook`` is opened, which takes seconds.
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 T = TypeVar("T")
 
 ID_TAG = "hipart.id"
 STAMP_TAG = "hipart.stamp"
+ERROR_TAG = "error"
 NOTE_TAG = "mlflow.note.content"
 PARENT_TAG = "mlflow.parentRunId"
 
@@ -31,7 +36,7 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 #: What MLflow takes in one call, and how long a value may be.
-METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH = 1000, 100, 6000
+METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 1000, 100, 6000, 5000
 
 
 class Point(NamedTuple):
@@ -90,7 +95,7 @@ class RunBook:
     """The runs of one sqlite database. One thread at a time."""
 
     def __init__(self, database: Path, artifacts: Path) -> None:
-        """Open the database, or make it: five processes making it at once would ruin it."""
+        """Open the database; it is made first if it is not there."""
         quiet()
         database, self._artifacts = database.absolute(), artifacts.absolute()
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -98,9 +103,9 @@ class RunBook:
         self._experiments: dict[str, str] = {}
         self._records: dict[str, RunRecord] = {}
         with self._lock:
-            from mlflow import MlflowClient
-
-            self._client = MlflowClient(f"sqlite:///{database}")
+            if not database.exists():
+                _create(database)
+            self._client = _open(database)
 
     def ensure(self, spec: RunSpec, started_ms: int | None = None, **born: str) -> RunRecord:
         """The one run of this identity, made if need be; only a new one is tagged ``born``."""
@@ -127,6 +132,8 @@ class RunBook:
             for points in _chunks(outcome.points(), METRICS_PER_CALL):
                 self._client.log_batch(record.run_id, metrics=_metrics(points))
             self.tag(record, {**outcome.tags, STAMP_TAG: outcome.stamp})
+        if record.tags.pop(ERROR_TAG, None) is not None:
+            self._client.delete_tag(record.run_id, ERROR_TAG)
         self.set_status(record, "FINISHED", outcome.ended_ms)
 
     def set_status(self, record: RunRecord, status: str, at_ms: int | None = None) -> None:
@@ -147,6 +154,11 @@ class RunBook:
         if changed:
             self._client.log_batch(record.run_id, tags=[RunTag(k, v) for k, v in changed.items()])
             record.tags |= changed
+
+    def fail(self, record: RunRecord, error: str) -> None:
+        """End a run badly; the reason goes away when it is completed after all."""
+        self.tag(record, {ERROR_TAG: error[:ERROR_LENGTH]})
+        self.set_status(record, "FAILED")
 
     def attach(self, record: RunRecord, files: Iterable[Path]) -> None:
         """Copy files into the run's artifact folder, over those of the same name."""
@@ -184,6 +196,22 @@ class RunBook:
             entries = [Param(name, value[:VALUE_LENGTH]) for name, value in items]
             self._client.log_batch(record.run_id, params=entries)
         record.params |= set(params)
+
+
+def _open(database: Path) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{database}")
+
+
+def _create(database: Path) -> None:
+    """Make the database appear whole: MLflow can't open one whose making was interrupted."""
+    folder = database.with_name(".mlflow-new")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    _open(folder / database.name)
+    (folder / database.name).rename(database)
+    shutil.rmtree(folder)
 
 
 def _record(run: Any) -> RunRecord:

@@ -136,8 +136,8 @@ def _note(ablation: Ablation, trials: Sequence[Trial]) -> str:
         f"{len(trials)} trials of {arms} arms, compared by `{metric.stage}/{metric.name}`. Each "
         f"child run is a trial; the runs of its stages are in the experiment `{STAGES}`, under "
         "the keys in its tags.\n\nTo continue, or to bring this page up to date, give the same "
-        f"command again: `hipart-search run {ablation.name} --scale {ablation.scale}`. Finished "
-        "jobs are taken from the store."
+        f"command again: `hipart-search run {ablation.name} --scale {ablation.scale} --preset "
+        f"{ablation.preset}`. Finished jobs are taken from the store."
     )
 
 

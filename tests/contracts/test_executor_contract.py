@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.pipeline import StageJob, jobs
-from hipart.data.corpus import fingerprint
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobProgress, JobStarted
 from hipart.scheduling.executor import Executor, Workplace
@@ -114,7 +114,10 @@ def test_finished_work_is_taken_not_done_again(
 @pytest.mark.parametrize(
     ("share", "message"),
     [
-        ({"cpus_per_job": 1.5}, "--cpus-per-job 1.5: a share is between 0 and 1, or a whole number"),
+        (
+            {"cpus_per_job": 1.5},
+            "--cpus-per-job 1.5: a share is between 0 and 1, or a whole number",
+        ),
         ({"cpus_per_job": 0.0}, "--cpus-per-job 0: a share"),
         ({"gpus_per_job": -0.5}, "--gpus-per-job -0.5: a share"),
         ({"cpus_per_job": 4096.0}, "largest node has .* lower --cpus-per-job"),

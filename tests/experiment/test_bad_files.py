@@ -222,6 +222,16 @@ MISTAKES = {
         "scales: {paper: {levels: {order: [by indx]}}}\nseeds:",
         ("at scales.paper.levels.order[0]: unknown level", "did you mean by index?"),
     ),
+    "levels of a scale": Mistake(
+        "seeds:",
+        "scales: {smoke: {levels: {size: [{value: 8, publishd: 3}]}}}\nseeds:",
+        ("at scales.smoke.levels.size.levels[0].publishd: unknown name", "did you mean published?"),
+    ),
+    "form of a scale's levels": Mistake(
+        "seeds:",
+        "scales: {smoke: {levels: {size: [{name: a, set: {prior.epochs: 9}}]}}}\nseeds:",
+        ("at scales.smoke.levels.size.levels: a factor has a `path`", "not both"),
+    ),
     "value at a scale": Mistake(
         "seeds:",
         "scales: {smoke: {base: {tokenizer.epochs: 0}}}\nseeds:",

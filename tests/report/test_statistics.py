@@ -67,7 +67,9 @@ def test_seeds_that_share_an_artifact_are_one_measurement() -> None:
 
 @pytest.mark.parametrize("lost", [float("nan"), float("inf"), None])
 def test_lost_values_are_left_out_and_counted(lost: float | None) -> None:
-    found = row(summarise(frame_of({"base": [1.0, 2.0, 3.0], "a": [lost, 4.0, 6.0]}), [METRIC]), "a")
+    found = row(
+        summarise(frame_of({"base": [1.0, 2.0, 3.0], "a": [lost, 4.0, 6.0]}), [METRIC]), "a"
+    )
     assert (found["seeds"], found["mean"], found["pairs"]) == (2, 5.0, 2)
 
 

@@ -50,9 +50,7 @@ def build() -> tuple[WithBuffer, torch.optim.AdamW]:
     return model, torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
 
 
-PLAN = Plan(
-    samples=96, epochs=10, batch_size=20, learning_rate=warmup_cosine(0.05, 5), seed=7
-)
+PLAN = Plan(samples=96, epochs=10, batch_size=20, learning_rate=warmup_cosine(0.05, 5), seed=7)
 
 
 def train(work: Path, report: Report) -> tuple[WithBuffer, list[dict[str, float]]]:
@@ -101,7 +99,12 @@ def test_training_does_not_touch_the_global_generator(tmp_path: Path) -> None:
 
 
 def test_another_seed_draws_other_batches(tmp_path: Path) -> None:
-    assert len({seeded(seed, purpose, n) for seed in range(9) for purpose in (1, 2) for n in range(99)}) == 1782
+    assert (
+        len(
+            {seeded(seed, purpose, n) for seed in range(9) for purpose in (1, 2) for n in range(99)}
+        )
+        == 1782
+    )
 
 
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:

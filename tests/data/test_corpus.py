@@ -1,0 +1,250 @@
+"""The open corpus from end to end: shapes, determinism, fingerprint, speed."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hipart.config import DataConfig, DetectorConfig
+from hipart.data import corpus as module
+from hipart.data.body import bodies
+from hipart.data.cameras import IMAGE_SIZE
+from hipart.data.corpus import Corpus, fingerprint, load_corpus
+from hipart.data.motion import OPEN, read_motion
+from hipart.data.open_corpus import CAMERAS, lay_out
+from hipart.data.plan import draw, make_plan
+from hipart.data.preview import info, preview
+from hipart.data.samples import Samples
+from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS
+
+SMALL = DataConfig(train_samples=600, test_samples=300)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return load_corpus(SMALL, DetectorConfig())
+
+
+def folder_with(path: Path, seed: int = 0, frames: int = 120) -> Path:
+    """A motion folder of two noisy standing clips."""
+    about = json.loads((OPEN / "motion.json").read_text())
+    names = ("alpha", "beta")
+    about["clips"] = {n: {"label": n, "cmu_subject": None, "frames": frames} for n in names}
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name in names:
+        arrays[f"{name}/root"] = rng.normal(0, 0.1, (frames, 3)).astype(np.float32)
+        arrays[f"{name}/rot"] = rng.normal(0, 0.1, (frames, 25, 3)).astype(np.float16)
+    path.mkdir()
+    (path / "clips.json").write_text(json.dumps(about))
+    np.savez(path / "clips.npz", **arrays)
+    return path
+
+
+def arrays_of(samples: Samples) -> dict[str, np.ndarray]:
+    return {name: getattr(samples, name) for name in samples.__dataclass_fields__}
+
+
+def test_shapes_types_and_tables(corpus: Corpus) -> None:
+    assert (len(corpus.train), len(corpus.test)) == (600, 300)
+    for samples in (corpus.train, corpus.test):
+        count = len(samples)
+        shapes = {
+            "detected_2d": (count, NUM_JOINTS, 2),
+            "exact_2d": (count, NUM_JOINTS, 2),
+            "dense_2d": (count, NUM_DENSE, 2),
+            "fine_2d": (count, NUM_FINE, 2),
+            "target_3d": (count, NUM_JOINTS, 3),
+        }
+        for name, array in arrays_of(samples).items():
+            assert array.shape == shapes.get(name, (count,))
+            assert array.dtype == (np.float32 if name in shapes else np.int32)
+            assert np.isfinite(array).all()
+        assert samples.action.max() < len(corpus.action_names)
+        assert samples.clip.max() < len(corpus.clip_names)
+        assert set(samples.camera) == {0, 1, 2, 3}
+    assert corpus.image_size == IMAGE_SIZE
+
+
+def test_subjects_are_those_of_the_benchmark(corpus: Corpus) -> None:
+    def names(samples: Samples) -> set[str]:
+        return {corpus.subject_names[index] for index in samples.subject}
+
+    assert names(corpus.train) == {"S1", "S5", "S6", "S7", "S8"}
+    assert names(corpus.test) == {"S9", "S11"}
+
+
+def test_targets_are_root_relative_people_in_millimetres(corpus: Corpus) -> None:
+    target = corpus.train.target_3d
+    assert not target[:, 0].any()
+    thigh = np.linalg.norm(target[:, 2] - target[:, 1], axis=1)
+    assert np.all((thigh > 300) & (thigh < 500))
+    for index in np.unique(corpus.train.subject):
+        of_subject = thigh[corpus.train.subject == index]
+        assert np.ptp(of_subject) < 0.5, "one subject, one thigh"
+
+
+def test_the_target_projects_to_the_exact_pixels(corpus: Corpus) -> None:
+    """With the depth and place of the root solved for, every joint must fall on its pixel."""
+    samples = corpus.test
+    for row in range(0, len(samples), 29):
+        camera = samples.camera[row]
+        screen = (samples.exact_2d[row] - CAMERAS.centre[camera]) / CAMERAS.focal[camera]
+        joints = samples.target_3d[row].astype(float) / 1000
+        zero = np.zeros(NUM_JOINTS)
+        left = np.concatenate(
+            [
+                np.stack([zero + 1, zero, -screen[:, 0]], axis=1),
+                np.stack([zero, zero + 1, -screen[:, 1]], axis=1),
+            ]
+        )
+        right = np.concatenate([screen[:, i] * joints[:, 2] - joints[:, i] for i in (0, 1)])
+        root, *_ = np.linalg.lstsq(left, right, rcond=None)
+        points = (joints + root).astype(np.float32)[None]
+        pixels = CAMERAS.project(points, np.array([camera]))[0]
+        assert np.abs(pixels - samples.exact_2d[row]).max() < 0.1
+        assert 3.5 < root[2] < 7.5
+
+
+def test_everyone_is_in_the_picture_and_upright(corpus: Corpus) -> None:
+    width, height = IMAGE_SIZE
+    inside = (corpus.train.fine_2d >= 0) & (corpus.train.fine_2d < [width, height])
+    assert inside.mean() > 0.999
+    whole = load_corpus(DataConfig(), DetectorConfig(kind="exact")).train
+    walk = whole.take(whole.action == corpus.action_names.index("walk"))
+    assert np.all(walk.exact_2d[:, 10, 1] < walk.exact_2d[:, 0, 1]), "head above hip"
+    assert np.all(walk.exact_2d[:, 0, 1] < walk.exact_2d[:, [3, 6], 1].max(axis=1))
+
+
+def test_feet_stand_on_the_floor() -> None:
+    motion = read_motion()
+    track = lay_out(motion)
+    feet = bodies()["reference"].levels[[3, 6]]
+    for index, start in enumerate(track.first):
+        stop = start + len(motion.clips[index])
+        flat = feet.reshape(2, -1).T
+        ankle = (track.rotations[start:stop] @ flat)[:, 1] + track.root[start:stop, 1, None]
+        low = np.percentile(ankle.min(axis=1), 5)
+        assert -0.02 < low < 0.20, motion.clips[index].name
+
+
+def test_the_detector_leaves_the_exact_arrays_alone(corpus: Corpus) -> None:
+    other = load_corpus(SMALL, DetectorConfig(noise_px=50, seed=7))
+    exact = load_corpus(SMALL, DetectorConfig(kind="exact"))
+    for side in ("train", "test"):
+        one, two, three = (arrays_of(getattr(c, side)) for c in (corpus, other, exact))
+        for name in set(one) - {"detected_2d"}:
+            assert np.array_equal(one[name], two[name])
+            assert np.array_equal(one[name], three[name])
+        assert not np.array_equal(one["detected_2d"], two["detected_2d"])
+        assert np.array_equal(three["detected_2d"], three["exact_2d"])
+
+
+def test_the_same_settings_give_the_same_samples(corpus: Corpus) -> None:
+    again = load_corpus(SMALL, DetectorConfig())
+    other = load_corpus(SMALL.model_copy(update={"seed": 1}), DetectorConfig())
+    digests = []
+    for found in (corpus, again, other):
+        digest = hashlib.sha256()
+        for side in (found.train, found.test):
+            for array in arrays_of(side).values():
+                digest.update(array.tobytes())
+        digests.append(digest.hexdigest())
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_subset_is_the_same_samples_as_in_the_whole(corpus: Corpus) -> None:
+    whole = load_corpus(DataConfig(), DetectorConfig(kind="exact")).test
+    plan = make_plan(read_motion(), SMALL, "test")
+    same = whole.take(draw(plan, 300, np.random.default_rng([SMALL.seed, 1])))
+    for name in ("clip", "frame", "camera", "subject", "action"):
+        assert np.array_equal(getattr(same, name), getattr(corpus.test, name))
+    assert np.allclose(same.fine_2d, corpus.test.fine_2d, atol=0.01)
+    assert np.allclose(same.target_3d, corpus.test.target_3d, atol=0.01)
+
+
+def test_take_selects_rows(corpus: Corpus) -> None:
+    mask = corpus.test.camera == 2
+    assert len(corpus.test.take(mask)) == mask.sum()
+    assert np.array_equal(corpus.test.take(slice(3, 5)).frame, corpus.test.frame[3:5])
+
+
+def test_asking_for_more_than_exist_says_how_many_there_are() -> None:
+    with pytest.raises(ValueError, match=r"train_samples.*9000000.*26240"):
+        load_corpus(DataConfig(train_samples=9_000_000), DetectorConfig())
+
+
+def test_a_motion_folder_is_a_corpus(tmp_path: Path) -> None:
+    found = load_corpus(DataConfig(placements=1), DetectorConfig(), folder_with(tmp_path / "m"))
+    assert found.clip_names == found.action_names == ("alpha", "beta")
+    assert (len(found.train), len(found.test)) == (60 * 2 * 4, 30 * 2 * 4)
+    assert str(tmp_path) not in found.description
+
+
+def test_a_folder_without_a_test_side_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"test_samples.*of 0"):
+        load_corpus(DataConfig(), DetectorConfig(), folder_with(tmp_path / "m", frames=20))
+
+
+def test_the_fingerprint_follows_the_content_alone(tmp_path: Path) -> None:
+    one, same, other = (
+        fingerprint(DataConfig(), folder_with(tmp_path / name, seed))
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    )
+    assert one == same != other
+    assert fingerprint(DataConfig(seed=3, placements=1, train_samples=5)) == fingerprint(SMALL)
+    assert len(one) == 16
+    int(one, 16)
+
+
+def test_the_fingerprint_follows_the_body(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(SMALL)
+    (tmp_path / "body.npz").write_bytes(b"another body")
+    monkeypatch.setattr(module, "BODY_FILE", tmp_path / "body.npz")
+    assert fingerprint(SMALL) != before
+
+
+def test_the_fingerprint_of_a_missing_folder_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"clips\.npz: cannot be read"):
+        fingerprint(SMALL, tmp_path)
+
+
+def test_the_fingerprint_is_quick_and_needs_no_torch() -> None:
+    start = time.perf_counter()
+    fingerprint(SMALL)
+    assert time.perf_counter() - start < 0.05
+    code = "import sys, hipart.data.corpus; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_generation_is_fast() -> None:
+    load_corpus(SMALL, DetectorConfig())
+    start = time.process_time()
+    found = load_corpus(DataConfig(), DetectorConfig())
+    rate = (len(found.train) + len(found.test)) / (time.process_time() - start)
+    assert rate > 10_000
+
+
+def test_the_description_says_that_detections_are_simulated(corpus: Corpus) -> None:
+    assert "SIMULATED" in corpus.description
+    assert "17 clips" in corpus.description
+    assert "\n" not in corpus.description
+
+
+def test_info_counts_what_is_there() -> None:
+    found = info(SMALL, DetectorConfig())
+    assert found["samples"] == {"train": 600, "test": 300}
+    assert sum(row["train"] for row in found["samples_by_action"].values()) == 600
+    assert sum(row["test"] for row in found["samples_by_subject"].values()) == 300
+    assert found["occluded_share"] == pytest.approx(0.3, abs=0.1)
+    json.dumps(found)
+
+
+def test_a_preview_is_a_picture(tmp_path: Path) -> None:
+    preview(SMALL, DetectorConfig(), tmp_path / "preview.png")
+    assert (tmp_path / "preview.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,137 @@
+"""Who trains, who tests: no recording, time range or subject on both sides."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from hipart.config import DataConfig
+from hipart.data.motion import Motion, read_motion
+from hipart.data.plan import TAKE_SIDE_M, cut_takes, draw, make_plan
+from hipart.data.splits import SIDES, recording, segments
+
+
+@dataclass(frozen=True)
+class Stub:
+    name: str
+    label: str
+    frames: int
+    cmu_subject: str | None = None
+
+    def __len__(self) -> int:
+        return self.frames
+
+
+@pytest.fixture(scope="module")
+def motion() -> Motion:
+    return read_motion()
+
+
+def test_a_cut_clip_leaves_a_second_between_its_sides(motion: Motion) -> None:
+    gap = round(motion.fps)
+    cut = 0
+    for index, clip in enumerate(motion.clips):
+        parts = [s for s in segments(motion.clips, motion.fps) if s.clip == index]
+        assert 1 <= len(parts) <= 2
+        assert parts[0].start == 0
+        assert parts[-1].stop == len(clip)
+        if len(parts) == 2:
+            cut += 1
+            assert [part.side for part in parts] == ["train", "test"]
+            assert parts[1].start - parts[0].stop >= gap
+    assert cut == 14
+
+
+def test_every_cuttable_label_is_on_both_sides(motion: Motion) -> None:
+    sides: dict[str, set[str]] = {}
+    for part in segments(motion.clips, motion.fps):
+        sides.setdefault(motion.clips[part.clip].label, set()).add(part.side)
+    assert {label for label, found in sides.items() if len(found) == 1} == {
+        "run",
+        "spinkick",
+        "walk",
+    }
+
+
+def test_clips_that_may_show_the_same_recording_stay_together() -> None:
+    clips = [
+        Stub("a", "walk", 300, "007"),
+        Stub("b", "walking", 300),
+        Stub("c", "walking", 300, "012"),
+        Stub("d", "basketball", 300),
+        Stub("e", "basketball", 300, "006"),
+        Stub("f", "walk", 300, "002"),
+    ]
+    assert recording(clips[0]) == recording(clips[1])
+    assert recording(clips[3]) == recording(clips[4])
+    assert len({recording(clip) for clip in clips}) == 4
+    sides: dict[str, set[str]] = {}
+    for part in segments(clips, 30):
+        sides.setdefault(recording(clips[part.clip]), set()).add(part.side)
+    assert sides[recording(clips[0])] == sides[recording(clips[3])] == {"train"}
+    assert sides["c"] == sides["f"] == {"train", "test"}
+
+
+def test_short_clips_go_whole_to_one_side() -> None:
+    clips = [Stub(str(i), "hop", 20) for i in range(5)] + [Stub("x", "hop2", 44)]
+    parts = segments(clips, 30)
+    assert [part.side for part in parts] == ["train", "test", "train", "train", "test", "train"]
+    with_cut = segments([*clips[:5], Stub("long", "hop", 45)], 30)
+    assert [part.side for part in with_cut[:5]] == ["train"] * 5
+    assert (with_cut[5].stop, with_cut[6].start) == (10, 40)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_sample_of_one_side_is_near_one_of_the_other(motion: Motion, seed: int) -> None:
+    used = {}
+    subjects = {}
+    for side in SIDES:
+        plan = make_plan(motion, DataConfig(seed=seed), side)
+        views = plan.views(np.arange(len(plan)))
+        used[side] = set(zip(views.clip.tolist(), views.frame.tolist(), strict=True))
+        subjects[side] = set(views.subject.tolist())
+    assert not subjects["train"] & subjects["test"]
+    gap = round(motion.fps)
+    for clip, frame in used["test"]:
+        assert not any((clip, frame + step) in used["train"] for step in range(-gap, gap + 1))
+
+
+def test_the_plan_enumerates_every_view_once(motion: Motion) -> None:
+    plan = make_plan(motion, DataConfig(placements=3), "test")
+    views = plan.views(np.arange(len(plan)))
+    rows = set(zip(views.clip, views.frame, views.placement, views.camera, strict=True))
+    frames = sum(s.stop - s.start for s in segments(motion.clips, 30) if s.side == "test")
+    assert len(rows) == len(plan) == frames * 3 * 4
+
+
+def test_takes_stay_in_their_square_and_cover_the_path() -> None:
+    path = np.random.default_rng(0).normal(0, 0.2, (400, 2)).cumsum(axis=0)
+    takes = cut_takes(path, 20, 390)
+    assert takes[0][0] == 20
+    assert takes[-1][1] == 390
+    assert all(a[1] == b[0] for a, b in pairwise(takes))
+    assert all(np.ptp(path[start:stop], axis=0).max() <= TAKE_SIDE_M for start, stop in takes)
+
+
+def test_performers_keep_to_the_floor(motion: Motion) -> None:
+    data = DataConfig(floor_half_side_m=1.0, placements=16)
+    plan = make_plan(motion, data, "train")
+    assert np.abs(plan.place).max() < 1
+    more = make_plan(motion, DataConfig(placements=20), "train")
+    assert np.array_equal(more.yaw[:, :16], plan.yaw), "more placements keep the earlier ones"
+    still = make_plan(motion, DataConfig(floor_half_side_m=0), "train")
+    assert not still.place.any()
+
+
+def test_a_small_draw_is_part_of_a_large_one(motion: Motion) -> None:
+    plan = make_plan(motion, DataConfig(), "test")
+    small, large = (draw(plan, n, np.random.default_rng(3)) for n in (50, 500))
+    assert len(set(small)) == 50
+    assert set(small) <= set(large)
+
+
+def test_asking_for_too_many_says_how_many_there_are(motion: Motion) -> None:
+    plan = make_plan(motion, DataConfig(), "test")
+    with pytest.raises(ValueError, match=rf"test_samples.*{len(plan) + 1}.*{len(plan)}"):
+        draw(plan, len(plan) + 1, np.random.default_rng(0))

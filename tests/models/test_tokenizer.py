@@ -1,0 +1,187 @@
+"""Stage 1: shapes, losses against their definitions, and learning one batch by heart."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hipart.config import CodebookConfig, TokenizerConfig
+from hipart.models.tokenizer import Tokenizer, TokenizerOutput, local_alignment, tokenizer_loss
+
+SMALL = TokenizerConfig(
+    width=32,
+    encoder_blocks=1,
+    token_hidden=32,
+    channel_hidden=32,
+    decoder_width=32,
+    decoder_channel_hidden=32,
+    sparse_codebook=CodebookConfig(size=64, dim=32),
+    dense_codebook=CodebookConfig(size=64, dim=32),
+)
+NARROW_CODES = SMALL.model_copy(
+    update={
+        "sparse_codebook": CodebookConfig(size=64, dim=8),
+        "dense_codebook": CodebookConfig(size=64, dim=12),
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.mark.parametrize("config", [SMALL, NARROW_CODES], ids=["same width", "narrow codes"])
+class TestEitherCodeWidth:
+    def test_shapes(self, config: TokenizerConfig) -> None:
+        tokenizer = Tokenizer(config, num_actions=5)
+        output = tokenizer(torch.randn(3, 96, 2))
+        assert output.dense_2d.shape == (3, 48, 2)
+        assert output.fine_2d.shape == (3, 96, 2)
+        assert output.sparse.tokens.shape == (3, 16)
+        assert output.dense.tokens.shape == (3, 48)
+        assert output.action_logits.shape == (3, 5)
+        assert output.sparse.inputs.shape == (3, 16, config.sparse_codebook.dim)
+        assert output.dense.codes.shape == (3, 48, config.width)
+        sparse_codes, dense_codes = tokenizer.codebooks
+        assert sparse_codes.shape == (64, config.sparse_codebook.dim)
+        assert dense_codes.shape == (64, config.dense_codebook.dim)
+
+    def test_decoding_the_tokens_gives_the_reconstruction(self, config: TokenizerConfig) -> None:
+        tokenizer = Tokenizer(config, num_actions=5).eval()
+        fine = torch.randn(3, 96, 2)
+        output = tokenizer(fine)
+        q_s, q_d = tokenizer.encode(fine)
+        assert torch.equal(q_s, output.sparse.tokens)
+        assert torch.equal(q_d, output.dense.tokens)
+        dense_2d, fine_2d = tokenizer.decode(q_s, q_d)
+        assert torch.allclose(dense_2d, output.dense_2d, atol=1e-5)
+        assert torch.allclose(fine_2d, output.fine_2d, atol=1e-5)
+
+    def test_every_parameter_learns(self, config: TokenizerConfig) -> None:
+        tokenizer = Tokenizer(config, num_actions=5)
+        fine, dense = torch.randn(3, 96, 2), torch.randn(3, 48, 2)
+        action = torch.tensor([0, 4, 2])
+        loss, _ = tokenizer_loss(tokenizer(fine), fine, dense, action, config)
+        loss.backward()
+        for name, parameter in tokenizer.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().max() > 0, name
+
+
+def test_equal_widths_need_no_extra_parameters() -> None:
+    def inside_codebooks(config: TokenizerConfig) -> set[str]:
+        names = [name for name, _ in Tokenizer(config, 5).named_parameters()]
+        return {name for name in names if name.startswith(("sparse.", "dense."))}
+
+    assert inside_codebooks(SMALL) == set()
+    assert len(inside_codebooks(NARROW_CODES)) == 8
+
+
+def test_encoding_leaves_the_codebooks_alone_even_in_training() -> None:
+    tokenizer = Tokenizer(SMALL, num_actions=5).train()
+    before = {name: value.clone() for name, value in tokenizer.state_dict().items()}
+    tokenizer.encode(torch.randn(3, 96, 2))
+    assert all(torch.equal(value, before[name]) for name, value in tokenizer.state_dict().items())
+    tokenizer(torch.randn(3, 96, 2))
+    moved = {k for k, v in tokenizer.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved == {
+        f"{level}.quantizer.{name}"
+        for level in ("sparse", "dense")
+        for name in ("codes", "cluster_size", "code_sum")
+    }
+
+
+def test_dense_tokens_depend_on_the_sparse_ones() -> None:
+    """D_s feeds the dense quantiser: another sparse codebook, other dense embeddings."""
+    tokenizer = Tokenizer(SMALL, num_actions=5).eval()
+    fine = torch.randn(3, 96, 2)
+    before = tokenizer(fine)
+    tokenizer.sparse.quantizer.codes.neg_()
+    after = tokenizer(fine)
+    assert torch.equal(before.sparse.inputs, after.sparse.inputs)
+    assert not torch.allclose(before.dense.inputs, after.dense.inputs, atol=1e-3)
+
+
+def test_dense_decoder_reads_dense_codes_alone() -> None:
+    tokenizer = Tokenizer(SMALL, num_actions=5).eval()
+    q_s, q_d = torch.randint(0, 64, (3, 16)), torch.randint(0, 64, (3, 48))
+    first, second = tokenizer.decode(q_s, q_d), tokenizer.decode((q_s + 1) % 64, q_d)
+    assert torch.equal(first[0], second[0])
+    assert not torch.allclose(first[1], second[1])
+
+
+def test_local_alignment_is_cross_entropy_over_parts() -> None:
+    """Oracle E15, with the similarities written out part by part."""
+    sparse, dense = torch.randn(2, 16, 8), torch.randn(2, 48, 8)
+    u = F.normalize(sparse, dim=-1)
+    v = F.normalize(
+        torch.stack([dense[:, 3 * i : 3 * i + 3].mean(1) for i in range(16)], 1), dim=-1
+    )
+    expected = torch.stack(
+        [F.cross_entropy(u[b] @ v[b].T / 0.07, torch.arange(16)) for b in range(2)]
+    ).mean()
+    assert torch.allclose(local_alignment(sparse, dense, 0.07), expected, atol=1e-6)
+
+
+def test_local_alignment_of_equal_codes_is_ln_16() -> None:
+    loss = local_alignment(torch.ones(2, 16, 8), torch.ones(2, 48, 8), 0.07)
+    assert loss.item() == pytest.approx(math.log(16), abs=1e-6)
+
+
+def test_local_alignment_of_matching_orthogonal_codes_is_nought() -> None:
+    sparse = torch.eye(16)[None]
+    dense = sparse.repeat_interleave(3, dim=1)
+    assert local_alignment(sparse, dense, 0.07).item() == pytest.approx(0, abs=1e-4)
+    rolled = dense.roll(3, dims=1)  # every part paired with its neighbour's dense codes
+    assert local_alignment(sparse, rolled, 0.07).item() == pytest.approx(1 / 0.07, abs=1e-3)
+
+
+def losses(config: TokenizerConfig) -> tuple[float, dict[str, float], TokenizerOutput]:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        tokenizer = Tokenizer(SMALL, num_actions=5).eval()
+        fine, dense = torch.randn(3, 96, 2), torch.randn(3, 48, 2)
+    output = tokenizer(fine)
+    loss, parts = tokenizer_loss(output, fine, dense, torch.tensor([0, 4, 2]), config)
+    assert not any(part.requires_grad for part in parts.values())
+    expected = F.mse_loss(fine, output.fine_2d) + F.mse_loss(dense, output.dense_2d)
+    assert torch.allclose(parts["fine_mse"] + parts["dense_mse"], expected)
+    return loss.item(), {name: part.item() for name, part in parts.items()}, output
+
+
+def test_loss_weighs_its_parts() -> None:
+    """Eq. 6: reconstruction + beta commitment + lambda_local local + lambda_global global."""
+    weights = {"commitment_weight": 2.0, "lambda_local": 3.0, "lambda_global": 5.0}
+    loss, parts, output = losses(SMALL.model_copy(update=weights))
+    expected = parts["fine_mse"] + parts["dense_mse"] + 2 * parts["commitment"]
+    expected += 3 * parts["local_alignment"] + 5 * parts["global_alignment"]
+    assert loss == pytest.approx(expected, rel=1e-6)
+    commitment = sum(
+        (level.inputs - level.raw).square().mean().item() for level in (output.sparse, output.dense)
+    )
+    assert parts["commitment"] == pytest.approx(commitment, rel=1e-6)
+    cross_entropy = F.cross_entropy(output.action_logits, torch.tensor([0, 4, 2])).item()
+    assert parts["global_alignment"] == pytest.approx(cross_entropy, rel=1e-6)
+
+
+def test_a_batch_is_learnt_by_heart() -> None:
+    """Oracle E19: reconstruction goes to nought through the codebooks."""
+    tokenizer = Tokenizer(SMALL, num_actions=2)
+    fine = torch.randn(2, 96, 2)
+    dense = fine.unflatten(1, (48, 2)).mean(2)
+    action = torch.tensor([0, 1])
+    optimiser = torch.optim.AdamW(tokenizer.parameters(), lr=3e-3)
+    for _ in range(400):
+        optimiser.zero_grad()
+        output = tokenizer(fine)
+        loss, _ = tokenizer_loss(output, fine, dense, action, SMALL)
+        loss.backward()
+        optimiser.step()
+    dense_2d, fine_2d = tokenizer.eval().decode(*tokenizer.encode(fine))
+    assert F.mse_loss(fine_2d, fine) < 1e-3
+    assert F.mse_loss(dense_2d, dense) < 1e-3

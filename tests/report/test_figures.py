@@ -1,0 +1,62 @@
+"""Which levels are drawn, where they stand, and that files come out the same every time."""
+
+from pathlib import Path
+
+import pytest
+
+from hipart.report import figures
+from tests.report.samples import ORDERS, SIZES, ablation, made, measured
+
+SMALL, MIDDLE = "sparse codebook size=512", "sparse codebook size=1024"
+RASTER = "generation order=raster_&_scan"
+VALUES = {
+    "base": [50.0, 52.0, 54.0],
+    SMALL: [61.0, 62.0, 63.0],
+    MIDDLE: [51.0, 53.0, 55.0],
+    RASTER: [49.0, None, None],
+}
+
+
+def test_numeric_levels_stand_in_order_with_the_base_among_them() -> None:
+    table = made(ablation(SIZES, ORDERS), measured(VALUES))
+    sizes, orders = figures.panels(table)
+    assert sizes.values == [512.0, 1024.0, 2048.0]
+    assert [point.is_base for point in sizes.points] == [False, False, True]
+    assert [point.cells[0].mean for point in sizes.points] == [62.0, 53.0, 52.0]
+    assert orders.values is None
+    assert [point.level for point in orders.points] == ["base", "raster_&_scan"]
+    assert orders.places == [0.0, 1.0]
+
+
+def test_drawn_lines_and_error_bars_are_the_table_s() -> None:
+    table = made(ablation(), measured(VALUES))
+    metric, usage = figures.draw(table, figures.panels(table)).axes
+    curve = metric.containers[0]
+    assert list(curve.lines[0].get_xydata().ravel()) == [512, 62, 1024, 53, 2048, 52]  # type: ignore[union-attr]
+    tops = [float(segment[1][1]) for segment in curve.lines[2][0].get_segments()]
+    assert tops == pytest.approx([63.0, 55.0, 54.0])
+    assert metric.get_ylabel() == "MPJPE [mm]"
+    assert usage.get_ylabel() == "sparse codebook\nusage [%]"
+    assert usage.get_xlabel() == "sparse codebook size"
+
+
+def test_a_factor_with_one_finished_level_is_left_out() -> None:
+    values = {**VALUES, SMALL: [None] * 3, MIDDLE: [None] * 3}
+    drawn = figures.panels(made(ablation(SIZES, ORDERS), measured(values)))
+    assert [panel.factor for panel in drawn] == ["generation order"]
+
+
+def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
+    table = made(ablation(), lambda trial: None)
+    assert figures.write(table, tmp_path / "figures") == []
+    assert not (tmp_path / "figures").exists()
+
+
+def test_files_are_the_same_every_time(tmp_path: Path) -> None:
+    table = made(ablation(SIZES, ORDERS), measured(VALUES), usage=lambda trial: {})
+    first = figures.write(table, tmp_path / "a")
+    second = figures.write(table, tmp_path / "b")
+    assert [path.name for path in first] == ["codebook_ablation.svg", "codebook_ablation.png"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert first[1].read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,146 @@
+"""Errors of 3D poses against independent references, and usage of codebooks."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import procrustes as scipy_procrustes
+from scipy.spatial.transform import Rotation
+
+from hipart.metrics import (
+    action_mean,
+    codebook_usage_pct,
+    dead_codes,
+    frame_mean,
+    mpjpe,
+    p_mpjpe,
+    per_action,
+    perplexity,
+    token_histogram,
+)
+
+ACTIONS = ("Sitting", "SittingDown", "Walk")
+
+
+@pytest.fixture
+def poses() -> tuple[torch.Tensor, torch.Tensor]:
+    """Predictions and targets, 20 x 17 joints in metres."""
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(20, 17, 3, generator=generator, dtype=torch.float64) * 0.5
+    return target + 0.3 * torch.randn(20, 17, 3, generator=generator, dtype=torch.float64), target
+
+
+def similar(poses: torch.Tensor, scale: float = 1.7) -> torch.Tensor:
+    rotation = torch.from_numpy(Rotation.from_euler("xyz", [20, -50, 130], True).as_matrix())
+    return scale * poses @ rotation.T + torch.tensor([1.0, -2.0, 3.0], dtype=poses.dtype)
+
+
+def test_mpjpe_is_in_millimetres_per_sample(poses: tuple[torch.Tensor, torch.Tensor]) -> None:
+    pred, target = poses
+    assert torch.equal(mpjpe(target, target), torch.zeros(20, dtype=torch.float64))
+    offset = torch.tensor([0.003, 0.004, 0.0], dtype=torch.float64)
+    assert torch.allclose(mpjpe(target + offset, target), torch.full((20,), 5.0).double())
+    by_hand = 1000 * np.sqrt(((pred - target).numpy() ** 2).sum(-1)).mean(-1)
+    assert np.abs(mpjpe(pred, target).numpy() - by_hand).max() < 1e-9
+
+
+def kabsch_reference(pred: np.ndarray, target: np.ndarray) -> float:
+    """P-MPJPE of one sample: the rotation by scipy, the scale by least squares."""
+    x, y = pred - pred.mean(0), target - target.mean(0)
+    rotation, _ = Rotation.align_vectors(y, x)
+    turned = rotation.apply(x)
+    scale = (turned * y).sum() / (x**2).sum()
+    return float(1000 * np.linalg.norm(scale * turned - y, axis=-1).mean())
+
+
+def test_p_mpjpe_equals_an_independent_alignment(
+    poses: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    pred, target = poses
+    expected = [kabsch_reference(p, t) for p, t in zip(pred.numpy(), target.numpy(), strict=True)]
+    assert np.abs(p_mpjpe(pred, target).numpy() - expected).max() < 1e-9
+    mirrored = pred * torch.tensor([-1.0, 1.0, 1.0])
+    expected = [
+        kabsch_reference(p, t) for p, t in zip(mirrored.numpy(), target.numpy(), strict=True)
+    ]
+    assert np.abs(p_mpjpe(mirrored, target).numpy() - expected).max() < 1e-9
+
+
+def test_p_mpjpe_equals_procrustes_where_no_reflection_helps(
+    poses: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    pred, target = poses
+    for p, t in zip(pred.numpy(), target.numpy(), strict=True):
+        if np.linalg.det((p - p.mean(0)).T @ (t - t.mean(0))) <= 0:
+            continue  # scipy would mirror
+        a, b, _ = scipy_procrustes(t, p)
+        size = np.linalg.norm(t - t.mean(0))
+        error = 1000 * size * np.linalg.norm(a - b, axis=-1).mean()
+        ours = p_mpjpe(torch.from_numpy(p)[None], torch.from_numpy(t)[None])
+        assert float(ours) == pytest.approx(error, abs=1e-9)
+
+
+def test_p_mpjpe_ignores_similarities_but_not_mirrors(
+    poses: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    pred, target = poses
+    assert torch.allclose(p_mpjpe(similar(pred), target), p_mpjpe(pred, target), atol=1e-9)
+    assert p_mpjpe(similar(target), target).max() < 1e-9
+    mirrored = similar(target) * torch.tensor([-1.0, 1.0, 1.0])
+    assert p_mpjpe(mirrored, target).min() > 100
+    assert (p_mpjpe(pred, target) <= mpjpe(pred, target)).all()
+
+
+def test_p_mpjpe_of_a_collapsed_prediction_is_finite() -> None:
+    target = torch.randn(3, 17, 3, generator=torch.Generator().manual_seed(1))
+    errors = p_mpjpe(torch.zeros(3, 17, 3), target)
+    centred = target - target.mean(1, keepdim=True)
+    assert torch.allclose(errors, 1000 * centred.norm(dim=-1).mean(-1))
+    assert errors.dtype == torch.float32
+
+
+def test_per_action_equals_a_hand_table() -> None:
+    errors = torch.tensor([10.0, 20.0, 60.0, 5.0])
+    actions = torch.tensor([0, 0, 1, 2])
+    by_action = per_action(errors, actions, ACTIONS)
+    assert by_action == {"Sitting": 15.0, "SittingDown": 60.0, "Walk": 5.0}
+    assert action_mean(by_action) == pytest.approx(80 / 3)
+    assert frame_mean(errors) == pytest.approx(95 / 4)
+
+
+def test_sample_order_changes_no_action() -> None:
+    generator = torch.Generator().manual_seed(0)
+    errors = torch.rand(1000, generator=generator) * 100
+    actions = torch.randint(0, 3, (1000,), generator=generator)
+    shuffled = torch.randperm(1000, generator=generator)
+    before = per_action(errors, actions, ACTIONS)
+    after = per_action(errors[shuffled], actions[shuffled], ACTIONS)
+    assert before == pytest.approx(after, rel=1e-12)
+
+
+def test_actions_without_samples_are_left_out() -> None:
+    assert per_action(torch.tensor([1.0]), torch.tensor([2]), ACTIONS) == {"Walk": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("actions", "names", "rule"),
+    [([3], ACTIONS, "0..2"), ([-1], ACTIONS, "0..2"), ([0], ("Walk", "Walk"), "must differ")],
+)
+def test_wrong_actions_are_refused(actions: list[int], names: tuple[str, ...], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        per_action(torch.ones(1), torch.tensor(actions), names)
+
+
+def test_codebook_usage() -> None:
+    histogram = token_histogram(torch.tensor([[0, 0, 1], [1, 3, 3]]), 8)
+    assert histogram.tolist() == [2, 2, 0, 2, 0, 0, 0, 0]
+    assert codebook_usage_pct(histogram) == 37.5
+    assert dead_codes(histogram) == 5
+    assert perplexity(histogram) == pytest.approx(3)
+    assert perplexity(torch.tensor([7, 0])) == pytest.approx(1)
+    p = 0.9
+    entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
+    assert perplexity(torch.tensor([9, 1])) == pytest.approx(math.exp(entropy))
+    with pytest.raises(ValueError, match="at least one token"):
+        perplexity(torch.tensor([0, 0]))

@@ -1,0 +1,328 @@
+"""The mirror in MLflow: one run per trial and per job, whatever happened on the way."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from hipart.config import LifterConfig, PipelineConfig
+from hipart.experiment.design import Arm, Trial
+from hipart.experiment.form import Source
+from hipart.pipeline import jobs
+from hipart.runtime import Runtime
+from hipart.scheduling.events import (
+    JobFailed,
+    JobFinished,
+    JobProgress,
+    JobReused,
+    JobStarted,
+    JobWaiting,
+)
+from hipart.store import ArtifactStore
+from hipart.tracking import MlflowMirror, serve
+from hipart.tracking.runs import STAMP_TAG, RunBook
+
+DATA = "feedbeef"
+STEPS = 600  # of the tokenizer, times two metrics: more than MLflow takes in one call
+
+
+class Lab:
+    """Two trials that share everything but the lifter, in a workspace of their own."""
+
+    def __init__(self, folder):
+        self.runtime = Runtime(folder)
+        self.store = ArtifactStore(self.runtime.store)
+        self.store.prepare()
+        self.warnings = []
+        metric = SimpleNamespace(stage="evaluate", name="mpjpe_mm", goal="min")
+        self.ablation = SimpleNamespace(
+            name="lifter_ablation", title="Lifters", scale="smoke", preset="budget",
+            source=Source(paper="HiPART", place="Fig. 5"), metric=metric,
+        )  # fmt: skip
+        faster = PipelineConfig(lifter=LifterConfig(learning_rate=0.01))
+        changes = {"lifter.learning_rate": 0.01}
+        arms = [
+            Arm("base", None, None, {}, None, PipelineConfig()),
+            Arm("rate=0.01", "rate", "0.01", changes, None, faster),
+        ]
+        self.trials = [Trial(arm, 0, arm.config) for arm in arms]
+        self.jobs = [jobs(trial.config, DATA) for trial in self.trials]
+        self.distinct = {job.key: job for chain in self.jobs for job in chain.values()}
+
+    def mirror(self):
+        return MlflowMirror(
+            self.runtime, self.ablation, self.trials, self.jobs, self.store, DATA,
+            self.warnings.append,
+        )  # fmt: skip
+
+    def train(self, job, started="2026-01-02T03:04:05+00:00", error=40.0):
+        metrics = {"mpjpe_mm": error, "mpjpe_mm/Sitting Down": error + 1, "odd(name)": 1.0}
+        with self.store.claim(job) as work:
+            steps = STEPS if job.stage == "tokenizer" else 5
+            rows = [{"step": step, "loss": 1 / step, "rate": 0.1} for step in range(1, steps + 1)]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            if job.stage != "evaluate":
+                (work / "history.jsonl").write_text(text)
+            provenance = {"started_at": started, "seconds": 60.0, "commit": "abc", "host": "h"}
+            self.store.publish(job, work, metrics, provenance)
+        return JobFinished(job, metrics, 60.0)
+
+    def run(self, mirror, only=None):
+        for job in only or self.distinct.values():
+            if job in self.store:
+                mirror(JobReused(job))
+                continue
+            mirror(JobWaiting(job))
+            mirror(JobStarted(job, "worker 0"))
+            mirror(JobProgress(job, 1, 2, {"loss": 1.0}))
+            mirror(self.train(job))
+
+    @property
+    def client(self):
+        from mlflow import MlflowClient
+
+        return MlflowClient(f"sqlite:///{self.runtime.tracking_database.absolute()}")
+
+    def runs(self, experiment):
+        """Active runs of an experiment by name; a name that occurs twice is an error."""
+        client = self.client
+        found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+        named = {run.info.run_name: run for run in found}
+        assert len(named) == len(found)
+        return named
+
+    def states(self, experiment):
+        return {name: run.info.status for name, run in self.runs(experiment).items()}
+
+
+PARENT = "lifter_ablation · smoke"
+TRIALS = {"base · seed 0", "rate=0.01 · seed 0"}
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory):
+    """A database without runs: MLflow takes seconds to make one."""
+    folder = tmp_path_factory.mktemp("blank")
+    RunBook(folder / "mlflow.db", folder / "mlartifacts")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def lab(tmp_path, blank):
+    shutil.copy(blank, tmp_path / "mlflow.db")
+    return Lab(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, blank):
+    """A whole run, with a table attached."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copy(blank, folder / "mlflow.db")
+    lab = Lab(folder)
+    mirror = lab.mirror()
+    lab.run(mirror)
+    table = lab.runtime.workspace / "table.md"
+    table.write_text("| 1 |")
+    mirror.finish([table])
+    assert lab.warnings == []
+    return lab
+
+
+def snapshot(lab):
+    return {
+        name: {run.info.run_id: (dict(run.info), run.data.to_dictionary()) for run in runs.values()}
+        for name in ("lifter_ablation", "stages")
+        for runs in [lab.runs(name)]
+    }
+
+
+def test_one_run_per_trial_and_per_distinct_job(finished):
+    assert finished.states("lifter_ablation") == dict.fromkeys({PARENT, *TRIALS}, "FINISHED")
+    expected = {f"{job.stage} {job.key[:8]}" for job in finished.distinct.values()}
+    assert len(expected) == 7
+    assert finished.states("stages") == dict.fromkeys(expected, "FINISHED")
+
+
+def test_what_a_trial_says(finished):
+    runs = finished.runs("lifter_ablation")
+    data = runs["rate=0.01 · seed 0"].data
+    assert data.tags["mlflow.parentRunId"] == runs[PARENT].info.run_id
+    named = {"experiment": "lifter_ablation", "arm": "rate=0.01", "factor": "rate", "seed": "0"}
+    assert named.items() <= data.tags.items()
+    assert data.tags["lifter_key"] == finished.jobs[1]["lifter"].key
+    assert (data.tags["commit"], data.tags["data"]) == ("abc", DATA)
+    assert data.params["lifter.learning_rate"] == "0.01"
+    assert data.params["changes"] == '{"lifter.learning_rate":0.01}'
+    assert data.params["tokenizer.sparse_codebook.size"] == "2048"
+    assert data.metrics["evaluate/mpjpe_mm/Sitting Down"] == 41.0
+    assert data.metrics["tokenizer/odd_name_"] == 1.0
+    note = runs[PARENT].data.tags["mlflow.note.content"]
+    assert (
+        "`hipart-search run lifter_ablation --scale smoke --preset budget`" in note
+        and "2 trials" in note
+    )
+    assert note.startswith("**Lifters** (HiPART, Fig. 5)")
+
+
+def test_history_is_logged_once_with_its_steps(finished):
+    job = finished.jobs[0]["tokenizer"]
+    run = finished.runs("stages")[f"tokenizer {job.key[:8]}"]
+    history = finished.client.get_metric_history(run.info.run_id, "loss")
+    assert [point.step for point in history] == list(range(1, STEPS + 1))
+    assert history[-1].value == 1 / STEPS
+    assert history[-1].timestamp - history[0].timestamp == 60_000 * (STEPS - 1) // STEPS
+    assert run.data.metrics["tokenizer/mpjpe_mm"] == 40.0
+    assert run.info.end_time == 1767323045000 + 60_000
+    assert (run.data.tags["key"], run.data.tags["stage"]) == (job.key, "tokenizer")
+    assert run.data.params["config.tokenizer.width"] == "128"
+
+
+def test_files_lie_at_the_parent_and_are_replaced(finished):
+    before = snapshot(finished)
+    table = finished.runtime.workspace / "table.md"
+    table.write_text("| 2 |")
+    mirror = finished.mirror()
+    finished.run(mirror)
+    mirror.finish([table])
+    parent = finished.runs("lifter_ablation")[PARENT]
+    files = finished.client.list_artifacts(parent.info.run_id)
+    assert [file.path for file in files] == ["table.md"]
+    copy = next((finished.runtime.workspace / "mlartifacts").rglob("table.md"))
+    assert copy.read_text() == "| 2 |"
+    after = snapshot(finished)
+    for moment in (before, after):
+        moment["lifter_ablation"][parent.info.run_id][0].pop("end_time")
+    assert before == after
+    assert finished.warnings == []
+
+
+def test_what_a_killed_command_left_is_taken_up(lab):
+    killed = lab.mirror()
+    chain = list(lab.jobs[0].values())
+    lab.run(killed, chain[:2])  # likely before MLflow is open: still not reused
+    killed(JobStarted(chain[2], "worker 0"))
+    killed.close()  # as after kill -9: nothing was ended
+    assert lab.states("lifter_ablation") == {
+        PARENT: "RUNNING", "base · seed 0": "RUNNING", "rate=0.01 · seed 0": "RUNNING",
+    }  # fmt: skip
+    assert lab.states("stages")[f"densify {chain[2].key[:8]}"] == "RUNNING"
+    lab.train(chain[2])  # finished by a worker after its driver had died
+    mirror = lab.mirror()
+    lab.run(mirror)
+    mirror.finish()
+    assert set(lab.states("lifter_ablation").values()) == {"FINISHED"}
+    states = lab.states("stages")
+    assert (len(states), set(states.values())) == (7, {"FINISHED"})
+    assert lab.runs("lifter_ablation")["base · seed 0"].data.tags["reused"] == "none"
+
+
+def test_a_killed_mirror_logs_no_history_twice(lab, monkeypatch):
+    job = lab.jobs[0]["tokenizer"]
+    finished = lab.train(job)
+    tag = RunBook.tag
+
+    def cut_off(book, record, tags):
+        if STAMP_TAG in tags:
+            raise ConnectionError("the power went")
+        tag(book, record, tags)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunBook, "tag", cut_off)
+        mirror = lab.mirror()
+        mirror(finished)
+        mirror.close()
+    assert len(lab.warnings) == 1 and "the power went" in lab.warnings[0]
+    mirror = lab.mirror()
+    mirror.close()
+    run = lab.runs("stages")[f"tokenizer {job.key[:8]}"]
+    assert run.info.status == "FINISHED"
+    history = lab.client.get_metric_history(run.info.run_id, "loss")
+    assert [point.step for point in history] == list(range(1, STEPS + 1))
+
+
+def test_a_job_trained_anew_replaces_its_run(lab):
+    job = lab.jobs[0]["tokenizer"]
+    lab.train(job)
+    lab.mirror().close()
+    shutil.rmtree(lab.store.find(job.stage, job.key).path)
+    mirror = lab.mirror()
+    mirror(JobStarted(job, "worker 0"))
+    mirror(lab.train(job, started="2026-02-02T00:00:00+00:00", error=39.0))
+    mirror.close()
+    run = lab.runs("stages")[f"tokenizer {job.key[:8]}"]
+    assert run.data.metrics["tokenizer/mpjpe_mm"] == 39.0
+    assert len(lab.client.get_metric_history(run.info.run_id, "loss")) == STEPS
+
+
+def test_a_failure_shows_and_is_healed_by_the_next_run(lab):
+    mirror = lab.mirror()
+    base, faster = lab.jobs
+    lab.run(mirror, base.values())
+    mirror(JobStarted(faster["lifter"], "worker 0"))
+    mirror(JobFailed(faster["lifter"], "CUDA out of memory"))
+    mirror(JobFailed(faster["evaluate"], "needs lifter, which failed"))
+    mirror.finish()
+    assert lab.states("lifter_ablation") == {
+        PARENT: "FINISHED", "base · seed 0": "FINISHED", "rate=0.01 · seed 0": "FAILED",
+    }  # fmt: skip
+    run = lab.runs("stages")[f"lifter {faster['lifter'].key[:8]}"]
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "CUDA out of memory")
+    trial = lab.runs("lifter_ablation")["rate=0.01 · seed 0"]
+    assert trial.data.tags["error"] == "CUDA out of memory"
+    mirror = lab.mirror()
+    lab.run(mirror)
+    mirror.finish()
+    assert set(lab.states("lifter_ablation").values()) == {"FINISHED"}
+    assert set(lab.states("stages").values()) == {"FINISHED"}
+    assert "error" not in lab.runs("lifter_ablation")["rate=0.01 · seed 0"].data.tags
+
+
+def test_stopping_kills_what_is_open(lab):
+    mirror = lab.mirror()
+    lab.run(mirror, [lab.jobs[0]["tokenizer"]])
+    mirror(JobStarted(lab.jobs[0]["prior"], "worker 0"))
+    mirror.abort()
+    assert set(lab.states("lifter_ablation").values()) == {"KILLED"}
+    assert set(lab.states("stages").values()) == {"FINISHED", "KILLED"}
+
+
+def test_a_trial_drawn_later_gets_its_run(lab):
+    lab.train(lab.jobs[1]["tokenizer"])
+    second = lab.trials.pop(), lab.jobs.pop()
+    mirror = lab.mirror()
+    mirror.add(*second)
+    mirror.close()
+    assert lab.states("lifter_ablation") == dict.fromkeys(TRIALS, "SCHEDULED") | {PARENT: "RUNNING"}
+    runs = lab.runs("lifter_ablation")
+    assert runs["rate=0.01 · seed 0"].data.tags["reused"] == "tokenizer"
+    assert runs[PARENT].data.tags["trials"] == "2"
+
+
+def test_a_database_whose_making_was_interrupted_is_made_anew(tmp_path):
+    lab = Lab(tmp_path)
+    half = lab.runtime.workspace / ".mlflow-new"
+    half.mkdir()
+    (half / "mlflow.db").write_text("half a database")
+    lab.mirror().close()
+    assert lab.warnings == []
+    assert set(lab.states("lifter_ablation")) == {PARENT, *TRIALS}
+    assert not half.exists()
+
+
+def test_errors_of_mlflow_are_told_once_and_stop_nothing(tmp_path):
+    lab = Lab(tmp_path)
+    lab.runtime.tracking_database.write_text("no database")
+    mirror = lab.mirror()
+    lab.run(mirror)
+    mirror.finish([tmp_path / "absent.md"])
+    assert len(lab.warnings) == 1
+    assert "MLflow could not be written" in lab.warnings[0]
+
+
+def test_the_server_listens_to_this_machine_alone(tmp_path):
+    command = serve(Runtime(tmp_path), 5123)
+    options = dict(zip(command[4::2], command[5::2], strict=True))
+    assert options["--host"] == "127.0.0.1"
+    assert options["--allowed-hosts"] == "localhost:5123,127.0.0.1:5123"
+    assert options["--backend-store-uri"] == f"sqlite:///{tmp_path / 'mlflow.db'}"
