@@ -164,12 +164,11 @@ def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
     from hipart.export import export_bundle
 
     session = _session(experiment, **options)
-    written = export_bundle(
+    export_bundle(
         session.store, session.ablation, session.trials, session.fingerprint, metric, out
     )
-    _console().print(
-        f"wrote {written}: hipart-search predict {written} --input poses.npz --out out.npz"
-    )
+    click.echo(f"wrote {out}")
+    click.echo(f"Next: hipart-search predict {out} --input poses.npz --out out.npz")
 
 
 @main.command()

@@ -92,6 +92,9 @@ class TokenizerConfig(Section):
     lambda_local: Weight = 1.0
     #: lambda_global, Eq. 5 and 6.
     lambda_global: Weight = 0.3
+    #: What the norms of Eq. 6 and the sum of Eq. 3 stand for: means over all elements, or sums
+    #: over joints, channels and parts as printed (mean over the batch either way; design A.9, 10).
+    loss_reduction: Literal["mean", "sum"] = "sum"
     #: tau, Eq. 3.
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.07
     epochs: PositiveInt = 20
@@ -240,15 +243,35 @@ SCALES: dict[str, dict[str, Any]] = {
     },
     "laptop": {
         "data.train_samples": 8192,
-        "data.test_samples": 4096,
-        "tokenizer.sparse_codebook.size": 1024,
-        "tokenizer.dense_codebook.size": 1024,
-        "tokenizer.epochs": 6,
-        "prior.blocks": 4,
-        "prior.head_blocks": 2,
-        "prior.epochs": 3,
+        "data.test_samples": 2048,
+        "tokenizer.width": 32,
+        "tokenizer.encoder_blocks": 1,
+        "tokenizer.token_hidden": 32,
+        "tokenizer.channel_hidden": 32,
+        "tokenizer.decoder_width": 32,
+        "tokenizer.decoder_channel_hidden": 64,
+        "tokenizer.sparse_codebook.size": 256,
+        "tokenizer.sparse_codebook.dim": 32,
+        "tokenizer.sparse_codebook.dead_code": "restart",
+        "tokenizer.dense_codebook.size": 256,
+        "tokenizer.dense_codebook.dim": 32,
+        "tokenizer.dense_codebook.dead_code": "restart",
+        "tokenizer.epochs": 5,
+        "tokenizer.batch_size": 64,
+        "tokenizer.learning_rate": 5e-3,
+        "tokenizer.warmup_steps": 50,
+        "prior.width": 32,
+        "prior.blocks": 3,
+        "prior.head_blocks": 1,
+        "prior.attention_width": 32,
+        "prior.mlp_hidden": 64,
+        "prior.heads": 4,
+        "prior.dropout": 0.1,
+        "prior.epochs": 5,
+        "prior.learning_rate": 2e-3,
+        "prior.warmup_steps": 50,
         "lifter.model.kind": "mlp",
-        "lifter.model.width": 384,
+        "lifter.model.width": 256,
         "lifter.model.dropout": 0.1,
         "lifter.epochs": 20,
     },

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hipart.data.corpus import fingerprint
+from hipart.data.corpus import check_corpus, fingerprint
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
 from hipart.pipeline import StageJob, jobs
@@ -43,6 +43,8 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
     ablation = load(name, scale, preset)
     data = fingerprint(ablation.base_config.data, runtime.motion)
     all_trials = trials(ablation)
+    for settings in {trial.config.data for trial in all_trials}:
+        check_corpus(settings, runtime.motion)
     return Session(
         ablation=ablation,
         runtime=runtime,

@@ -8,11 +8,11 @@ from hipart.data.body import BODY_FILE
 from hipart.data.cameras import IMAGE_SIZE
 from hipart.data.detector import describe
 from hipart.data.motion import motion_files, read_motion
-from hipart.data.open_corpus import action_names, make_samples
+from hipart.data.open_corpus import SIDES, action_names, choose, make_samples
 from hipart.data.plan import SUBJECTS
 from hipart.data.samples import Corpus, Samples
 
-__all__ = ["Corpus", "Samples", "fingerprint", "load_corpus"]
+__all__ = ["Corpus", "Samples", "check_corpus", "fingerprint", "load_corpus"]
 
 
 def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None = None) -> Corpus:
@@ -39,6 +39,13 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None 
             f"{recorded.fps:g} fps on 7 synthetic bodies; {describe(detector)}"
         ),
     )
+
+
+def check_corpus(data: DataConfig, motion: Path | None = None) -> None:
+    """Raise the ValueError that ``load_corpus`` would, without making a sample."""
+    recorded = read_motion(motion)
+    for side in SIDES:
+        choose(recorded, data, side)
 
 
 def fingerprint(data: DataConfig, motion: Path | None = None) -> str:

@@ -75,9 +75,7 @@ def _side(
     motion: Motion, track: Track, data: DataConfig, detector: DetectorConfig, side: Side
 ) -> Samples:
     number = SIDES.index(side)
-    plan = make_plan(motion, data, side)
-    wanted = data.train_samples if side == "train" else data.test_samples
-    chosen = draw(plan, wanted, np.random.default_rng([data.seed, number]))
+    plan, chosen = choose(motion, data, side)
     views = plan.views(chosen)
     levels, target = project(plan, track, views)
     exact, dense, fine = levels
@@ -86,6 +84,17 @@ def _side(
     action = np.array([names.index(clip.label) for clip in motion.clips])[views.clip]
     ids = (action, views.subject, views.clip, views.camera, views.frame)
     return Samples(detected, exact, dense, fine, target, *(i.astype(np.int32) for i in ids))
+
+
+def choose(motion: Motion, data: DataConfig, side: Side) -> tuple[Plan, Indices]:
+    """The plan of a side and the samples of it that the settings draw; none is made yet.
+
+    Raises ValueError when the side has no samples or fewer than are asked for.
+    """
+    plan = make_plan(motion, data, side)
+    wanted = data.train_samples if side == "train" else data.test_samples
+    generator = np.random.default_rng([data.seed, SIDES.index(side)])
+    return plan, draw(plan, wanted, generator)
 
 
 def project(plan: Plan, track: Track, views: Views) -> tuple[tuple[Floats, ...], Floats]:

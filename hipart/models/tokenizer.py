@@ -208,24 +208,34 @@ def tokenizer_loss(
     action: Int[Tensor, " batch"],
     config: TokenizerConfig,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """L_1, Eq. 6, with means for norms: the loss and its detached, unweighted parts.
+    """L_1, Eq. 6: the loss and its detached, unweighted parts.
+
+    Norms are means over all elements, or with ``loss_reduction: sum`` sums over joints and
+    channels (and L_local a sum over parts), averaged over the batch.
 
     Poses in normalised image coordinates. The codebook term ``|sg(z) - zq|^2`` has no gradient
     (EMA codebooks) and the value of the commitment term, so it is left out.
     """
+
+    def squared_error(a: Tensor, b: Tensor) -> Tensor:
+        each = 1 if config.loss_reduction == "mean" else a[0].numel()
+        return each * F.mse_loss(a, b)
+
     parts = {
-        "fine_mse": F.mse_loss(output.fine_2d, fine),
-        "dense_mse": F.mse_loss(output.dense_2d, dense),
-        "commitment": F.mse_loss(output.sparse.inputs, output.sparse.raw)
-        + F.mse_loss(output.dense.inputs, output.dense.raw),
+        "fine_error": squared_error(output.fine_2d, fine),
+        "dense_error": squared_error(output.dense_2d, dense),
+        "commitment": squared_error(output.sparse.inputs, output.sparse.raw)
+        + squared_error(output.dense.inputs, output.dense.raw),
         "local_alignment": local_alignment(
             output.sparse.codes, output.dense.codes, config.temperature
         ),
         "global_alignment": F.cross_entropy(output.action_logits, action),
     }
+    if config.loss_reduction == "sum":
+        parts["local_alignment"] = NUM_PARTS * parts["local_alignment"]
     loss = (
-        parts["fine_mse"]
-        + parts["dense_mse"]
+        parts["fine_error"]
+        + parts["dense_error"]
         + config.commitment_weight * parts["commitment"]
         + config.lambda_local * parts["local_alignment"]
         + config.lambda_global * parts["global_alignment"]

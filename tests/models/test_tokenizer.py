@@ -150,7 +150,7 @@ def losses(config: TokenizerConfig) -> tuple[float, dict[str, float], TokenizerO
     loss, parts = tokenizer_loss(output, fine, dense, torch.tensor([0, 4, 2]), config)
     assert not any(part.requires_grad for part in parts.values())
     expected = F.mse_loss(fine, output.fine_2d) + F.mse_loss(dense, output.dense_2d)
-    assert torch.allclose(parts["fine_mse"] + parts["dense_mse"], expected)
+    assert torch.allclose(parts["fine_error"] + parts["dense_error"], expected)
     return loss.item(), {name: part.item() for name, part in parts.items()}, output
 
 
@@ -158,7 +158,7 @@ def test_loss_weighs_its_parts() -> None:
     """Eq. 6: reconstruction + beta commitment + lambda_local local + lambda_global global."""
     weights = {"commitment_weight": 2.0, "lambda_local": 3.0, "lambda_global": 5.0}
     loss, parts, output = losses(SMALL.model_copy(update=weights))
-    expected = parts["fine_mse"] + parts["dense_mse"] + 2 * parts["commitment"]
+    expected = parts["fine_error"] + parts["dense_error"] + 2 * parts["commitment"]
     expected += 3 * parts["local_alignment"] + 5 * parts["global_alignment"]
     assert loss == pytest.approx(expected, rel=1e-6)
     commitment = sum(

@@ -1,0 +1,192 @@
+"""The commands as a user types them, on one workspace, in the README's order."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from hipart.cli import main
+from hipart.data.corpus import load_corpus
+from hipart.experiment.file import base_at_scale
+from hipart.metrics import action_mean, mpjpe, per_action
+from hipart.tracking import serve
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder in which codebook_ablation has run at smoke scale."""
+    folder = tmp_path_factory.mktemp("user")
+    done = invoke(folder, "run codebook_ablation --scale smoke --executor inline")
+    assert done.exit_code == 0, done.output
+    (folder / "first.txt").write_text(done.output)
+    return folder
+
+
+def invoke(folder: Path, line: str) -> Result:
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        return CliRunner().invoke(main, line.split())
+    finally:
+        os.chdir(here)
+
+
+def said(folder: Path, line: str) -> str:
+    result = invoke(folder, line)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_run_ends_with_its_table_its_files_and_what_to_do_next(folder: Path) -> None:
+    output = (folder / "first.txt").read_text()
+    assert "trained 30 now, reused 0" in output
+    assert "SIMULATED" in output
+    for name in ("table.csv", "table.md", "table.tex"):
+        assert f"wrote results/codebook_ablation/{name}" in output
+    assert (folder / "results/codebook_ablation/figures/codebook_ablation.png").exists()
+    assert "hipart-search ui" in output
+    assert "\x1b" not in output
+
+
+def test_the_same_again_trains_nothing_and_writes_the_same_bytes(folder: Path) -> None:
+    table = folder / "results/codebook_ablation/table.csv"
+    before = table.read_bytes()
+    output = said(folder, "run codebook_ablation --scale smoke")
+    assert "trained 0 now, reused 30" in output
+    assert table.read_bytes() == before
+    rows = pl.read_csv(table)
+    assert rows["arm"][0] == "base"
+    assert rows["n"].to_list() == [2, 2, 2]
+    assert rows["mpjpe_mm_mean"].is_finite().all()
+
+
+def test_another_experiment_trains_no_tokenizer_again(folder: Path) -> None:
+    """Acceptance 4: an order ablation finds the tokenizers, and the plan says so before."""
+    plan = said(folder, "plan order_ablation --scale smoke")
+    row = next(line.split() for line in plan.splitlines() if line.startswith("tokenizer"))
+    assert row[1:5] == ["4", "2", "2", "0"]
+    output = said(folder, "run order_ablation --scale smoke --executor inline")
+    assert not re.search(r"tokenizer \w+ started", output)
+    assert "trained 8 now" in output
+
+
+def test_plan_of_a_finished_run_has_nothing_to_do(folder: Path) -> None:
+    assert "Nothing to train" in said(folder, "plan codebook_ablation --scale smoke")
+
+
+def test_plan_estimates_from_what_was_measured(folder: Path) -> None:
+    (folder / "more.yaml").write_text(
+        "kind: ablation\ntitle: More seeds\ndesign: one_at_a_time\nfactors:\n"
+        "  - {name: d, path: prior.lambda_dense, levels: [2.0]}\n"
+        "seeds: [5, 6]\nmetric: {stage: evaluate, name: mpjpe_mm}\n"
+    )
+    output = said(folder, "plan more.yaml --scale smoke --workers 2")
+    assert re.search(r"About .* of work, .* on 2 workers; from \d+ finished jobs", output)
+
+
+def test_list_and_show(folder: Path) -> None:
+    listed = said(folder, "list")
+    assert "codebook_ablation" in listed and "order_ablation" in listed and "Fig. 5" in listed
+    shown = said(folder, "show codebook_ablation --scale paper")
+    assert "tokenizer.sparse_codebook.size" in shown
+    assert "seeds 0, 1, 2 reach tokenizer, prior, lifter" in shown
+    assert "2,005,431" in shown, "the paper's 2.0 M at inference (design A.8)"
+
+
+@pytest.mark.parametrize(
+    ("form", "mark"),
+    [
+        ("terminal", "MPJPE"),
+        ("markdown", "| MPJPE"),
+        ("latex", "\\toprule"),
+        ("csv", "mpjpe_mm_mean"),
+    ],
+)
+def test_table_from_the_store_in_every_form(folder: Path, form: str, mark: str) -> None:
+    assert mark in said(folder, f"table codebook_ablation --scale smoke --format {form}")
+
+
+def test_explain_names_what_differs(folder: Path) -> None:
+    tokenizers = sorted((folder / ".hipart/store/tokenizer").iterdir())
+    identities = {
+        path.name: json.loads((path / "identity.json").read_text()) for path in tokenizers
+    }
+    seeds: dict[str, list[str]] = {}
+    for name, identity in identities.items():
+        config = json.dumps({**identity["config"]["tokenizer"], "seed": None}, sort_keys=True)
+        seeds.setdefault(config, []).append(name)
+    one, two = next(names for names in seeds.values() if len(names) == 2)
+    output = said(folder, f"explain {one} tokenizer/{two[:6]}")
+    assert "tokenizer.seed" in output
+    assert len(output.strip().splitlines()) == 2
+    assert "same identity" in said(folder, f"explain {one} {one}")
+
+
+def test_a_bundle_reproduces_the_tables_number(folder: Path) -> None:
+    """Acceptance 9, in this environment; test_export does it without ray, mlflow and optuna."""
+    output = said(folder, "export codebook_ablation --scale smoke --best mpjpe_mm --out best")
+    assert "wrote best" in output
+    lineage = json.loads((folder / "best/lineage.json").read_text())
+    config = base_at_scale("smoke")
+    corpus = load_corpus(config.data, config.detector)
+    np.savez(folder / "poses.npz", poses=corpus.test.detected_2d, image_size=corpus.image_size)
+    said(folder, "predict best --input poses.npz --out out.npz")
+    import torch
+
+    lifted = torch.as_tensor(np.load(folder / "out.npz")["pose_3d_mm"]).double() / 1000
+    errors = mpjpe(lifted, torch.as_tensor(corpus.test.target_3d).double() / 1000)
+    actions = per_action(errors, torch.as_tensor(corpus.test.action).long(), corpus.action_names)
+    stored = lineage["stages"]["evaluate"]["metrics"]["mpjpe_mm"]
+    assert action_mean(actions) == pytest.approx(stored, abs=1e-3)
+
+
+def test_data_info_and_preview(folder: Path) -> None:
+    info = said(folder, "data info --scale smoke")
+    assert "fingerprint" in info and "walk" in info
+    said(folder, "data preview --scale smoke --out preview.png")
+    assert (folder / "preview.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_doctor_finds_this_machine_well(folder: Path) -> None:
+    output = said(folder, "doctor")
+    for what in ("cores", "GPUs", "torch", "open corpus", "writable"):
+        assert what in output
+
+
+def test_doctor_says_what_is_wrong(folder: Path) -> None:
+    (folder / "taken").write_text("")
+    result = invoke(folder, "doctor --workspace taken")
+    assert result.exit_code == 1
+    assert "cannot be written" in " ".join(result.output.split())
+
+
+def test_ui_serves_this_machine_only(folder: Path, tmp_path: Path) -> None:
+    from hipart.runtime import Runtime
+
+    command = serve(Runtime(tmp_path), 5055)
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert "5055" in command
+
+
+@pytest.mark.parametrize(
+    ("line", "unwanted"),
+    [
+        ("--help", {"torch", "ray", "mlflow", "polars", "rich", "numpy", "pydantic"}),
+        ("plan codebook_ablation", {"torch", "ray", "mlflow", "polars", "scipy"}),
+    ],
+)
+def test_reading_commands_import_nothing_heavy(line: str, unwanted: set[str]) -> None:
+    code = (
+        "import sys\nfrom hipart.cli import main\n"
+        f"main({line.split()!r}, standalone_mode=False)\n"
+        f"print(sorted(set({sorted(unwanted)!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
