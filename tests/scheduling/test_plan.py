@@ -1,0 +1,70 @@
+"""Counts and cost of a run before it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from hipart.config import LifterConfig, PipelineConfig, PriorConfig
+from hipart.pipeline import StageJob, jobs
+from hipart.scheduling.plan import estimate_seconds, make_plan, measurements
+from hipart.store import ArtifactStore
+
+BASE = PipelineConfig()
+RASTER = BASE.model_copy(update={"prior": PriorConfig(order="raster")})
+LONGER = BASE.model_copy(update={"prior": PriorConfig(epochs=100)})
+SPARSE = BASE.model_copy(update={"lifter": LifterConfig(dense_input="none")})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    store = ArtifactStore(tmp_path)
+    store.prepare()
+    return store
+
+
+def finish(store: ArtifactStore, job: StageJob, seconds: float) -> None:
+    with store.claim(job) as work:
+        store.publish(job, work, {}, {"seconds": seconds})
+
+
+def test_counts_asked_distinct_ready_and_to_train(store: ArtifactStore) -> None:
+    trials = [jobs(config, "d") for config in (BASE, RASTER, SPARSE)]
+    finish(store, trials[0]["tokenizer"], 1.0)
+    plan = make_plan(trials, store)
+    counts = {
+        name: (stage.asked, stage.distinct, stage.ready, stage.to_train)
+        for name, stage in plan.stages.items()
+    }
+    assert counts == {
+        "tokenizer": (2, 1, 1, 0),
+        "prior": (2, 2, 0, 2),
+        "densify": (2, 2, 0, 2),
+        "lifter": (3, 3, 0, 3),
+        "evaluate": (3, 3, 0, 3),
+    }
+
+
+def test_a_finished_trial_asks_for_nothing(store: ArtifactStore) -> None:
+    trial = jobs(BASE, "d")
+    finish(store, trial["evaluate"], 1.0)
+    plan = make_plan([trial], store)
+    assert plan.to_train == []
+    assert plan.seconds == 0
+
+
+def test_cost_comes_from_the_most_alike_job_scaled_by_its_samples(store: ArtifactStore) -> None:
+    finish(store, jobs(BASE, "d")["prior"], 100.0)
+    finish(store, jobs(RASTER, "d")["prior"], 40.0)
+    known, shipped = measurements(store)
+    assert not shipped
+    assert estimate_seconds(jobs(BASE, "other data")["prior"], known) == 100.0
+    assert estimate_seconds(jobs(LONGER, "d")["prior"], known) == pytest.approx(200.0)
+    seeds = RASTER.model_copy(update={"prior": PriorConfig(order="raster", seed=9)})
+    assert estimate_seconds(jobs(seeds, "d")["prior"], known) == 40.0
+
+
+def test_a_stage_never_measured_at_a_like_size_is_unknown(store: ArtifactStore) -> None:
+    finish(store, jobs(BASE, "d")["prior"], 100.0)
+    known, _ = measurements(store)
+    assert estimate_seconds(jobs(BASE, "d")["tokenizer"], known) is None
+    assert make_plan([jobs(BASE, "d")], store).seconds is None
