@@ -127,3 +127,35 @@ def test_a_passed_generator_decides_the_codes() -> None:
 
     assert torch.equal(codes(), codes())
     assert EmaQuantizer(config).codes.shape == (50, DIM)
+
+
+def test_a_dead_code_restarts_at_an_embedding_of_the_batch() -> None:
+    config = CodebookConfig(size=4, dim=DIM, decay=0.5, dead_code="restart")
+    quantizer = EmaQuantizer(config).train()
+    quantizer.codes[1:] += 100
+    quantizer.code_sum.copy_(quantizer.codes)
+    z = torch.randn(2, 3, DIM)
+    for step in range(4):  # counts of the far codes: 0.5, 0.25, 0.125, 0.0625
+        assert quantizer(z).tokens.max() == 0
+        far = quantizer.codes[1:].abs().amax(1) > 50
+        assert far.all() if step < 3 else not far.any()
+    rows = z.flatten(0, 1)
+    for code in quantizer.codes[1:]:
+        assert (rows - code).abs().amax(1).min() < 1e-3
+    assert torch.equal(quantizer.cluster_size[1:], torch.ones(3))
+    assert quantizer(z).tokens.max() > 0
+
+
+def test_restarts_keep_a_codebook_in_use() -> None:
+    """Clustered embeddings: without restarts the codes near no cluster are lost for good."""
+
+    def used(dead_code: str) -> int:
+        torch.manual_seed(0)
+        quantizer = EmaQuantizer(CodebookConfig(size=64, dim=DIM, dead_code=dead_code)).train()
+        centre = 3 * torch.randn(DIM)
+        for _ in range(60):
+            quantizer(centre + 0.1 * torch.randn(16, 16, DIM))
+        return len(quantizer.eval()(centre + 0.1 * torch.randn(64, 16, DIM)).tokens.unique())
+
+    assert used("none") < 8
+    assert used("restart") > 32

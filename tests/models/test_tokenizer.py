@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from hipart.config import CodebookConfig, TokenizerConfig
-from hipart.models.tokenizer import Tokenizer, TokenizerOutput, local_alignment, tokenizer_loss
+from hipart.models.tokenizer import Tokenizer, local_alignment, tokenizer_loss
 
 SMALL = TokenizerConfig(
     width=32,
@@ -141,32 +142,37 @@ def test_local_alignment_of_matching_orthogonal_codes_is_nought() -> None:
     assert local_alignment(sparse, rolled, 0.07).item() == pytest.approx(1 / 0.07, abs=1e-3)
 
 
-def losses(config: TokenizerConfig) -> tuple[float, dict[str, float], TokenizerOutput]:
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        tokenizer = Tokenizer(SMALL, num_actions=5).eval()
-        fine, dense = torch.randn(3, 96, 2), torch.randn(3, 48, 2)
-    output = tokenizer(fine)
-    loss, parts = tokenizer_loss(output, fine, dense, torch.tensor([0, 4, 2]), config)
-    assert not any(part.requires_grad for part in parts.values())
-    expected = F.mse_loss(fine, output.fine_2d) + F.mse_loss(dense, output.dense_2d)
-    assert torch.allclose(parts["fine_error"] + parts["dense_error"], expected)
-    return loss.item(), {name: part.item() for name, part in parts.items()}, output
-
-
-def test_loss_weighs_its_parts() -> None:
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_loss_weighs_its_parts(reduction: str) -> None:
     """Eq. 6: reconstruction + beta commitment + lambda_local local + lambda_global global."""
     weights = {"commitment_weight": 2.0, "lambda_local": 3.0, "lambda_global": 5.0}
-    loss, parts, output = losses(SMALL.model_copy(update=weights))
-    expected = parts["fine_error"] + parts["dense_error"] + 2 * parts["commitment"]
-    expected += 3 * parts["local_alignment"] + 5 * parts["global_alignment"]
-    assert loss == pytest.approx(expected, rel=1e-6)
-    commitment = sum(
-        (level.inputs - level.raw).square().mean().item() for level in (output.sparse, output.dense)
+    config = SMALL.model_copy(update={"loss_reduction": reduction, **weights})
+    tokenizer = Tokenizer(SMALL, num_actions=5).eval()
+    fine, dense = torch.randn(3, 96, 2), torch.randn(3, 48, 2)
+    action = torch.tensor([0, 4, 2])
+    output = tokenizer(fine)
+    loss, parts = tokenizer_loss(output, fine, dense, action, config)
+
+    def norm(a: Tensor, b: Tensor) -> float:
+        squares = (a - b).square()
+        return (squares.mean() if reduction == "mean" else squares.sum((1, 2)).mean()).item()
+
+    local = local_alignment(output.sparse.codes, output.dense.codes, config.temperature).item()
+    expected = {
+        "fine_error": norm(output.fine_2d, fine),
+        "dense_error": norm(output.dense_2d, dense),
+        "commitment": norm(output.sparse.inputs, output.sparse.raw)
+        + norm(output.dense.inputs, output.dense.raw),
+        "local_alignment": local if reduction == "mean" else 16 * local,
+        "global_alignment": F.cross_entropy(output.action_logits, action).item(),
+    }
+    assert {name: part.item() for name, part in parts.items()} == pytest.approx(expected, rel=1e-5)
+    assert not any(part.requires_grad for part in parts.values())
+    factors = dict.fromkeys(expected, 1.0) | dict(
+        commitment=2.0, local_alignment=3.0, global_alignment=5.0
     )
-    assert parts["commitment"] == pytest.approx(commitment, rel=1e-6)
-    cross_entropy = F.cross_entropy(output.action_logits, torch.tensor([0, 4, 2])).item()
-    assert parts["global_alignment"] == pytest.approx(cross_entropy, rel=1e-6)
+    total = sum(factors[name] * value for name, value in expected.items())
+    assert loss.item() == pytest.approx(total, rel=1e-5)
 
 
 def test_a_batch_is_learnt_by_heart() -> None:
@@ -176,10 +182,11 @@ def test_a_batch_is_learnt_by_heart() -> None:
     dense = fine.unflatten(1, (48, 2)).mean(2)
     action = torch.tensor([0, 1])
     optimiser = torch.optim.AdamW(tokenizer.parameters(), lr=3e-3)
+    config = SMALL.model_copy(update={"loss_reduction": "mean"})
     for _ in range(400):
         optimiser.zero_grad()
         output = tokenizer(fine)
-        loss, _ = tokenizer_loss(output, fine, dense, action, SMALL)
+        loss, _ = tokenizer_loss(output, fine, dense, action, config)
         loss.backward()
         optimiser.step()
     dense_2d, fine_2d = tokenizer.eval().decode(*tokenizer.encode(fine))
