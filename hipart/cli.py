@@ -164,9 +164,7 @@ def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
     from hipart.export import export_bundle
 
     session = _session(experiment, **options)
-    export_bundle(
-        session.store, session.ablation, session.trials, session.fingerprint, metric, out
-    )
+    export_bundle(session.store, session.ablation, session.trials, session.fingerprint, metric, out)
     click.echo(f"wrote {out}")
     click.echo(f"Next: hipart-search predict {out} --input poses.npz --out out.npz")
 

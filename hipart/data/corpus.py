@@ -8,9 +8,10 @@ from hipart.data.body import BODY_FILE
 from hipart.data.cameras import IMAGE_SIZE
 from hipart.data.detector import describe
 from hipart.data.motion import motion_files, read_motion
-from hipart.data.open_corpus import SIDES, action_names, choose, make_samples
+from hipart.data.open_corpus import action_names, choose, make_samples
 from hipart.data.plan import SUBJECTS
 from hipart.data.samples import Corpus, Samples
+from hipart.data.splits import SIDES
 
 __all__ = ["Corpus", "Samples", "check_corpus", "fingerprint", "load_corpus"]
 

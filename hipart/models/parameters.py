@@ -18,7 +18,8 @@ def parameter_counts(config: PipelineConfig, num_actions: int) -> dict[str, int]
     """Trainable parameters by part, counted without allocating any.
 
     ``inference_total`` is what runs at test time (the 2.0 M of Table 6); with the encoders it
-    is ``total_without_action_head`` (the 2.4 M of Table 4).
+    is ``total_without_action_head`` (the 2.4 M of Table 4). A lifter that is not fed generated
+    poses runs alone.
     """
     dense_joints = 0 if config.lifter.dense_input == "none" else NUM_DENSE + NUM_FINE
     with torch.device("meta"):
@@ -29,6 +30,9 @@ def parameter_counts(config: PipelineConfig, num_actions: int) -> dict[str, int]
     decoders = _count(t.decode_sparse, t.decode_dense, t.decode_fine)
     decoders += _count(t.sparse.from_code, t.dense.from_code)
     encoders = _count(t.encode_fine, t.encode_dense, t.fuse, t.sparse.to_code, t.dense.to_code)
+    if config.lifter.dense_input != "generated":
+        count = _count(lifter)
+        return {"lifter": count, "inference_total": count}
     inference = _count(lifter, prior) + decoders
     return {
         "lifter": _count(lifter),

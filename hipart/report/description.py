@@ -1,6 +1,6 @@
 """What the reading commands say: a configuration, a plan, a difference, the data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -113,11 +113,22 @@ def _lineage(artifact: Artifact, store: ArtifactStore) -> dict[str, Any]:
 
 
 def describe_data(facts: Mapping[str, Any]) -> RenderableType:
-    """Counts of a corpus, one fact a row."""
+    """Counts of a corpus, one fact a row; both sides of the split in one."""
     rows = _rows("fact", "value")
-    for name, value in flat(facts).items():
-        rows.add_row(name.replace("_", " "), str(value))
+    for name, value in facts.items():
+        for label, found in _by_side(name.replace("_", " "), value):
+            rows.add_row(label, found)
     return rows
+
+
+def _by_side(label: str, value: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        yield label, str(value)
+    elif any(isinstance(inner, Mapping) for inner in value.values()):
+        for name, inner in value.items():
+            yield from _by_side(f"{label}: {name}", inner)
+    else:
+        yield label, ", ".join(f"{found} {side}" for side, found in value.items())
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,10 @@ PROTOCOL = (
     "and scale per sample. ± is the standard deviation over seeds; Δ is the mean paired difference "
     "with its own 95 % t-interval, uncorrected."
 )
+PUBLISHED = (
+    "Published values are the paper's, on its data and at its sizes; nothing published was "
+    "measured here."
+)
 _REASON_LENGTH = 100
 
 
@@ -32,8 +36,9 @@ def lines(ablation: Ablation, facts: Facts, rows: Sequence[Row]) -> tuple[str, .
     """The footer, one statement a line."""
     found = [
         _data(facts),
-        detections(ablation.base_config.detector),
+        "" if facts.data else detections(ablation.base_config.detector),
         PROTOCOL,
+        PUBLISHED if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed)}.",
         verdict(rows),

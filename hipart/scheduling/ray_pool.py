@@ -9,7 +9,7 @@ import os
 import threading
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hipart.pipeline import StageJob
 from hipart.runtime import Runtime
@@ -20,32 +20,41 @@ from hipart.scheduling.executor import Outcome, Workplace, reason
 RETRIES = 2
 
 
+class Report(NamedTuple):
+    """Where a job stands."""
+
+    key: str
+    step: int
+    total: int
+    metrics: dict[str, float]
+
+
 class PoolWorker:
     """The actor: runs one job in one thread and answers ``progress`` in the other."""
 
     def __init__(self, workplace: Any) -> None:
         self._workplace = workplace
         self._lock = threading.Lock()
-        self._latest: tuple[int, int, dict[str, float]] | None = None
+        self._latest: Report | None = None
 
     def run(self, job: StageJob) -> Any:
         """Do the job; returns its outcome, or the reason why it failed."""
         from hipart.scheduling.worker import run_job
 
+        def report(step: int, total: int, metrics: dict[str, float]) -> None:
+            with self._lock:
+                self._latest = Report(job.key, step, total, metrics)
+
         try:
-            return run_job(job, self._workplace, self._report)
+            return run_job(job, self._workplace, report)
         except Exception as error:
             return reason(error)
 
-    def progress(self) -> tuple[int, int, dict[str, float]] | None:
+    def progress(self) -> Report | None:
         """The newest report that was not yet asked for."""
         with self._lock:
             latest, self._latest = self._latest, None
         return latest
-
-    def _report(self, step: int, total: int, metrics: dict[str, float]) -> None:
-        with self._lock:
-            self._latest = (step, total, metrics)
 
 
 @dataclass
@@ -128,20 +137,20 @@ class RayPool:
         events: list[Event] = []
         for slot in self._slots:
             if slot.progress is None and slot.job is not None:
-                slot.progress = (slot.job, slot.actor.progress.remote())
-        asked = {slot.progress[1]: slot for slot in self._slots if slot.progress is not None}
+                slot.progress = slot.actor.progress.remote()
+        asked = {slot.progress: slot for slot in self._slots if slot.progress is not None}
         ready, _ = (
             self._ray.wait(list(asked), num_returns=len(asked), timeout=0) if asked else ([], [])
         )
         for reference in ready:
             slot = asked[reference]
-            job, slot.progress = slot.progress[0], None
+            slot.progress = None
             try:
                 latest = self._ray.get(reference)
             except self._ray.exceptions.RayActorError:
                 continue
-            if latest is not None and slot.job is not None and job is slot.job:
-                events.append(JobProgress(slot.job, *latest))
+            if latest is not None and slot.job is not None and latest.key == slot.job.key:
+                events.append(JobProgress(slot.job, *latest[1:]))
         return events
 
     def _actor(self) -> Any:

@@ -1,0 +1,57 @@
+"""One golden number per stage at smoke scale: a refactoring shows that it changed nothing.
+
+Tolerance: 1 % of the value, far above what another CPU's rounding does in so few steps and below
+what a change of the computation does. Raise the stage's version when a number has to change.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from hipart.data.corpus import fingerprint
+from hipart.experiment.file import base_at_scale
+from hipart.pipeline import PIPELINE, jobs
+from hipart.scheduling.executor import Workplace
+from hipart.scheduling.worker import run_job
+from hipart.store import ArtifactStore
+
+GOLDEN = {
+    "tokenizer": ("fine_reconstruction_px", 309.923),
+    "prior": ("cross_entropy", 21.5544),
+    "densify": ("fine_error_px", 424.341),
+    "lifter": ("train_mpjpe_mm", 765.991),
+    "evaluate": ("mpjpe_mm", 487.860),
+}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
+    config = base_at_scale("smoke")
+    workplace = Workplace(tmp_path_factory.mktemp("store"), None, threads=1, use_gpu=False)
+    ArtifactStore(workplace.store).prepare()
+    found = jobs(config, fingerprint(config.data))
+    return {name: run_job(job, workplace, lambda *_: None).metrics for name, job in found.items()}
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_golden_number(stage: str, measured: dict[str, dict[str, float]]) -> None:
+    name, value = GOLDEN[stage]
+    assert measured[stage][name] == pytest.approx(value, rel=0.01)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_reports_what_the_pipeline_says(
+    stage: str, measured: dict[str, dict[str, float]]
+) -> None:
+    stated = {metric.name for metric in PIPELINE[stage].metrics}
+    found = {name for name in measured[stage] if "/" not in name}
+    assert found == stated
+
+
+def test_per_action_numbers_average_to_the_reported_one(
+    measured: dict[str, dict[str, float]],
+) -> None:
+    metrics = measured["evaluate"]
+    actions = [value for name, value in metrics.items() if name.startswith("mpjpe_mm/")]
+    assert len(actions) > 5
+    assert sum(actions) / len(actions) == pytest.approx(metrics["mpjpe_mm"])
