@@ -20,10 +20,9 @@ kind: ablation
 title: An ablation to be killed
 design: one_at_a_time
 base:
-  data.train_samples: 2048
-  tokenizer.epochs: 40
-  prior.epochs: 20
-  lifter.epochs: 200
+  tokenizer.epochs: 60
+  prior.epochs: 40
+  lifter.epochs: 300
 factors:
   - name: sparse codebook size
     path: tokenizer.sparse_codebook.size

@@ -132,7 +132,11 @@ def make_targets() -> set[str]:
 def make_commands(text: str) -> set[str]:
     """Targets that a document calls: ``make X`` in inline code or at the start of a code line."""
     code = re.findall(r"^```.*?^```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [line.strip().removeprefix("$ ") for block in code for line in block.splitlines()]
+    lines = [
+        line.split(" #")[0].strip().removeprefix("$ ")
+        for block in code
+        for line in block.splitlines()
+    ]
     lines += re.findall(r"`([^`\n]+)`", text)
     parts = [part.strip() for line in lines for part in re.split(r"&&|;", line)]
     words = [part.split() for part in parts if part.startswith("make ")]
