@@ -97,7 +97,10 @@ def test_list_and_show(folder: Path) -> None:
     shown = said(folder, "show codebook_ablation --scale paper")
     assert "tokenizer.sparse_codebook.size" in shown
     assert "seeds 0, 1, 2 reach tokenizer, prior, lifter" in shown
-    assert "2,005,431" in shown, "the paper's 2.0 M at inference (design A.8)"
+    rows = {line.rsplit(None, 2)[0]: line.split()[-2:] for line in shown.splitlines() if line}
+    assert rows["lifter"] == ["913,827", "913,827"], "0.9 M"
+    assert rows["inference total"] == ["2,005,431", "5,137,847"], "budget: the paper's 2.0 M"
+    assert rows["total without action head"] == ["2,379,959", "6,359,223"], "budget: 2.4 M"
 
 
 @pytest.mark.parametrize(

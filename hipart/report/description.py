@@ -7,7 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from hipart.config import PRESETS
 from hipart.experiment.design import arms
+from hipart.experiment.file import Ablation
 from hipart.report.live import duration
 from hipart.session import Session
 from hipart.store import Artifact, ArtifactStore
@@ -25,18 +27,25 @@ def describe(session: Session) -> RenderableType:
         varied.add_row(
             arm.name, changes or "(the base)", f"{_counts(arm.config)['inference_total']:,}"
         )
-    parameters = _rows("part", "parameters")
-    for part, count in _counts(ablation.base_config).items():
-        parameters.add_row(part.replace("_", " "), f"{count:,}")
     seeds = ", ".join(map(str, ablation.seeds))
     return Group(
         Text(f"{ablation.title} ({ablation.name}), scale {ablation.scale}\n", style="bold"),
         settings,
         Text(f"\nArms; seeds {seeds} reach {', '.join(ablation.reseed)}\n", style="bold"),
         varied,
-        Text("\nParameters of the base\n", style="bold"),
-        parameters,
+        Text(f"\nParameters of the base, by preset (here: {ablation.preset})\n", style="bold"),
+        _parameters(ablation),
     )
+
+
+def _parameters(ablation: Ablation) -> RichTable:
+    """Parameters of every part of the base, a column for each reading of the paper's sizes."""
+    rows = _rows("part", *PRESETS)
+    written = {name: getattr(ablation, name) for name in Ablation.model_fields}
+    counts = [_counts(Ablation(**written | {"preset": name}).base_config) for name in PRESETS]
+    for part in counts[0]:
+        rows.add_row(part.replace("_", " "), *(f"{count[part]:,}" for count in counts))
+    return rows
 
 
 def _counts(config: Any) -> dict[str, int]:

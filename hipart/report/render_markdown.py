@@ -14,7 +14,7 @@ def render(table: Content) -> str:
     for place in range(len(table.rows)):
         rows.append(_line([_text(column.texts[place]) for column in columns]))
     footer = [f"* {escape(line)}" for line in table.footer]
-    legend = "* **Best** and <u>second best</u> of the arms with all their seeds."
+    legend = "* **Best** and *second best* of the arms with all their seeds."
     return "\n".join([f"**{escape(table.caption)}**", "", *rows, "", legend, *footer, ""])
 
 
@@ -33,5 +33,5 @@ def _header(column: GridColumn) -> str:
 
 def _text(text: Text) -> str:
     main = escape(text.main)
-    marked = {"best": f"**{main}**", "second": f"<u>{main}</u>", None: main}[text.mark]
+    marked = {"best": f"**{main}**", "second": f"*{main}*", None: main}[text.mark]
     return f"{marked} {escape(text.rest)}".strip()

@@ -105,7 +105,7 @@ def test_markdown_rows_and_marks(table: Table, nasty: Table) -> None:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
     text = table.markdown()
     assert "| 2048 (base) | 3 | **52.0** ± 2.0 |  | 91.0 ± 1.0 | 42.0 |" in text
-    assert "| 1024 | 3 | <u>53.0</u> ± 2.0 | +1.00 [+0.99, +1.02]\\* |" in text
+    assert "| 1024 | 3 | *53.0* ± 2.0 | +1.00 [+0.99, +1.02]\\* |" in text
     assert "published in HiPART, CVPR 2025 Fig. 5 [mm]" in text
     assert render_markdown.escape("[x](y) a_b|c\n*") == r"[x\](y) a\_b\|c \*"
 

@@ -4,7 +4,6 @@ Tolerance: 1 % of the value, far above what another CPU's rounding does in so fe
 what a change of the computation does. Raise the stage's version when a number has to change.
 """
 
-
 import pytest
 
 from hipart.data.corpus import fingerprint
