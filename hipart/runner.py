@@ -50,7 +50,7 @@ def run(session: Session, console: Console) -> bool:
         return session_table(session, counts, progress.failures, partial)
 
     view = (
-        LiveView(console, progress, lambda: made(partial=True).terminal())
+        LiveView(console, progress, lambda: made(partial=True).terminal(notes=False))
         if console.is_terminal
         else PlainView(console, progress)
     )

@@ -40,6 +40,16 @@ DENSE_PER_PART = 3  # r
 NUM_DENSE = NUM_PARTS * DENSE_PER_PART  # J_d = 48
 NUM_FINE = NUM_DENSE * 2  # J_f = 96
 
+#: Joint of each body part.
+PART_JOINTS = tuple(JOINTS.index(name) for name in PARTS)
+#: For each of the 17 joints, 48 dense and 96 fine points the one a level up that it lies by:
+#: joints by the pelvis, dense points by their part's joint, fine points by their dense point.
+NEAR = (
+    *(0 for _ in JOINTS),
+    *(PART_JOINTS[dense // DENSE_PER_PART] for dense in range(NUM_DENSE)),
+    *(NUM_JOINTS + fine // 2 for fine in range(NUM_FINE)),
+)
+
 
 def hop_distance(part: int) -> int:
     """Number of bones between a body part and the pelvis."""

@@ -25,8 +25,9 @@ class TerminalTable:
     Metrics beside the main one are left out, last first, where the console is too narrow.
     """
 
-    def __init__(self, table: Content) -> None:
+    def __init__(self, table: Content, notes: bool = True) -> None:
         self.table = table
+        self.notes = notes
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Caption, table, footer."""
@@ -36,6 +37,8 @@ class TerminalTable:
         columns, dropped = self._fitting(options.max_width)
         yield RichText(self.table.caption, style="bold")
         yield _body(columns, options.max_width, plain)
+        if not self.notes:
+            return
         best = "¹ best, ² second best" if plain else "bold: best, underlined: second best"
         yield RichText(f"{best} of the arms with all their seeds.", style="dim")
         if dropped:

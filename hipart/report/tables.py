@@ -20,9 +20,12 @@ from hipart.report.statistics import summarise
 class Table(Content):
     """An ablation's table, in every notation."""
 
-    def terminal(self) -> render_terminal.TerminalTable:
-        """A Rich renderable; ¹ and ² mark the best means where the console has no styles."""
-        return render_terminal.TerminalTable(self)
+    def terminal(self, notes: bool = True) -> render_terminal.TerminalTable:
+        """A Rich renderable; ¹ and ² mark the best means where the console has no styles.
+
+        Without ``notes`` it is caption and rows alone, for a view that is drawn again and again.
+        """
+        return render_terminal.TerminalTable(self, notes)
 
     def plain(self, width: int = 80) -> str:
         """The same as text, without control codes."""

@@ -184,3 +184,13 @@ def test_base_alone() -> None:
 )
 def test_numbers(value: float, sign: str, expected: str) -> None:
     assert number(value, 1, "+" if sign == "+" else "-") == expected
+
+
+def test_a_view_that_is_drawn_again_has_no_notes(table: Table) -> None:
+    console = Console(width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(table.terminal(notes=False))
+    drawn = capture.get()
+    assert "MPJPE" in drawn
+    assert "second best" not in drawn
+    assert "Scale" not in drawn
