@@ -131,7 +131,7 @@ def _origin(provenance: Sequence[Mapping[str, Any]]) -> str:
     commits: dict[str, int] = {}
     devices: dict[str, tuple[int, float]] = {}
     for one in provenance:
-        commit = str(one.get("commit") or "unknown")[:12]
+        commit = f"commit {one['commit'][:12]}" if one.get("commit") else _release(one)
         commit += " with uncommitted changes" if one.get("dirty") else ""
         commits[commit] = commits.get(commit, 0) + 1
         device = str(one.get("device") or "unknown device")
@@ -144,7 +144,12 @@ def _origin(provenance: Sequence[Mapping[str, Any]]) -> str:
         f"{device} ({count} jobs, {_duration(seconds)})"
         for device, (count, seconds) in sorted(devices.items(), key=lambda item: -item[1][1])
     )
-    return f"Commit{'s' * (len(commits) > 1)} {told}; trained on {hardware}."
+    return f"Code: {told}; trained on {hardware}."
+
+
+def _release(provenance: Mapping[str, Any]) -> str:
+    version = provenance.get("version")
+    return f"hipart-search {version}" if version else "an unknown version"
 
 
 def _duration(seconds: float) -> str:
