@@ -79,7 +79,8 @@ def test_the_footer_of_a_run() -> None:
         "With 3 seeds no difference to the base can be told from noise",
         "12 stage jobs: trained 3 now, reused 9.",
         # Three shared tokenizers and six evaluations of 90 s each.
-        "Code: commit 0123456789ab with uncommitted changes; trained on NVIDIA H100 (9 jobs, 13.5 min).",
+        "Code: commit 0123456789ab with uncommitted changes; trained on NVIDIA H100 "
+        "(9 jobs, 13.5 min).",
     ):
         assert expected in text
     assert "secret-host" not in text
