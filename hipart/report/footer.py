@@ -1,12 +1,12 @@
 """The lines under a table: what was measured, on what, how often, and what may be concluded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hipart.config import DetectorConfig
 from hipart.experiment.form import Ablation
-from hipart.pipeline import PIPELINE
+from hipart.pipeline import PIPELINE, jobs
 from hipart.report.model import SIGNIFICANCE, Row
 
 PROTOCOL = (
@@ -40,7 +40,7 @@ def lines(ablation: Ablation, facts: Facts, rows: Sequence[Row]) -> tuple[str, .
         PROTOCOL,
         PUBLISHED if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
-        f"{reach(ablation.seeds, ablation.reseed)}.",
+        f"{reach(ablation.seeds, ablation.reseed, jobs(ablation.base_config, ''))}.",
         verdict(rows),
         *failures(rows),
         f"{facts.trained + facts.reused} stage jobs: trained {facts.trained} now, "
@@ -62,8 +62,8 @@ def detections(detector: DetectorConfig) -> str:
     )
 
 
-def reach(seeds: Sequence[int], reseed: Sequence[str]) -> str:
-    """Which stages the seeds reach, and what is shared by them."""
+def reach(seeds: Sequence[int], reseed: Sequence[str], stages: Container[str] = PIPELINE) -> str:
+    """Which stages the seeds reach, and which of those that run they share."""
     named = f"seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}"
     reached = [stage for stage in PIPELINE if stage in reseed]
     reached += [section for section in reseed if section not in PIPELINE]
@@ -71,7 +71,8 @@ def reach(seeds: Sequence[int], reseed: Sequence[str]) -> str:
         return f"{named} reach no stage"
     verb = "reach" if len(seeds) != 1 else "reaches"
     told = f"{named} {verb} {', '.join(reached)}"
-    drawing = [stage for stage in ("tokenizer", "prior", "lifter") if stage not in reseed]
+    seeded = [stage for stage in ("tokenizer", "prior", "lifter") if stage in stages]
+    drawing = [stage for stage in seeded if stage not in reseed]
     if len(seeds) == 1 or not drawing:
         return told
     return f"{told}; {', '.join(drawing)} shared by all seeds, which understates the spread"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hipart.pipeline import StageJob
+from hipart.provenance import code_version
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobProgress, JobStarted
 from hipart.scheduling.executor import Outcome, Workplace, reason
@@ -33,6 +34,7 @@ class PoolWorker:
     """The actor: runs one job in one thread and answers ``progress`` in the other."""
 
     def __init__(self, workplace: Any) -> None:
+        code_version()  # as of now: the checkout may change while jobs run
         self._workplace = workplace
         self._lock = threading.Lock()
         self._latest: Report | None = None
