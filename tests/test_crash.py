@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -99,7 +100,10 @@ def test_three_kills_change_nothing(tmp_path: Path) -> None:
     output = finish(killed)
     after = provenances(killed)
     assert before.items() <= after.items(), "a finished job was trained again"
-    assert f"{len(before)} reused" in output
+    told = re.search(r"20 stage jobs: trained (\d+) now, reused (\d+)", " ".join(output.split()))
+    assert told is not None, output
+    # A worker may finish its job in the moment between the kill and its own end.
+    assert int(told[2]) >= len(before)
 
     tables = [
         (tmp_path / name / "results/killed/table.csv").read_bytes() for name in ("quiet", "killed")

@@ -1,6 +1,5 @@
 """What a wheel and a source archive carry, and that a wheel works without the checkout."""
 
-import os
 import subprocess
 import sys
 import tarfile
@@ -9,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.environment import unmeasured
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGED = ("experiments", "search_spaces", "dashboards")
@@ -93,7 +94,7 @@ def test_wheel_runs_without_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path)
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env=unmeasured() | {"PYTHONPATH": str(tmp_path)},
         check=True,
         capture_output=True,
         text=True,

@@ -1,12 +1,13 @@
 """The recipes of docs/adding.md, followed in a copy of the package."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.environment import unmeasured
 
 ROOT = Path(__file__).parent.parent
 HELIX = '''
@@ -63,7 +64,7 @@ def run(copy: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "hipart.cli", *arguments],
         cwd=copy,
-        env=os.environ | {"PYTHONPATH": str(copy)},
+        env=unmeasured() | {"PYTHONPATH": str(copy)},
         capture_output=True,
         text=True,
         check=False,
