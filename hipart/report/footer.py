@@ -4,7 +4,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hipart.config import DetectorConfig
 from hipart.experiment.form import Ablation
 from hipart.pipeline import PIPELINE, jobs
 from hipart.report.model import SIGNIFICANCE, Row
@@ -36,7 +35,6 @@ def lines(ablation: Ablation, facts: Facts, rows: Sequence[Row]) -> tuple[str, .
     """The footer, one statement a line."""
     found = [
         _data(facts),
-        "" if facts.data else detections(ablation.base_config.detector),
         PROTOCOL,
         PUBLISHED if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
@@ -48,18 +46,6 @@ def lines(ablation: Ablation, facts: Facts, rows: Sequence[Row]) -> tuple[str, .
         _origin(facts.provenance),
     ]
     return tuple(line for line in found if line)
-
-
-def detections(detector: DetectorConfig) -> str:
-    """How the 2D input came about; a simulated detector is called so."""
-    if detector.kind == "exact":
-        return "2D input: exact projections, no detector."
-    return (
-        f"2D input: simulated detections, noise {detector.noise_px:g} px "
-        f"(x{detector.extremity_factor:g} at wrists and ankles), "
-        f"{100 * detector.occlusion_probability:g} % of samples occluded "
-        f"(drift {detector.occlusion_drift_px:g} px), seed {detector.seed}."
-    )
 
 
 def reach(seeds: Sequence[int], reseed: Sequence[str], stages: Container[str] = PIPELINE) -> str:

@@ -2,7 +2,6 @@
 
 import pytest
 
-from hipart.config import DetectorConfig
 from hipart.report import footer
 from hipart.report.model import Cell, Row
 from tests.report.samples import ORDERS, ablation, made, measured
@@ -61,11 +60,6 @@ def test_which_stages_the_seeds_reach(
     seeds: tuple[int, ...], reseed: tuple[str, ...], expected: str
 ) -> None:
     assert footer.reach(seeds, reseed) == expected
-
-
-def test_a_simulated_detector_is_called_so() -> None:
-    assert "simulated detections, noise 5 px" in footer.detections(DetectorConfig())
-    assert "simulated" not in footer.detections(DetectorConfig(kind="exact"))
 
 
 def test_the_footer_of_a_run() -> None:
