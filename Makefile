@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast check clean
+.PHONY: help install run suite test test-fast check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 run: install ## run the example ablation and print its table
 	$(BIN)/hipart-search run codebook_ablation
+
+suite: install ## run every experiment of the paper at smoke scale, as one stage graph
+	$(BIN)/hipart-search run --suite paper --scale smoke
 
 test: install ## all tests, with coverage (fails under 90 %)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 --cov

@@ -13,7 +13,7 @@ from hipart.runtime import Runtime, default_workspace
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hipart.session import Session
+    from hipart.session import Session, Work
 
 F = TypeVar("F", bound=Callable[..., Any])
 SCALE_HELP = "smoke (seconds), laptop (minutes on two cores), paper (the paper's numbers)."
@@ -34,8 +34,18 @@ class Commands(click.Group):
 
 def experiment_options(command: F) -> F:
     """What every command on an experiment takes."""
+    return click.argument("experiment")(session_options(command))
+
+
+def work_options(command: F) -> F:
+    """What every command on an experiment or a suite takes."""
+    suite = click.option("--suite", help="Every experiment of a suite, as one stage graph.")
+    return click.argument("experiment", required=False)(suite(session_options(command)))
+
+
+def session_options(command: F) -> F:
+    """Size, data and place of an experiment."""
     for option in (
-        click.argument("experiment"),
         click.option("--scale", default="laptop", show_default=True, help=SCALE_HELP),
         click.option("--preset", help="Reading of the paper's sizes: budget (default), textbook."),
         click.option(
@@ -69,10 +79,11 @@ def main() -> None:
 
 @main.command("list")
 def list_experiments() -> None:
-    """Every experiment that can be run from here."""
+    """Every experiment that can be run from here, and every suite of them."""
     from rich.table import Table
 
     from hipart.experiment.file import available, load
+    from hipart.experiment.suite import available_suites, load_suite
 
     rows = Table(
         "experiment", "what", "source", box=None, header_style="bold", padding=(0, 2, 0, 0)
@@ -81,6 +92,9 @@ def list_experiments() -> None:
         ablation = load(str(path), "laptop")
         source = f"{ablation.source.paper}, {ablation.source.place}" if ablation.source else ""
         rows.add_row(name, ablation.title, source)
+    for name, path in available_suites().items():
+        suite = load_suite(name)
+        rows.add_row(f"--suite {path.stem}", f"{suite.title}: {len(suite.experiments)}", "")
     _console().print(rows)
 
 
@@ -94,30 +108,30 @@ def show(experiment: str, **options: Any) -> None:
 
 
 @main.command()
-@experiment_options
+@work_options
 @click.option("--workers", type=click.IntRange(1), help="For how many workers to estimate.")
-def plan(experiment: str, workers: int | None, **options: Any) -> None:
+def plan(workers: int | None, **options: Any) -> None:
     """How many stage jobs a run has, how many are done already, and what the rest costs."""
     from hipart.report.description import describe_plan
 
-    session = _session(experiment, **options)
-    _console().print(describe_plan(session, workers or os.cpu_count() or 1))
+    work = _work(**options)
+    _console().print(describe_plan(work, workers or os.cpu_count() or 1))
 
 
 @main.command()
-@experiment_options
+@work_options
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
 @click.option("--address", help="Address of a running Ray cluster; a local one by default.")
 @click.option("--workers", type=click.IntRange(1), help="At most this many jobs at once.")
 @click.option("--cpus-per-job", type=float, default=1.0, show_default=True)
 @click.option("--gpus-per-job", type=float, default=0.0, show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
-def run(experiment: str, **options: Any) -> None:
+def run(**options: Any) -> None:
     """Train what is missing, then write the table. Run it again to go on after any crash."""
-    session = _session(experiment, **options)
-    from hipart.runner import run as run_session
+    work = _work(**options)
+    from hipart.runner import run as run_work
 
-    sys.exit(0 if run_session(session, _console()) else 1)
+    sys.exit(0 if run_work(work, _console()) else 1)
 
 
 @main.command()
@@ -253,6 +267,13 @@ def _session(experiment: str, **options: Any) -> "Session":
 
     scale, preset = options.pop("scale"), options.pop("preset")
     return open_session(experiment, scale, preset, Runtime(**options))
+
+
+def _work(experiment: str | None, suite: str | None, **options: Any) -> "Work":
+    from hipart.session import open_work
+
+    scale, preset = options.pop("scale"), options.pop("preset")
+    return open_work(experiment, suite, scale, preset, Runtime(**options))
 
 
 def _scaled(scale: str) -> Any:

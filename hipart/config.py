@@ -6,7 +6,7 @@ Nothing here knows how a job is scheduled (that is ``Runtime``) and nothing here
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from hipart.skeleton import ORDERS
 
@@ -58,6 +58,20 @@ class DetectorConfig(Section):
     seed: Seed = 0
 
 
+def _in_order(levels: tuple[int, ...]) -> tuple[int, ...]:
+    if list(levels) != sorted(set(levels)):
+        raise ValueError(f"levels {list(levels)} must rise, each once")
+    return levels
+
+
+#: Dense 2D levels beside the 17 joints, coarse to fine.
+Levels = Annotated[
+    tuple[Literal[48, 96, 192], ...],
+    Field(strict=False, min_length=1),
+    AfterValidator(_in_order),
+]
+
+
 class CodebookConfig(Section):
     """One EMA codebook (Sec. 5.1: 2048 codes of dimension 128)."""
 
@@ -72,6 +86,11 @@ class CodebookConfig(Section):
 class TokenizerConfig(Section):
     """Stage 1, multi-scale skeletal tokenization (Sec. 4.1, App. C)."""
 
+    #: Dense levels of the pose: all but the finest are quantised beside the 16 parts (Table 5).
+    levels: Levels = (48, 96)
+    #: One codebook for the sparse and one for the dense tokens, or one for both, which then is
+    #: ``sparse_codebook`` (Table 3).
+    codebooks: Literal["hierarchical", "shared"] = "hierarchical"
     #: D1: channels of the encoders.
     width: Width = 128
     #: L1: Mixer blocks of each encoder (Sec. 5.1).
@@ -121,7 +140,14 @@ class PriorConfig(Section):
     #: Logits are LN(h) C^T with the frozen codebook instead of a free linear layer.
     tied_logits: bool = True
     dropout: DropoutRate = 0.25
+    #: Tokens one after another, or all at once as PCT does (Table 4).
+    framework: Literal["autoregressive", "classification"] = "autoregressive"
+    #: Order of the body parts.
     order: str = "center_to_periphery"
+    #: Tokens of a part: first the sparse, then its dense ones at once; or one by one (Table 4).
+    within_part: Literal["sparse_to_dense", "sequential"] = "sparse_to_dense"
+    #: One by one through the whole stack (64 steps), or inside PH alone (16 steps, 4 passes).
+    sequential: Literal["flat", "nested"] = "flat"
     #: lambda_d, Eq. 12.
     lambda_dense: Weight = 1.5
     epochs: PositiveInt = 50
@@ -176,6 +202,8 @@ class LifterConfig(Section):
     )
     #: Where the 48 and 96 joints beside the 17 come from; ``none`` lifts the 17 alone.
     dense_input: Literal["generated", "exact", "none"] = "generated"
+    #: Which of the dense levels the lifter takes; None for all there are.
+    levels: Levels | None = None
     epochs: PositiveInt = 25
     batch_size: PositiveInt = 256
     learning_rate: LearningRate = 1e-3

@@ -61,12 +61,13 @@ def _evaluate_needs(config: PipelineConfig) -> tuple[str, ...]:
 
 TOKENIZER = Stage(
     name="tokenizer",
-    version=1,
+    version=2,
     reads=("data", "tokenizer"),
     needs=_needs_nothing,
     metrics=(
         Metric("dense_reconstruction_px", "px", "min", "48-joint reconstruction error"),
         Metric("fine_reconstruction_px", "px", "min", "96-joint reconstruction error"),
+        Metric("finest_reconstruction_px", "px", "min", "192-joint reconstruction error"),
         Metric("action_accuracy_pct", "%", "max", "action accuracy"),
         Metric("sparse_usage_pct", "%", "max", "sparse codebook usage"),
         Metric("dense_usage_pct", "%", "max", "dense codebook usage"),
@@ -87,12 +88,13 @@ PRIOR = Stage(
 )
 DENSIFY = Stage(
     name="densify",
-    version=1,
+    version=2,
     reads=("data", "detector"),
     needs=_needs_tokenizer_and_prior,
     metrics=(
         Metric("dense_error_px", "px", "min", "generated 48-joint error"),
         Metric("fine_error_px", "px", "min", "generated 96-joint error"),
+        Metric("finest_error_px", "px", "min", "generated 192-joint error"),
     ),
 )
 LIFTER = Stage(
@@ -123,7 +125,14 @@ FINAL_STAGE = EVALUATE.name
 
 #: Config fields added after artifacts existed, with the value under which they change nothing.
 #: They enter an identity only when they differ from it, so older artifacts stay valid.
-NEUTRAL: dict[str, Any] = {}
+NEUTRAL: dict[str, Any] = {
+    "tokenizer.levels": [48, 96],
+    "tokenizer.codebooks": "hierarchical",
+    "prior.framework": "autoregressive",
+    "prior.within_part": "sparse_to_dense",
+    "prior.sequential": "flat",
+    "lifter.levels": None,
+}
 
 
 @dataclass(frozen=True)

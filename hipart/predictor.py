@@ -20,9 +20,9 @@ from hipart.config import PipelineConfig, PositiveInt, Section
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.models.densifier import GENERATION_BATCH, densify
 from hipart.models.lifters.build import build_lifter
-from hipart.models.prior import Prior
-from hipart.models.tokenizer import Tokenizer
-from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS
+from hipart.models.priors import AnyPrior, build_prior
+from hipart.models.tokenizer import LEVEL_NAMES, Tokenizer
+from hipart.skeleton import NUM_JOINTS
 
 BUNDLE = "hipart-bundle"
 FORMAT = 1
@@ -56,11 +56,12 @@ class Predictor:
         self.device = torch.device(device)
         config = facts.config
         inputs = NUM_JOINTS
-        self._generator: tuple[Prior, Tokenizer] | None = None
+        self._generator: tuple[AnyPrior, Tokenizer] | None = None
         if config.lifter.dense_input != "none":
-            inputs += NUM_DENSE + NUM_FINE
+            self._levels = config.lifter.levels or config.tokenizer.levels
+            inputs += sum(self._levels)
             tokenizer = Tokenizer(config.tokenizer, facts.num_actions or 1)
-            prior = Prior(config.prior, *tokenizer.codebooks)
+            prior = build_prior(config.prior, tokenizer)
             self._fill(tokenizer, "tokenizer.", weights)
             self._fill(prior, "prior.", weights)
             self._generator = prior, tokenizer
@@ -91,8 +92,9 @@ class Predictor:
         """Lift 2D poses (N, 17, 2) in pixels of images of ``image_size`` (width, height).
 
         Returns ``pose_3d_mm`` (N, 17, 3), relative to the root joint, in the camera's frame;
-        and, unless the lifter takes the 17 joints alone, ``dense_2d`` (N, 48, 2) and
-        ``fine_2d`` (N, 96, 2) in pixels. Raises ValueError for other shapes or values.
+        and, unless the lifter takes the 17 joints alone, the generated levels in pixels:
+        ``dense_2d`` (N, 48, 2) and ``fine_2d`` (N, 96, 2) in the paper. Raises ValueError for
+        other shapes or values.
         """
         size = checked_size(image_size)
         pixels = checked_poses(poses)
@@ -110,9 +112,10 @@ class Predictor:
         if self._generator is None:
             return {"pose_3d_mm": self._lifter(screen).cpu()}
         batches = list(densify(*self._generator, screen))
-        dense, fine = (torch.cat(level) for level in zip(*batches, strict=True))
-        lifted = self._lifter(torch.cat([screen, dense, fine], dim=1))
-        return {"pose_3d_mm": lifted.cpu(), "dense_2d": dense.cpu(), "fine_2d": fine.cpu()}
+        poses = {level: torch.cat([batch[level] for batch in batches]) for level in batches[0]}
+        lifted = self._lifter(torch.cat([screen, *(poses[n] for n in self._levels)], dim=1))
+        found = {f"{LEVEL_NAMES[level]}_2d": pose.cpu() for level, pose in poses.items()}
+        return {"pose_3d_mm": lifted.cpu()} | found
 
     def _fill(self, model: nn.Module, prefix: str, weights: Mapping[str, Tensor]) -> None:
         own = {

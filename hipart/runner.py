@@ -1,12 +1,13 @@
 """``hipart-search run``: ask the graph for every trial, show it, mirror it, write the table."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.table import Table as RichTable
 
+from hipart.pipeline import FINAL_STAGE
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table, table, write_all
 from hipart.results import frame, provenances
@@ -14,17 +15,85 @@ from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.plan import estimate_seconds, measurements
-from hipart.session import Session
+from hipart.session import Session, Work
 from hipart.tracking import MlflowMirror
 
 
-def run(session: Session, console: Console) -> bool:
+def run(work: Work, console: Console) -> bool:
     """Run to the end, or to Ctrl-C; returns whether every trial finished."""
-    session.store.prepare()
-    to_train = session.plan.to_train
-    known, _ = measurements(session.store)
+    first, *others = work.sessions
+    runtime, store = first.runtime, first.store
+    store.prepare()
+    to_train = work.plan.to_train
+    known, _ = measurements(store)
     warnings: list[str] = []
-    mirror = MlflowMirror(
+    # A suite's experiments share stage jobs, so they are mirrored one after another at the end.
+    mirror = None if others else _mirror(first, warnings)
+    with console.status(f"starting {runtime.executor} workers") if to_train else _Quiet():
+        listeners: list[Listener] = [mirror] if mirror else []
+
+        def tell(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
+        executor = _executor(first, len(to_train), tell)
+    graph = StageGraph(store, executor, tell)
+    progress = Progress(lambda job: estimate_seconds(job, known), executor.slots)
+
+    def counts(sessions: Sequence[Session] = work.sessions) -> dict[str, int]:
+        keys = {job.key for session in sessions for jobs in session.jobs for job in jobs.values()}
+        states = [node.state for key, node in graph.nodes.items() if key in keys]
+        return {"trained": states.count("finished"), "reused": states.count("reused")}
+
+    def made(session: Session, partial: bool = False) -> Table:
+        return session_table(session, counts([session]), progress.failures, partial)
+
+    def shown() -> RenderableType:
+        if others:
+            return _finished_trials(work)
+        return made(first, partial=True).terminal(notes=False)
+
+    view = (
+        LiveView(console, progress, shown) if console.is_terminal else PlainView(console, progress)
+    )
+    try:
+        with view:
+            listeners.append(view)
+            for session in work.sessions:
+                for jobs in session.jobs:
+                    graph.ensure(jobs)
+            graph.run()
+    except BaseException as error:
+        if mirror:
+            mirror.abort()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+        console.print("\nStopped. Run the same command to go on where it was.")
+        return False
+    finally:
+        executor.close()
+    for session in work.sessions:
+        final = made(session)
+        written = write_all(final, session.results)
+        (mirror or _mirror(session, warnings)).finish(written)
+        console.print(final.terminal())
+        for path in written:
+            console.print(f"wrote {path}", highlight=False)
+    for warning in warnings:
+        console.print(f"[yellow]{warning}[/]")
+    if others:
+        ended = counts()
+        console.print(
+            f"{work.title}: {sum(ended.values())} stage jobs: trained {ended['trained']} now, "
+            f"reused {ended['reused']}."
+        )
+    else:
+        _next_commands(console, first)
+    return not progress.failures
+
+
+def _mirror(session: Session, warnings: list[str]) -> MlflowMirror:
+    return MlflowMirror(
         session.runtime,
         session.ablation,
         session.trials,
@@ -33,46 +102,15 @@ def run(session: Session, console: Console) -> bool:
         session.fingerprint,
         warnings.append,
     )
-    with console.status(f"starting {session.runtime.executor} workers") if to_train else _Quiet():
-        listeners: list[Listener] = [mirror]
 
-        def tell(event: Event) -> None:
-            for listener in listeners:
-                listener(event)
 
-        executor = _executor(session, len(to_train), tell)
-    graph = StageGraph(session.store, executor, tell)
-    progress = Progress(lambda job: estimate_seconds(job, known), executor.slots)
-
-    def made(partial: bool) -> Table:
-        states = [node.state for node in graph.nodes.values()]
-        counts = {"trained": states.count("finished"), "reused": states.count("reused")}
-        return session_table(session, counts, progress.failures, partial)
-
-    view = (
-        LiveView(console, progress, lambda: made(partial=True).terminal(notes=False))
-        if console.is_terminal
-        else PlainView(console, progress)
-    )
-    try:
-        with view:
-            listeners.append(view)
-            for jobs in session.jobs:
-                graph.ensure(jobs)
-            graph.run()
-    except BaseException as error:
-        mirror.abort()
-        if not isinstance(error, KeyboardInterrupt):
-            raise
-        console.print("\nStopped. Run the same command to go on where it was.")
-        return False
-    finally:
-        executor.close()
-    final = made(partial=False)
-    written = write_all(final, session.results)
-    mirror.finish(written)
-    _close(console, session, final, written, warnings)
-    return not progress.failures
+def _finished_trials(work: Work) -> RenderableType:
+    """Per experiment of a suite how many of its trials are in the store."""
+    rows = RichTable("experiment", "trials done", box=None, padding=(0, 2, 0, 0))
+    for session in work.sessions:
+        done = sum(jobs[FINAL_STAGE] in session.store for jobs in session.jobs)
+        rows.add_row(session.ablation.name, f"{done}/{len(session.trials)}")
+    return rows
 
 
 def _executor(session: Session, wanted: int, tell: Listener) -> Executor:
@@ -112,15 +150,8 @@ def session_table(
     )
 
 
-def _close(
-    console: Console, session: Session, final: Table, written: list[Path], warnings: list[str]
-) -> None:
+def _next_commands(console: Console, session: Session) -> None:
     name = session.ablation.name
-    console.print(final.terminal())
-    for path in written:
-        console.print(f"wrote {path}", highlight=False)
-    for warning in warnings:
-        console.print(f"[yellow]{warning}[/]")
     console.print("\nNext:")
     metric = session.ablation.metric.name
     for command, what in (

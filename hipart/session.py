@@ -7,6 +7,7 @@ from typing import Any
 from hipart.data.corpus import check_corpus, fingerprint
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
+from hipart.experiment.suite import load_suite
 from hipart.pipeline import StageJob, jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.plan import Plan, make_plan
@@ -53,3 +54,39 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
         trials=all_trials,
         jobs=[jobs(trial.config, data) for trial in all_trials],
     )
+
+
+@dataclass(frozen=True)
+class Work:
+    """Sessions on one workspace that are planned and run together: an experiment, or a suite."""
+
+    title: str
+    sessions: tuple[Session, ...]
+
+    @property
+    def trials(self) -> int:
+        """Trials of all sessions."""
+        return sum(len(session.trials) for session in self.sessions)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Counts and cost of all sessions together, as of now."""
+        jobs = [jobs for session in self.sessions for jobs in session.jobs]
+        return make_plan(jobs, self.sessions[0].store)
+
+
+def open_work(
+    experiment: str | None, suite: str | None, scale: str, preset: str | None, runtime: Runtime
+) -> Work:
+    """One experiment, or every experiment of a suite, loaded and checked as ``open_session`` does.
+
+    Raises ``ValueError`` unless exactly one of both is named.
+    """
+    if (experiment is None) == (suite is None):
+        raise ValueError("name an experiment, or --suite NAME, and not both")
+    if experiment is not None:
+        session = open_session(experiment, scale, preset, runtime)
+        return Work(f"{session.ablation.name}, scale {scale}", (session,))
+    names = load_suite(str(suite)).experiments
+    sessions = tuple(open_session(name, scale, preset, runtime) for name in names)
+    return Work(f"suite {suite}, scale {scale}: {len(sessions)} experiments", sessions)

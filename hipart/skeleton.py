@@ -2,10 +2,14 @@
 
 Joint order is VideoPose3D's Human3.6M order. The 16 body parts are the 17 joints without
 Neck/Nose (design choice: tokens 16, input 17). Dense joint ``d`` belongs to part ``d // 3``,
-fine joint ``f`` to part ``f // 6`` and to dense joint ``f // 2``.
+fine joint ``f`` to part ``f // 6`` and to dense joint ``f // 2``; likewise the 192 finest points,
+two to a fine joint, which Table 5 tries.
 """
 
+import random
 from collections.abc import Callable
+from functools import partial
+from itertools import combinations
 
 JOINTS = (
     "Hip",
@@ -39,16 +43,38 @@ NUM_PARTS = len(PARTS)  # J_s = 16
 DENSE_PER_PART = 3  # r
 NUM_DENSE = NUM_PARTS * DENSE_PER_PART  # J_d = 48
 NUM_FINE = NUM_DENSE * 2  # J_f = 96
+NUM_FINEST = NUM_FINE * 2  # Table 5
+#: Numbers of points of the dense levels, each beside the 17 joints.
+LEVELS = (NUM_DENSE, NUM_FINE, NUM_FINEST)
 
 #: Joint of each body part.
 PART_JOINTS = tuple(JOINTS.index(name) for name in PARTS)
-#: For each of the 17 joints, 48 dense and 96 fine points the one a level up that it lies by:
-#: joints by the pelvis, dense points by their part's joint, fine points by their dense point.
-NEAR = (
-    *(0 for _ in JOINTS),
-    *(PART_JOINTS[dense // DENSE_PER_PART] for dense in range(NUM_DENSE)),
-    *(NUM_JOINTS + fine // 2 for fine in range(NUM_FINE)),
-)
+
+
+def levels_of(num_inputs: int) -> tuple[int, ...]:
+    """Which dense levels stand behind the 17 joints of an input: the numbers add up in one way."""
+    for count in range(len(LEVELS) + 1):
+        for levels in combinations(LEVELS, count):
+            if NUM_JOINTS + sum(levels) == num_inputs:
+                return levels
+    raise ValueError(f"{num_inputs} inputs are not {NUM_JOINTS} joints and levels of {LEVELS}")
+
+
+def near(num_inputs: int) -> tuple[int, ...]:
+    """For each input point the one a level up that it lies by.
+
+    Joints lie by the pelvis, a dense level's points by their point of the next coarser level
+    that is there, or by their part's joint.
+    """
+    places = [0] * NUM_JOINTS
+    above, start = NUM_PARTS, 0
+    for level in levels_of(num_inputs):
+        step = level // above
+        coarser = [PART_JOINTS[i] if above == NUM_PARTS else start + i for i in range(above)]
+        start = len(places)
+        places += [coarser[point // step] for point in range(level)]
+        above = level
+    return tuple(places)
 
 
 def hop_distance(part: int) -> int:
@@ -66,8 +92,29 @@ def center_to_periphery() -> tuple[int, ...]:
     return tuple(sorted(range(NUM_PARTS), key=lambda part: (hop_distance(part), part)))
 
 
+def reverse_raster() -> tuple[int, ...]:
+    """Parts by falling index: limb by limb from the right wrist (not in the paper)."""
+    return raster()[::-1]
+
+
+def periphery_to_center() -> tuple[int, ...]:
+    """Wrists and head first, pelvis last (not in the paper)."""
+    return tuple(sorted(raster(), key=lambda part: (-hop_distance(part), part)))
+
+
+def shuffled(seed: int) -> tuple[int, ...]:
+    """A fixed permutation without any plan behind it (not in the paper)."""
+    chance = random.Random(seed)
+    return tuple(sorted(raster(), key=lambda _: chance.random()))
+
+
 #: Every generation order by its name; a new one is one function and one name here.
 ORDERS: dict[str, Callable[[], tuple[int, ...]]] = {
     "center_to_periphery": center_to_periphery,
     "raster": raster,
+    "reverse_raster": reverse_raster,
+    "periphery_to_center": periphery_to_center,
+    "random_0": partial(shuffled, 0),
+    "random_1": partial(shuffled, 1),
+    "random_2": partial(shuffled, 2),
 }

@@ -118,9 +118,9 @@ def test_a_bundle_predicts_what_its_models_compute(store, tmp_path, poses):
     with torch.inference_mode():
         screen = torch.as_tensor(normalise_screen(poses.astype(np.float32), SIZE))
         (generated,) = densify(made["prior"], made["tokenizer"], screen)
-        lifted = made["lifter"](torch.cat([screen, *generated], dim=1)) * 1000
+        lifted = made["lifter"](torch.cat([screen, *generated.values()], dim=1)) * 1000
     assert (found["pose_3d_mm"] == lifted.numpy()).all()
-    for name, level in zip(("dense_2d", "fine_2d"), generated, strict=True):
+    for name, level in zip(("dense_2d", "fine_2d"), generated.values(), strict=True):
         assert (found[name] == screen_to_pixels(level, SIZE).numpy()).all()
     shapes = {name: array.shape for name, array in found.items()}
     assert shapes == {"pose_3d_mm": (5, 17, 3), "dense_2d": (5, 48, 2), "fine_2d": (5, 96, 2)}

@@ -25,8 +25,8 @@ NUM_POINTS = 2 * NUM_FINE
 class Body:
     """Skinning coefficients (K, 25, 3) in metres of one subject.
 
-    ``levels`` stacks the 17 joints, the 48 dense and the 96 fine points; ``points`` are the 192
-    clusters of mesh vertices below them. ``leg`` is thigh plus shin, metres; ``sole`` the height
+    ``levels`` stacks the 17 joints, the 48 dense, the 96 fine and the 192 finest points, which are
+    ``points``: clusters of mesh vertices. ``leg`` is thigh plus shin, metres; ``sole`` the height
     above the floor of the lowest of the 192 points when standing.
     """
 
@@ -47,7 +47,7 @@ def bodies() -> dict[str, Body]:
             if array == "points":
                 points = stored[key]
                 coarse = [coarser(points, area, count) for count in (NUM_DENSE, NUM_FINE)]
-                levels = np.concatenate([stored[f"{name}/joints"], *coarse])
+                levels = np.concatenate([stored[f"{name}/joints"], *coarse, points])
                 sole = stored[f"{name}/hips"][1] + points.sum(1)[:, 1].min()
                 found[name] = Body(levels, points, float(stored[f"{name}/leg"]), float(sole))
     return found

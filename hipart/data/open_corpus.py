@@ -13,7 +13,7 @@ from hipart.data.motion import Motion
 from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan
 from hipart.data.samples import Samples
 from hipart.data.splits import SIDES, Side
-from hipart.skeleton import NUM_DENSE, NUM_JOINTS, PARTS
+from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS, PARTS
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -78,12 +78,12 @@ def _side(
     plan, chosen = choose(motion, data, side)
     views = plan.views(chosen)
     levels, target = project(plan, track, views)
-    exact, dense, fine = levels
+    exact, dense, fine, finest = levels
     detected, _ = detect(exact, detector, np.random.default_rng([detector.seed, number]))
     names = action_names(motion)
     action = np.array([names.index(clip.label) for clip in motion.clips])[views.clip]
     ids = (action, views.subject, views.clip, views.camera, views.frame)
-    return Samples(detected, exact, dense, fine, target, *(i.astype(np.int32) for i in ids))
+    return Samples(detected, exact, dense, fine, finest, target, *(i.astype(np.int32) for i in ids))
 
 
 def choose(motion: Motion, data: DataConfig, side: Side) -> tuple[Plan, Indices]:
@@ -98,8 +98,8 @@ def choose(motion: Motion, data: DataConfig, side: Side) -> tuple[Plan, Indices]
 
 
 def project(plan: Plan, track: Track, views: Views) -> tuple[tuple[Floats, ...], Floats]:
-    """Pixels of the 17, 48 and 96 points of each view, and the 3D target (N, 17, 3) in mm."""
-    splits = (NUM_JOINTS, NUM_JOINTS + NUM_DENSE)
+    """Pixels of the 17, 48, 96 and 192 points of each view, and the 3D target (N, 17, 3) in mm."""
+    splits = tuple(np.cumsum((NUM_JOINTS, NUM_DENSE, NUM_FINE)))
     width = next(iter(bodies().values())).levels.shape[0]
     pixels = [
         np.empty((len(views), stop - start, 2), np.float32)

@@ -46,7 +46,7 @@ def preview(
     recorded = read_motion(motion)
     plan, track = make_plan(recorded, data, "test"), lay_out(recorded)
     views = _pick(plan, recorded)
-    (exact, dense, fine), _ = project(plan, track, views)
+    (exact, dense, fine, _), _ = project(plan, track, views)
     detected, hidden = detect(exact, detector, np.random.default_rng(detector.seed))
     skin = seen(plan, track, views, np.arange(len(views)), surface()).swapaxes(1, 2)
     skin_px = CAMERAS.project(skin, views.camera)

@@ -22,6 +22,7 @@ class Samples:
     exact_2d: Floats  # (N, 17, 2)
     dense_2d: Floats  # (N, 48, 2)
     fine_2d: Floats  # (N, 96, 2)
+    finest_2d: Floats  # (N, 192, 2)
     target_3d: Floats  # (N, 17, 3)
     action: Integers  # (N,)
     subject: Integers  # (N,)

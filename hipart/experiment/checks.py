@@ -16,13 +16,23 @@ def problems(written: Written) -> list[Problem]:
 
 
 def _layout(written: Written) -> Iterator[Problem]:
-    wanted, unwanted = "factors", "arms"
+    # A factorial design may have arms beside it, as controls.
+    wanted, unwanted = (
+        "factors",
+        {"one_at_a_time": ("arms", "combinations")}.get(written.design, ()),
+    )
     if written.design == "arms":
-        wanted, unwanted = unwanted, wanted
+        wanted, unwanted = "arms", ("factors", "combinations")
     if not getattr(written, wanted):
         yield Problem((wanted,), f"is required by design {written.design} and must not be empty")
-    if getattr(written, unwanted):
-        yield Problem((unwanted,), f"has no meaning in design {written.design}: use {wanted}")
+    for key in unwanted:
+        if getattr(written, key):
+            yield Problem((key,), f"has no meaning in design {written.design}: use {wanted}")
+    names = {level.name for factor in written.factors for level in factor.levels}
+    for index, combination in enumerate(written.combinations):
+        for name in combination.levels:
+            if name not in names:
+                yield unknown(("combinations", index, "levels"), "level", name, names)
     yield from _twice(("factors",), "factor", [factor.name for factor in written.factors])
 
 

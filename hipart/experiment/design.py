@@ -114,6 +114,7 @@ def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
 def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
     """Every combination. A factor with named levels also stands at the base."""
     base = ablation.base_config
+    combined = {frozenset(one.levels): one.published for one in ablation.combinations}
     choices: list[list[tuple[Factor, Level | None]]] = []
     for factor in ablation.factors:
         at_base = [] if factor.path else [(factor, None)]
@@ -122,6 +123,7 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
         chosen = [(factor, level) for factor, level in combination if level is not None]
         away = [pair for pair in chosen if pair[0].path is None or moved(base, pair[1].set)]
         stated = [level.published for _, level in (away or chosen) if level.published]
+        names = [level.name for _, level in away]
         name = ", ".join(f"{factor.name}={level.name}" for factor, level in away)
         yield _Proposal(
             place=("factors", name),
@@ -129,9 +131,10 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
             factor=", ".join(factor.name for factor, _ in away) or None,
             level=", ".join(level.name for _, level in away) or None,
             changes={path: value for _, level in chosen for path, value in level.set.items()},
-            published=stated[0] if stated and len(away) <= 1 else None,
+            published=stated[0] if stated and len(away) <= 1 else combined.get(frozenset(names)),
             may_be_base=all(factor.path for factor, _ in away),
         )
+    yield from _written_out(ablation)  # controls
 
 
 def _written_out(ablation: Ablation) -> Iterator[_Proposal]:

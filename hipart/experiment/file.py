@@ -23,7 +23,7 @@ _DEFAULT_PRESET = "budget"
 
 def available() -> dict[str, Path]:
     """Every experiment by name; a local file hides the packaged one of its name."""
-    found = {path.stem: path for folder in _folders() for path in sorted(folder.glob("*.yaml"))}
+    found = {path.stem: path for folder in folders() for path in sorted(folder.glob("*.yaml"))}
     return dict(sorted(found.items()))
 
 
@@ -67,7 +67,7 @@ def base_at_scale(scale: str) -> PipelineConfig:
     return with_changes(PipelineConfig(), SCALES[scale])
 
 
-def _folders() -> list[Path]:
+def folders() -> list[Path]:
     """Where experiments are, the last one winning."""
     package = Path(str(files("hipart")))
     in_wheel = package / "_packaged" / "experiments"

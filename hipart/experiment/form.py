@@ -90,6 +90,13 @@ def label(value: Any) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
+class Combination(Section):
+    """A cell of a factorial design, by the names of its levels that are not the base's."""
+
+    levels: Annotated[tuple[Text, ...], Field(strict=False, min_length=2)]
+    published: Published
+
+
 class MetricChoice(Section):
     """A metric of a stage; ``goal`` may be left out and is then the metric's own."""
 
@@ -118,6 +125,7 @@ class Written(Section):
     published: Published | None = None
     design: Literal["one_at_a_time", "factorial", "arms"]
     factors: Annotated[tuple[Factor, ...], Field(strict=False)] = ()
+    combinations: Annotated[tuple[Combination, ...], Field(strict=False)] = ()
     arms: Annotated[tuple[Level, ...], Field(strict=False)] = ()
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     reseed: Annotated[tuple[str, ...], Field(strict=False)] = tuple(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from hipart.models.prior import Prior
+from hipart.models.priors import AnyPrior
 from hipart.models.tokenizer import Tokenizer
 
 #: Poses generated at once; one value for training, evaluation and prediction, since a matrix
@@ -14,14 +14,14 @@ GENERATION_BATCH = 256
 
 
 @torch.inference_mode()
-def densify(prior: Prior, tokenizer: Tokenizer, poses: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Generated (dense, fine) poses, batch by batch.
+def densify(prior: AnyPrior, tokenizer: Tokenizer, poses: Tensor) -> Iterator[dict[int, Tensor]]:
+    """Generated poses of the tokenizer's levels, batch by batch.
 
     Args:
         poses: (N, 17, 2) detected joints in screen units.
 
     Yields:
-        (n, 48, 2) and (n, 96, 2) in screen units, n at most ``GENERATION_BATCH``.
+        (n, points, 2) in screen units by number of points, n at most ``GENERATION_BATCH``.
     """
     for batch in poses.split(GENERATION_BATCH):
         yield tokenizer.decode(*prior.generate(batch))

@@ -5,9 +5,9 @@ from torch import nn
 
 from hipart.config import PipelineConfig
 from hipart.models.lifters.build import build_lifter
-from hipart.models.prior import Prior
+from hipart.models.priors import build_prior
 from hipart.models.tokenizer import Tokenizer
-from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS
+from hipart.skeleton import NUM_JOINTS
 
 
 def _count(*modules: nn.Module) -> int:
@@ -21,15 +21,17 @@ def parameter_counts(config: PipelineConfig, num_actions: int) -> dict[str, int]
     is ``total_without_action_head`` (the 2.4 M of Table 4). A lifter that is not fed generated
     poses runs alone.
     """
-    dense_joints = 0 if config.lifter.dense_input == "none" else NUM_DENSE + NUM_FINE
+    levels = config.lifter.levels or config.tokenizer.levels
+    dense_points = 0 if config.lifter.dense_input == "none" else sum(levels)
     with torch.device("meta"):
         tokenizer = Tokenizer(config.tokenizer, num_actions)
-        prior = Prior(config.prior, *tokenizer.codebooks)
-        lifter = build_lifter(config.lifter.model, NUM_JOINTS + dense_joints)
+        prior = build_prior(config.prior, tokenizer)
+        lifter = build_lifter(config.lifter.model, NUM_JOINTS + dense_points)
     t = tokenizer
-    decoders = _count(t.decode_sparse, t.decode_dense, t.decode_fine)
-    decoders += _count(t.sparse.from_code, t.dense.from_code)
-    encoders = _count(t.encode_fine, t.encode_dense, t.fuse, t.sparse.to_code, t.dense.to_code)
+    decoders = _count(t.upsamplers, t.decoders)
+    decoders += sum(_count(book.from_code) for book in set((t.sparse, t.dense)))
+    encoders = _count(t.encoders, t.fusions)
+    encoders += sum(_count(book.to_code) for book in set((t.sparse, t.dense)))
     if config.lifter.dense_input != "generated":
         count = _count(lifter)
         return {"lifter": count, "inference_total": count}

@@ -3,6 +3,9 @@
 The 16 body parts are generated one group a step, in ``order``: first the sparse token of the
 part, then its three dense tokens at once (Eq. 8). Step i turns g^0..g^i into h^i, and h^i
 predicts the group of part ``order[i]`` (counted from 0).
+
+With ``within_part: sequential, sequential: nested`` PH gives the tokens of a part one by one, each
+from the one before it. Other levels than the paper's have more or fewer dense tokens a part.
 """
 
 from typing import NamedTuple
@@ -18,14 +21,12 @@ from hipart.models.quantizer import CodeTable
 from hipart.shapes import Float, Int
 from hipart.skeleton import DENSE_PER_PART, NUM_JOINTS, NUM_PARTS, ORDERS
 
-SLOTS = 1 + DENSE_PER_PART  # a group: one sparse and three dense tokens
-
 
 class PriorLogits(NamedTuple):
     """Predicted vectors p_s and p_d (Eq. 12), parts in natural order."""
 
     sparse: Float[Tensor, "batch 16 k_s"]
-    dense: Float[Tensor, "batch 48 k_d"]
+    dense: Float[Tensor, "batch dense k_d"]
 
 
 class Prior(nn.Module):
@@ -40,17 +41,21 @@ class Prior(nn.Module):
         config: PriorConfig,
         sparse_codes: Float[Tensor, "k_s dim_s"],
         dense_codes: Float[Tensor, "k_d dim_d"],
+        dense_per_part: int = DENSE_PER_PART,
     ) -> None:
         """Build around the tokenizer's two codebooks, which stay as they are."""
         super().__init__()
+        self.dense_per_part = dense_per_part  # r
+        self.nested = config.within_part == "sequential"
+        slots = 1 + dense_per_part  # a group: one sparse token and its dense ones
         width = config.width
         shape = (width, config.attention_width, config.heads, config.mlp_hidden, config.dropout)
         self.sparse = CodeTable(sparse_codes, width, config.tied_logits)
         self.dense = CodeTable(dense_codes, width, config.tied_logits)
         self.project_pose = nn.Linear(2 * NUM_JOINTS, width)  # P_c
         self.step_embedding = learned_embedding(NUM_PARTS, width)
-        self.local_slots = learned_embedding(SLOTS, width)
-        self.head_slots = learned_embedding(DENSE_PER_PART, width)
+        self.local_slots = learned_embedding(slots, width)
+        self.head_slots = learned_embedding(dense_per_part, width)
         self.local_blocks = TransformerStack(config.local_blocks, *shape)  # LSAB
         self.global_blocks = TransformerStack(config.blocks, *shape)  # GCSAB
         self.global_norm = nn.LayerNorm(width)
@@ -59,9 +64,11 @@ class Prior(nn.Module):
         order = torch.tensor(ORDERS[config.order]())
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("order_inverse", order.argsort(), persistent=False)
-        # PH: the sparse slot sees itself alone, the dense slots see all four.
-        mask = torch.ones(SLOTS, SLOTS, dtype=torch.bool)
+        # PH: the sparse slot sees itself alone, the dense slots see all, or those before them.
+        mask = torch.ones(slots, slots, dtype=torch.bool)
         mask[0, 1:] = False
+        if self.nested:
+            mask = mask.tril()
         self.register_buffer("head_mask", mask, persistent=False)
 
     def start(self, pose: Float[Tensor, "batch 17 2"]) -> Float[Tensor, "batch 1 width"]:
@@ -72,9 +79,9 @@ class Prior(nn.Module):
     def local(
         self,
         z_s: Float[Tensor, "batch groups width"],
-        z_d: Float[Tensor, "batch groups 3 width"],
+        z_d: Float[Tensor, "batch groups r width"],
     ) -> Float[Tensor, "batch groups width"]:
-        """LSAB, Eq. 9: refine each group's four codes among themselves and average them."""
+        """LSAB, Eq. 9: refine each group's codes among themselves and average them."""
         group = torch.cat([z_s.unsqueeze(2), z_d], dim=2) + self.local_slots
         refined: Tensor = self.local_blocks(group.flatten(0, 1))
         return reduce(refined, "(b g) slot d -> b g d", "mean", b=len(z_s))
@@ -92,33 +99,34 @@ class Prior(nn.Module):
         self,
         hidden: Float[Tensor, "batch steps width"],
         z_s: Float[Tensor, "batch steps width"],
-    ) -> Float[Tensor, "batch steps 4 width"]:
+        z_d: Float[Tensor, "batch steps r width"],
+    ) -> Float[Tensor, "batch steps slots width"]:
         """PH, Eq. 11: vectors of the sparse token (slot 0) and the dense tokens of each step.
 
         ``z_s`` is the code of the sparse token that this very step predicts: Eq. 8 conditions
-        the dense tokens on it. Slot 0 does not see it.
+        the dense tokens on it. Slot 0 does not see it. ``z_d`` is read when nested only: there
+        every dense slot starts from the code of the token before it.
         """
-        queries = torch.cat([hidden.unsqueeze(2), self.dense_queries(z_s)], dim=2)
+        above = z_s.unsqueeze(2)
+        if self.nested:
+            above = torch.cat([above, z_d], dim=2)[:, :, :-1]
+        queries = torch.cat([hidden.unsqueeze(2), above + self.head_slots], dim=2)
         slots: Tensor = self.head_norm(self.head_blocks(queries.flatten(0, 1), self.head_mask))
         return rearrange(slots, "(b i) slot d -> b i slot d", b=len(z_s))
-
-    def dense_queries(self, z_s: Float[Tensor, "*rest width"]) -> Float[Tensor, "*rest 3 width"]:
-        """What PH starts the dense slots from: the sparse code, once for each."""
-        return z_s.unsqueeze(-2) + self.head_slots
 
     def forward(
         self,
         pose: Float[Tensor, "batch 17 2"],
         sparse_tokens: Int[Tensor, "batch 16"],
-        dense_tokens: Int[Tensor, "batch 48"],
+        dense_tokens: Int[Tensor, "batch dense"],
     ) -> PriorLogits:
         """Alg. 3, lines 3-7: all groups at once, each from the given earlier ones."""
         sparse_table, dense_table = self.sparse.table(), self.dense.table()
-        dense_groups = rearrange(dense_tokens, "b (p r) -> b p r", r=DENSE_PER_PART)
+        dense_groups = dense_tokens.unflatten(1, (NUM_PARTS, self.dense_per_part))
         z_s = F.embedding(sparse_tokens[:, self.order], sparse_table)
         z_d = F.embedding(dense_groups[:, self.order], dense_table)
         groups = torch.cat([self.start(pose), self.local(z_s[:, :-1], z_d[:, :-1])], dim=1)
-        slots = self.head(self.causal(groups), z_s)[:, self.order_inverse]
+        slots = self.head(self.causal(groups), z_s, z_d)[:, self.order_inverse]
         p_d = self.dense.logits(slots[:, :, 1:], dense_table)
         return PriorLogits(
             sparse=self.sparse.logits(slots[:, :, 0], sparse_table), dense=p_d.flatten(1, 2)
@@ -127,7 +135,7 @@ class Prior(nn.Module):
     @torch.no_grad()
     def generate(
         self, pose: Float[Tensor, "batch 17 2"], cached: bool = True
-    ) -> tuple[Int[Tensor, "batch 16"], Int[Tensor, "batch 48"]]:
+    ) -> tuple[Int[Tensor, "batch 16"], Int[Tensor, "batch dense"]]:
         """Alg. 1, lines 1-15: the most probable token at every step, parts in natural order.
 
         ``cached=False`` computes every step anew from all groups before it: slower, the same.
@@ -148,16 +156,16 @@ class Prior(nn.Module):
         self,
         pose: Float[Tensor, "batch 17 2"],
         sparse_tokens: Int[Tensor, "batch 16"],
-        dense_tokens: Int[Tensor, "batch 48"],
+        dense_tokens: Int[Tensor, "batch dense"],
     ) -> PriorLogits:
         """What ``forward`` returns, computed as ``generate`` does, step by step with a cache."""
         decoding = CachedDecoding(self, pose)
         q_s = sparse_tokens[:, self.order]
-        q_d = rearrange(dense_tokens, "b (p r) -> b p r", r=DENSE_PER_PART)[:, self.order]
+        q_d = dense_tokens.unflatten(1, (NUM_PARTS, self.dense_per_part))[:, self.order]
         sparse, dense = [], []
         for i in range(NUM_PARTS):
             sparse.append(decoding.sparse_logits())
-            dense.append(decoding.dense_logits(q_s[:, i]))
+            dense.append(decoding.dense_logits(q_s[:, i], q_d[:, i]))
             decoding.append(q_s[:, i], q_d[:, i])
         p_s = torch.stack(sparse, dim=1)[:, self.order_inverse]
         p_d = torch.stack(dense, dim=1)[:, self.order_inverse]
@@ -175,7 +183,7 @@ class CachedDecoding:
         self.prior = prior
         self.tables = prior.sparse.table(), prior.dense.table()
         self.global_caches = prior.global_blocks.new_caches(pose, NUM_PARTS)
-        self.head_caches = prior.head_blocks.new_caches(pose, SLOTS)
+        self.head_caches = prior.head_blocks.new_caches(pose, 1 + prior.dense_per_part)
         self.step = 0
         self.group = prior.start(pose)
 
@@ -187,14 +195,31 @@ class CachedDecoding:
         slot = prior.head_norm(prior.head_blocks.step(hidden, self.head_caches, 0))
         return prior.sparse.logits(slot[:, 0], self.tables[0])
 
-    def dense_logits(self, sparse: Int[Tensor, " batch"]) -> Float[Tensor, "batch 3 k_d"]:
-        """PH on the three dense slots, which see slot 0 in the cache and one another."""
+    def dense_logits(
+        self, sparse: Int[Tensor, " batch"], given: Int[Tensor, "batch r"] | None = None
+    ) -> Float[Tensor, "batch r k_d"]:
+        """PH on the dense slots, which see slot 0 in the cache and one another.
+
+        When nested, slot by slot: each sees those before it and starts from the token before it,
+        which is the most probable one where it is not ``given``.
+        """
         prior = self.prior
-        queries = prior.dense_queries(F.embedding(sparse, self.tables[0]))
-        slots = prior.head_norm(prior.head_blocks.step(queries, self.head_caches, 1))
+        above = F.embedding(sparse, self.tables[0]).unsqueeze(1)
+        if not prior.nested or not prior.dense_per_part:
+            return self._dense_slots(above + prior.head_slots, 1)
+        found: list[Tensor] = []
+        for slot in range(prior.dense_per_part):
+            found.append(self._dense_slots(above + prior.head_slots[slot], 1 + slot))
+            chosen = found[-1].argmax(-1) if given is None else given[:, slot : slot + 1]
+            above = F.embedding(chosen, self.tables[1])
+        return torch.cat(found, dim=1)
+
+    def _dense_slots(self, queries: Tensor, start: int) -> Tensor:
+        prior = self.prior
+        slots = prior.head_norm(prior.head_blocks.step(queries, self.head_caches, start))
         return prior.dense.logits(slots, self.tables[1])
 
-    def append(self, sparse: Int[Tensor, " batch"], dense: Int[Tensor, "batch 3"]) -> None:
+    def append(self, sparse: Int[Tensor, " batch"], dense: Int[Tensor, "batch r"]) -> None:
         """LSAB: turn the group just generated into the next input."""
         self.step += 1
         if self.step < NUM_PARTS:
@@ -225,13 +250,22 @@ class FullDecoding:
         slot = prior.head_norm(prior.head_blocks(self.hidden))
         return prior.sparse.logits(slot[:, 0], self.tables[0])
 
-    def dense_logits(self, sparse: Int[Tensor, " batch"]) -> Float[Tensor, "batch 3 k_d"]:
-        """PH on all four slots."""
+    def dense_logits(
+        self, sparse: Int[Tensor, " batch"], given: Int[Tensor, "batch r"] | None = None
+    ) -> Float[Tensor, "batch r k_d"]:
+        """PH on all slots; when nested, once for each dense slot."""
+        r, nested = self.prior.dense_per_part, self.prior.nested
         z_s = F.embedding(sparse.unsqueeze(1), self.tables[0])
-        slots = self.prior.head(self.hidden, z_s)[:, 0, 1:]
-        return self.prior.dense.logits(slots, self.tables[1])
+        dense = sparse.new_zeros(len(sparse), r)
+        for slot in range(r if nested else 1):
+            z_d = F.embedding(dense.unsqueeze(1), self.tables[1])
+            slots = self.prior.head(self.hidden, z_s, z_d)[:, 0, 1:]
+            logits = self.prior.dense.logits(slots, self.tables[1])
+            if nested:
+                dense[:, slot] = logits[:, slot].argmax(-1) if given is None else given[:, slot]
+        return logits
 
-    def append(self, sparse: Int[Tensor, " batch"], dense: Int[Tensor, "batch 3"]) -> None:
+    def append(self, sparse: Int[Tensor, " batch"], dense: Int[Tensor, "batch r"]) -> None:
         """Remember the group just generated."""
         self.sparse.append(sparse)
         self.dense.append(dense)
@@ -240,11 +274,16 @@ class FullDecoding:
 def prior_loss(
     logits: PriorLogits,
     sparse_tokens: Int[Tensor, "batch 16"],
-    dense_tokens: Int[Tensor, "batch 48"],
+    dense_tokens: Int[Tensor, "batch dense"],
     config: PriorConfig,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """L_2, Eq. 12, in nats a token: the loss and its detached, unweighted parts."""
+    """L_2, Eq. 12, in nats a token: the loss and its detached, unweighted parts.
+
+    A single dense level has no dense tokens, and so no dense part.
+    """
     sparse = F.cross_entropy(logits.sparse.flatten(0, 1), sparse_tokens.flatten())
+    if not dense_tokens.shape[1]:
+        return sparse, {"sparse_cross_entropy": sparse.detach()}
     dense = F.cross_entropy(logits.dense.flatten(0, 1), dense_tokens.flatten())
     parts = {"sparse_cross_entropy": sparse.detach(), "dense_cross_entropy": dense.detach()}
     return sparse + config.lambda_dense * dense, parts

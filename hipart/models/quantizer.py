@@ -45,10 +45,15 @@ class EmaQuantizer(nn.Module):
 
     def forward(self, z: Float[Tensor, "batch tokens dim"]) -> Quantized:
         """Quantise z; in training mode then move the codes towards what they quantised."""
+        quantized = self.quantize(z)
+        if self.training:
+            self.follow(z.flatten(0, 1), quantized.tokens.flatten())
+        return quantized
+
+    def quantize(self, z: Float[Tensor, "batch tokens dim"]) -> Quantized:
+        """Quantise z; the codebook stays as it is."""
         tokens = self.nearest(z)
         raw = self.lookup(tokens)
-        if self.training:
-            self._follow(z.detach().flatten(0, 1), tokens.flatten())
         return Quantized(codes=z + (raw - z).detach(), tokens=tokens, raw=raw)
 
     @torch.no_grad()
@@ -65,7 +70,7 @@ class EmaQuantizer(nn.Module):
         return F.embedding(tokens, self.codes)
 
     @torch.no_grad()
-    def _follow(self, z: Float[Tensor, "n dim"], tokens: Int[Tensor, " n"]) -> None:
+    def follow(self, z: Float[Tensor, "n dim"], tokens: Int[Tensor, " n"]) -> None:
         """EMA: n <- g n + (1-g) counts, m <- g m + (1-g) sums, codes = m / laplace(n)."""
         ones = torch.ones_like(tokens, dtype=self.cluster_size.dtype)
         counts = torch.zeros_like(self.cluster_size).index_add_(0, tokens, ones)

@@ -1,6 +1,12 @@
-"""Stage 1: multi-scale skeletal tokenization, MSST (Sec. 4.1, Alg. 2)."""
+"""Stage 1: multi-scale skeletal tokenization, MSST (Sec. 4.1, Alg. 2).
 
-from typing import NamedTuple
+The paper's levels are 48 and 96 points: 16 sparse and 48 dense tokens. Table 5 tries others; the
+rule is that every level but the finest is quantised beside the 16 parts, and the finest is only
+decoded. Below, comments name the paper's parts for its own levels.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +17,14 @@ from hipart.config import CodebookConfig, TokenizerConfig
 from hipart.models.layers import JointLinear, MixerBlock
 from hipart.models.quantizer import EmaQuantizer
 from hipart.shapes import Float, Int
-from hipart.skeleton import DENSE_PER_PART, NUM_DENSE, NUM_FINE, NUM_PARTS
+from hipart.skeleton import LEVELS, NUM_PARTS
+
+#: What the levels of 48, 96 and 192 points are called in a training history.
+LEVEL_NAMES = dict(zip(LEVELS, ("dense", "fine", "finest"), strict=True))
 
 
 class Level(NamedTuple):
-    """One quantised level, sparse (16 tokens) or dense (48 tokens) of a pose."""
+    """One quantised level of a pose: sparse (16 tokens) or dense (48, in Table 5 also 96)."""
 
     #: What was quantised: z_s or z_d' (code_dim channels).
     inputs: Float[Tensor, "batch tokens code_dim"]
@@ -29,10 +38,11 @@ class Level(NamedTuple):
 class TokenizerOutput(NamedTuple):
     """Everything that the stage 1 loss reads."""
 
-    dense_2d: Float[Tensor, "batch 48 2"]
-    fine_2d: Float[Tensor, "batch 96 2"]
+    #: Rebuilt 2D poses (batch, points, 2) by number of points: x^_d and x^_f.
+    poses: dict[int, Tensor]
     sparse: Level
-    dense: Level
+    #: Coarse to fine; the paper has one, of 48 tokens.
+    dense: list[Level]
     action_logits: Float[Tensor, "batch actions"]
 
 
@@ -82,16 +92,14 @@ class Decoder(nn.Module):
 class ActionHead(nn.Module):
     """P_A: two Mixer blocks over sparse and dense codes, then the action (Eq. 4). Training only."""
 
-    def __init__(self, config: TokenizerConfig, num_actions: int) -> None:
+    def __init__(self, config: TokenizerConfig, tokens: int, num_actions: int) -> None:
         super().__init__()
         hidden = (config.token_hidden, config.channel_hidden)
-        self.blocks = nn.Sequential(
-            *(MixerBlock(NUM_PARTS + NUM_DENSE, config.width, *hidden) for _ in range(2))
-        )
+        self.blocks = nn.Sequential(*(MixerBlock(tokens, config.width, *hidden) for _ in range(2)))
         self.norm = nn.LayerNorm(config.width)
         self.project = nn.Linear(config.width, num_actions)
 
-    def forward(self, codes: Float[Tensor, "batch 64 width"]) -> Float[Tensor, "batch actions"]:
+    def forward(self, codes: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch actions"]:
         """Logits of the actions."""
         logits: Tensor = self.project(self.norm(self.blocks(codes)).mean(1))
         return logits
@@ -112,9 +120,9 @@ class Codebook(nn.Module):
         self.from_code = linear_where_needed(config.dim, width)
 
     def forward(self, z: Float[Tensor, "batch tokens width"]) -> Level:
-        """Quantise z (and, in training mode, let the codebook follow it)."""
+        """Quantise z; the codebook stays as it is."""
         inputs = self.to_code(z)
-        quantized = self.quantizer(inputs)
+        quantized = self.quantizer.quantize(inputs)
         return Level(inputs, quantized.raw, self.from_code(quantized.codes), quantized.tokens)
 
     def nearest(self, z: Float[Tensor, "batch tokens width"]) -> Int[Tensor, "batch tokens"]:
@@ -128,65 +136,129 @@ class Codebook(nn.Module):
 
 
 class Tokenizer(nn.Module):
-    """MSST: a fine 2D pose <-> 16 sparse and 48 dense tokens.
-
-    Names follow the paper: encoders E_f, E_d; decoders D_s, D_d, D_f; codebooks C_s, C_d.
-    """
+    """MSST: a fine 2D pose <-> 16 sparse and 48 dense tokens."""
 
     def __init__(self, config: TokenizerConfig, num_actions: int) -> None:
         super().__init__()
-        width = config.width
-        self.encode_fine = Encoder(config, 2, NUM_FINE, NUM_DENSE)  # E_f
-        self.encode_dense = Encoder(config, width, NUM_DENSE, NUM_PARTS)  # E_d
-        self.sparse = Codebook(config.sparse_codebook, width)  # C_s
-        self.decode_sparse = Decoder(config, (width, width), (NUM_PARTS, NUM_DENSE))  # D_s
-        self.fuse = nn.Linear(2 * width, width)
-        self.dense = Codebook(config.dense_codebook, width)  # C_d
-        self.decode_dense = Decoder(config, (width, 2), (NUM_DENSE, NUM_DENSE))  # D_d
-        self.decode_fine = Decoder(config, (2 * width, 2), (NUM_DENSE, NUM_FINE))  # D_f
-        self.action_head = ActionHead(config, num_actions)  # P_A
+        width, levels = config.width, config.levels
+        self.levels = levels
+        #: Tokens of each quantised level.
+        self.scales = (NUM_PARTS, *levels[:-1])
+        self.dense_per_part = sum(self.scales[1:]) // NUM_PARTS
+        down = (*reversed(levels), NUM_PARTS)
+        ups = list(pairwise(self.scales))
+        fused = 2 * width if ups else width
+        self.encoders = nn.ModuleList(  # E_f, E_d
+            Encoder(config, width if place else 2, *joints)
+            for place, joints in enumerate(pairwise(down))
+        )
+        books = [Codebook(config.sparse_codebook, width)]  # C_s
+        self.upsamplers = nn.ModuleList(  # D_s
+            Decoder(config, (2 * width if place else width, width), joints)
+            for place, joints in enumerate(ups)
+        )
+        self.fusions = nn.ModuleList(nn.Linear(2 * width, width) for _ in ups)
+        if ups and config.codebooks == "hierarchical":
+            books.append(Codebook(config.dense_codebook, width))  # C_d
+        self.books = nn.ModuleList(books)
+        self.decoders = nn.ModuleList(  # D_d, D_f
+            [Decoder(config, (width, 2), (level, level)) for level in levels[:-1]]
+            + [Decoder(config, (fused, 2), (self.scales[-1], levels[-1]))]
+        )
+        self.action_head = ActionHead(config, sum(self.scales), num_actions)  # P_A
+
+    @property
+    def sparse(self) -> Codebook:
+        """C_s."""
+        return cast(Codebook, self.books[0])
+
+    @property
+    def dense(self) -> Codebook:
+        """C_d, of every dense level; with ``codebooks: shared`` it is C_s."""
+        return cast(Codebook, self.books[-1])
 
     @property
     def codebooks(self) -> tuple[Float[Tensor, "k_s dim_s"], Float[Tensor, "k_d dim_d"]]:
         """The sparse and the dense codebook, C_s and C_d."""
         return self.sparse.quantizer.codes, self.dense.quantizer.codes
 
-    def forward(self, fine: Float[Tensor, "batch 96 2"]) -> TokenizerOutput:
-        """Alg. 2, lines 3-8, on normalised 2D poses x_f."""
-        z_d = self.encode_fine(fine)
-        sparse = self.sparse(self.encode_dense(z_d))
-        upsampled = self.decode_sparse(sparse.codes)
-        dense = self.dense(self.fuse(torch.cat([z_d, upsampled], dim=-1)))
-        dense_2d, fine_2d = self._to_poses(dense.codes, upsampled)
-        action_logits = self.action_head(torch.cat([sparse.codes, dense.codes], dim=1))
-        return TokenizerOutput(dense_2d, fine_2d, sparse, dense, action_logits)
+    def forward(self, finest: Float[Tensor, "batch _ 2"]) -> TokenizerOutput:
+        """Alg. 2, lines 3-8, on normalised 2D poses x_f of the finest level."""
+        levels, upsampled = self._quantize(finest)
+        if self.training:
+            self._follow(levels)
+        action_logits = self.action_head(torch.cat([level.codes for level in levels], dim=1))
+        poses = self._poses([level.codes for level in levels], upsampled)
+        return TokenizerOutput(poses, levels[0], levels[1:], action_logits)
 
     @torch.no_grad()
     def encode(
-        self, fine: Float[Tensor, "batch 96 2"]
-    ) -> tuple[Int[Tensor, "batch 16"], Int[Tensor, "batch 48"]]:
-        """Tokens q_s and q_d of fine 2D poses; the codebooks stay as they are."""
-        z_d = self.encode_fine(fine)
-        q_s = self.sparse.nearest(self.encode_dense(z_d))
-        upsampled = self.decode_sparse(self.sparse.lookup(q_s))
-        q_d = self.dense.nearest(self.fuse(torch.cat([z_d, upsampled], dim=-1)))
-        return q_s, q_d
+        self, finest: Float[Tensor, "batch _ 2"]
+    ) -> tuple[Int[Tensor, "batch 16"], Int[Tensor, "batch _"]]:
+        """Tokens q_s and q_d of 2D poses of the finest level; the codebooks stay as they are.
+
+        The dense tokens stand part by part: (batch, 16 * dense_per_part).
+        """
+        (sparse, *dense), _ = self._quantize(finest)
+        grouped = [level.tokens.unflatten(1, (NUM_PARTS, -1)) for level in dense]
+        empty = sparse.tokens.new_empty(len(finest), NUM_PARTS, 0)
+        return sparse.tokens, torch.cat([empty, *grouped], dim=2).flatten(1)
 
     def decode(
-        self, sparse_tokens: Int[Tensor, "batch 16"], dense_tokens: Int[Tensor, "batch 48"]
-    ) -> tuple[Float[Tensor, "batch 48 2"], Float[Tensor, "batch 96 2"]]:
-        """Dense and fine 2D poses of the tokens (Alg. 1, line 16)."""
-        upsampled = self.decode_sparse(self.sparse.lookup(sparse_tokens))
-        return self._to_poses(self.dense.lookup(dense_tokens), upsampled)
+        self, sparse_tokens: Int[Tensor, "batch 16"], dense_tokens: Int[Tensor, "batch _"]
+    ) -> dict[int, Tensor]:
+        """2D poses (batch, points, 2) of the tokens by number of points (Alg. 1, line 16)."""
+        sizes = [scale // NUM_PARTS for scale in self.scales[1:]]
+        groups = dense_tokens.unflatten(1, (NUM_PARTS, self.dense_per_part))
+        codes = [self.sparse.lookup(sparse_tokens)]
+        codes += [self.dense.lookup(part.flatten(1)) for part in groups.split(sizes, dim=2)]
+        upsampled: Tensor | None = None
+        for coarser, upsampler in zip(codes, self.upsamplers, strict=False):
+            upsampled = upsampler(_with(coarser, upsampled))
+        return self._poses(codes, upsampled)
 
-    def _to_poses(self, dense_codes: Tensor, upsampled: Tensor) -> tuple[Tensor, Tensor]:
-        fine_2d = self.decode_fine(torch.cat([dense_codes, upsampled], dim=-1))
-        return self.decode_dense(dense_codes), fine_2d
+    def _quantize(self, finest: Tensor) -> tuple[list[Level], Tensor | None]:
+        """Encode from fine to sparse, then quantise from sparse to dense.
+
+        Also returns what the last sparser level was upsampled to (z^'_s), if there is one.
+        """
+        embeddings, z = [], finest
+        for encoder in self.encoders:
+            z = encoder(z)
+            embeddings.append(z)
+        levels = [self.sparse(embeddings[-1])]
+        upsampled: Tensor | None = None
+        for z, upsampler, fusion in zip(
+            reversed(embeddings[:-1]), self.upsamplers, self.fusions, strict=True
+        ):
+            upsampled = upsampler(_with(levels[-1].codes, upsampled))
+            levels.append(self.dense(fusion(torch.cat([z, upsampled], dim=-1))))
+        return levels, upsampled
+
+    def _follow(self, levels: list[Level]) -> None:
+        """Let each codebook follow everything that it quantised, in one step of its average."""
+        groups = [levels] if len(self.books) == 1 else [levels[:1], levels[1:]]
+        for book, group in zip(self.books, groups, strict=True):
+            inputs = torch.cat([level.inputs.flatten(0, 1) for level in group])
+            tokens = torch.cat([level.tokens.flatten() for level in group])
+            cast(Codebook, book).quantizer.follow(inputs, tokens)
+
+    def _poses(self, codes: list[Tensor], upsampled: Tensor | None) -> dict[int, Tensor]:
+        """D_d on the codes of each dense level, D_f on the last codes and what lies above them."""
+        inputs = [*codes[1:], _with(codes[-1], upsampled)]
+        return {
+            level: decoder(x)
+            for level, decoder, x in zip(self.levels, self.decoders, inputs, strict=True)
+        }
+
+
+def _with(codes: Tensor, upsampled: Tensor | None) -> Tensor:
+    return codes if upsampled is None else torch.cat([codes, upsampled], dim=-1)
 
 
 def local_alignment(
     sparse_codes: Float[Tensor, "batch 16 width"],
-    dense_codes: Float[Tensor, "batch 48 width"],
+    dense_codes: Float[Tensor, "batch _ width"],
     temperature: float,
 ) -> Float[Tensor, ""]:
     """L_local, Eq. 3: InfoNCE between a part's sparse code and the mean of its dense codes.
@@ -194,7 +266,7 @@ def local_alignment(
     Cosine similarities; the 15 other parts of the same pose are the negatives; mean over parts
     and poses (the paper sums over parts). Equal codes everywhere give ln 16.
     """
-    dense_means = reduce(dense_codes, "b (p r) d -> b p d", "mean", r=DENSE_PER_PART)
+    dense_means = reduce(dense_codes, "b (p r) d -> b p d", "mean", p=NUM_PARTS)
     anchors = F.normalize(sparse_codes, dim=-1)
     similarity = anchors @ F.normalize(dense_means, dim=-1).transpose(1, 2)
     own_part = torch.arange(NUM_PARTS, device=similarity.device).repeat(len(similarity))
@@ -203,8 +275,7 @@ def local_alignment(
 
 def tokenizer_loss(
     output: TokenizerOutput,
-    fine: Float[Tensor, "batch 96 2"],
-    dense: Float[Tensor, "batch 48 2"],
+    poses: dict[int, Tensor],
     action: Int[Tensor, " batch"],
     config: TokenizerConfig,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
@@ -214,28 +285,37 @@ def tokenizer_loss(
     channels (and L_local a sum over parts), averaged over the batch.
 
     Poses in normalised image coordinates. The codebook term ``|sg(z) - zq|^2`` has no gradient
-    (EMA codebooks) and the value of the commitment term, so it is left out.
+    (EMA codebooks) and the value of the commitment term, so it is left out. Without dense tokens
+    there is nothing to align locally.
     """
 
     def squared_error(a: Tensor, b: Tensor) -> Tensor:
         each = 1 if config.loss_reduction == "mean" else a[0].numel()
         return each * F.mse_loss(a, b)
 
-    parts = {
-        "fine_error": squared_error(output.fine_2d, fine),
-        "dense_error": squared_error(output.dense_2d, dense),
-        "commitment": squared_error(output.sparse.inputs, output.sparse.raw)
-        + squared_error(output.dense.inputs, output.dense.raw),
-        "local_alignment": local_alignment(
-            output.sparse.codes, output.dense.codes, config.temperature
+    errors = {
+        f"{LEVEL_NAMES[level]}_error": squared_error(pose, poses[level])
+        for level, pose in reversed(output.poses.items())
+    }
+    levels = [output.sparse, *output.dense]
+    each_part = NUM_PARTS if config.loss_reduction == "sum" else 1
+    parts = errors | {
+        "commitment": sum(
+            (squared_error(z.inputs, z.raw) for z in levels),
+            torch.zeros((), device=action.device),
+        ),
+        "local_alignment": each_part
+        * sum(
+            (
+                local_alignment(output.sparse.codes, level.codes, config.temperature)
+                for level in output.dense
+            ),
+            torch.zeros((), device=action.device),
         ),
         "global_alignment": F.cross_entropy(output.action_logits, action),
     }
-    if config.loss_reduction == "sum":
-        parts["local_alignment"] = NUM_PARTS * parts["local_alignment"]
     loss = (
-        parts["fine_error"]
-        + parts["dense_error"]
+        sum(errors.values(), torch.zeros((), device=action.device))
         + config.commitment_weight * parts["commitment"]
         + config.lambda_local * parts["local_alignment"]
         + config.lambda_global * parts["global_alignment"]

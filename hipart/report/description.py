@@ -11,7 +11,8 @@ from hipart.config import PRESETS
 from hipart.experiment.design import arms
 from hipart.experiment.file import Ablation
 from hipart.report.live import duration
-from hipart.session import Session
+from hipart.scheduling.plan import Plan
+from hipart.session import Session, Work
 from hipart.store import Artifact, ArtifactStore
 
 
@@ -54,37 +55,39 @@ def _counts(config: Any) -> dict[str, int]:
     return parameter_counts(config, num_actions=15)
 
 
-def describe_plan(session: Session, workers: int) -> RenderableType:
+def describe_plan(work: Work, workers: int) -> RenderableType:
     """Jobs by stage as asked, distinct, there and to train, with the cost of the rest."""
-    plan = session.plan
+    plan = work.plan
     rows = _rows("stage", "asked for", "distinct", "in the store", "to train", "work")
     for column in rows.columns[1:]:
         column.justify = "right"
     for name, stage in plan.stages.items():
         if not stage.asked:
             continue
-        work = "unknown" if stage.seconds is None else duration(stage.seconds)
+        cost = "unknown" if stage.seconds is None else duration(stage.seconds)
         rows.add_row(
             name,
             str(stage.asked),
             str(stage.distinct),
             str(stage.ready),
             str(stage.to_train),
-            work if stage.to_train else "",
+            cost if stage.to_train else "",
         )
     totals = [
         sum(getattr(stage, field) for stage in plan.stages.values())
         for field in ("asked", "distinct", "ready", "to_train")
     ]
     rows.add_row("all", *map(str, totals), "", style="bold")
-    title = (
-        f"{session.ablation.name}, scale {session.ablation.scale}: {len(session.trials)} trials\n"
+    asked, distinct = totals[:2]
+    sharing = (
+        f"\n{work.trials} trials ask for {asked} stage jobs, of which {distinct} are distinct: "
+        f"{asked / distinct:.2f} times fewer."
     )
-    return Group(Text(title, style="bold"), rows, Text(f"\n{_cost(session, workers)}"))
+    title = f"{work.title}, {work.trials} trials\n"
+    return Group(Text(title, style="bold"), rows, Text(sharing), Text(_cost(plan, workers)))
 
 
-def _cost(session: Session, workers: int) -> str:
-    plan = session.plan
+def _cost(plan: Plan, workers: int) -> str:
     if not plan.to_train:
         return "Nothing to train: every job is in the store."
     if plan.seconds is None:

@@ -5,6 +5,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hipart.models.densifier import GENERATION_BATCH, densify
+from hipart.models.tokenizer import LEVEL_NAMES
 from hipart.stages.context import StageContext
 from hipart.stages.prior import load_prior
 from hipart.stages.tensors import error_px, split_tensors
@@ -29,20 +30,23 @@ def train(context: StageContext) -> dict[str, float]:
             batches.append(batch)
             step += 1
             context.report(step, total, {})
-        generated[f"{name}/dense"] = torch.cat([dense for dense, _ in batches]).cpu()
-        generated[f"{name}/fine"] = torch.cat([fine for _, fine in batches]).cpu()
+        for level in tokenizer.levels:
+            generated[f"{name}/{level}"] = torch.cat([batch[level] for batch in batches]).cpu()
     save_file(generated, context.work / POSES)
     size = corpus.image_size
     return {
-        "dense_error_px": error_px(generated["test/dense"], test.dense.cpu(), size),
-        "fine_error_px": error_px(generated["test/fine"], test.fine.cpu(), size),
+        f"{LEVEL_NAMES[level]}_error_px": error_px(
+            generated[f"test/{level}"], test.levels[level].cpu(), size
+        )
+        for level in tokenizer.levels
     }
 
 
-def load_poses(context: StageContext, split: str) -> tuple[Tensor, Tensor]:
-    """Generated (dense, fine) poses of ``train`` or ``test``, on the job's device."""
+def load_poses(context: StageContext, split: str) -> dict[int, Tensor]:
+    """Generated poses of ``train`` or ``test`` by number of points, on the job's device."""
     generated = load_file(context.upstream["densify"] / POSES)
-    return (
-        generated[f"{split}/dense"].to(context.device),
-        generated[f"{split}/fine"].to(context.device),
-    )
+    return {
+        int(name.removeprefix(f"{split}/")): poses.to(context.device)
+        for name, poses in generated.items()
+        if name.startswith(f"{split}/")
+    }

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hipart.config import PriorConfig, TokenizerConfig
 from hipart.stages.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from hipart.stages.context import StageContext
 
@@ -75,6 +76,27 @@ def step_decay(start: float, decay: float, epochs: int) -> Callable[[int, int, i
         return start * float(decay ** (step // steps_per_epoch // epochs))
 
     return rate
+
+
+def fit_adamw(
+    context: StageContext,
+    model: nn.Module,
+    loss: BatchLoss,
+    config: TokenizerConfig | PriorConfig,
+    samples: int,
+) -> None:
+    """``fit`` as stages 1 and 2 do: AdamW under a warm-up and a cosine (App. C)."""
+    plan = Plan(
+        samples=samples,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=warmup_cosine(config.learning_rate, config.warmup_steps),
+        seed=config.seed,
+    )
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    fit(context, model, optimiser, loss, plan)
 
 
 def seeded(seed: int, *purpose: int) -> int:

@@ -53,5 +53,6 @@ def lifter_input(context: StageContext, split: Split, name: Literal["train", "te
     source = context.config.lifter.dense_input
     if source == "none":
         return split.detected
-    dense, fine = load_poses(context, name) if source == "generated" else (split.dense, split.fine)
-    return torch.cat([split.detected, dense, fine], dim=1)
+    poses = load_poses(context, name) if source == "generated" else split.levels
+    wanted = context.config.lifter.levels or context.config.tokenizer.levels
+    return torch.cat([split.detected, *(poses[level] for level in wanted)], dim=1)

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from hipart.models.prior import Prior, prior_loss
+from hipart.models.prior import prior_loss
+from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
-from hipart.stages.fit import Plan, fit, seeded, warmup_cosine
+from hipart.stages.fit import fit_adamw, seeded
 from hipart.stages.tensors import Split, split_tensors
 from hipart.stages.tokenizer import EVALUATION_BATCH, WEIGHTS, load_tokenizer
 
@@ -20,49 +21,36 @@ def train(context: StageContext) -> dict[str, float]:
     sparse, dense = tokens_of(tokenizer, split)
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
-        model = _prior(context, tokenizer)
+        model = build_prior(config, tokenizer).to(context.device)
 
     def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         logits = model(split.detected[index], sparse[index], dense[index])
         return prior_loss(logits, sparse[index], dense[index], config)
 
-    plan = Plan(
-        samples=split.size,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=warmup_cosine(config.learning_rate, config.warmup_steps),
-        seed=config.seed,
-    )
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    fit(context, model, optimiser, loss, plan)
+    fit_adamw(context, model, loss, config, split.size)
     save_weights(context.work / WEIGHTS, model)
     test = split_tensors(context.corpus.test, context.corpus, context.device)
     return _measure(model, tokenizer, test, context)
 
 
-def load_prior(context: StageContext, tokenizer: Tokenizer) -> Prior:
+def load_prior(context: StageContext, tokenizer: Tokenizer) -> AnyPrior:
     """The trained prior of an upstream artifact, frozen, on the job's device."""
-    model = _prior(context, tokenizer)
+    model = build_prior(context.config.prior, tokenizer).to(context.device)
     load_weights(context.upstream["prior"] / WEIGHTS, model)
     return model.requires_grad_(False).eval()
 
 
 @torch.inference_mode()
 def tokens_of(tokenizer: Tokenizer, split: Split) -> tuple[Tensor, Tensor]:
-    """Tokens of the exact fine poses: (N, 16) and (N, 48)."""
-    parts = [tokenizer.encode(fine) for fine in split.fine.split(EVALUATION_BATCH)]
+    """Tokens of the exact poses of the finest level: (N, 16) and, in the paper, (N, 48)."""
+    finest = split.levels[tokenizer.levels[-1]]
+    parts = [tokenizer.encode(poses) for poses in finest.split(EVALUATION_BATCH)]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-
-
-def _prior(context: StageContext, tokenizer: Tokenizer) -> Prior:
-    return Prior(context.config.prior, *tokenizer.codebooks).to(context.device)
 
 
 @torch.inference_mode()
 def _measure(
-    model: Prior, tokenizer: Tokenizer, test: Split, context: StageContext
+    model: AnyPrior, tokenizer: Tokenizer, test: Split, context: StageContext
 ) -> dict[str, float]:
     sparse, dense = tokens_of(tokenizer, test)
     totals = torch.zeros(3, dtype=torch.float64)
@@ -73,9 +61,8 @@ def _measure(
         right_dense = (logits.dense.argmax(-1) == dense[index]).double().mean()
         values = torch.stack([loss.double(), 100 * right_sparse, 100 * right_dense])
         totals += values.cpu() * len(index) / test.size
-    cross_entropy, sparse_accuracy, dense_accuracy = totals.tolist()
-    return {
-        "cross_entropy": cross_entropy,
-        "sparse_accuracy_pct": sparse_accuracy,
-        "dense_accuracy_pct": dense_accuracy,
-    }
+    names = ("cross_entropy", "sparse_accuracy_pct", "dense_accuracy_pct")
+    metrics = dict(zip(names, totals.tolist(), strict=True))
+    if not tokenizer.dense_per_part:
+        del metrics["dense_accuracy_pct"]
+    return metrics

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hipart.data.cameras import normalise_screen
 from hipart.data.corpus import Corpus, Samples
+from hipart.skeleton import LEVELS
 
 
 class Split(NamedTuple):
@@ -14,8 +15,7 @@ class Split(NamedTuple):
 
     detected: Tensor  # (N, 17, 2)
     exact: Tensor  # (N, 17, 2)
-    dense: Tensor  # (N, 48, 2)
-    fine: Tensor  # (N, 96, 2)
+    levels: dict[int, Tensor]  # (N, 48, 2), (N, 96, 2), (N, 192, 2) by number of points
     target: Tensor  # (N, 17, 3), root-relative
     action: Tensor  # (N,)
 
@@ -32,11 +32,11 @@ def split_tensors(samples: Samples, corpus: Corpus, device: torch.device) -> Spl
         normal = normalise_screen(points_px, corpus.image_size)
         return torch.as_tensor(normal, dtype=torch.float32, device=device)
 
+    dense = (samples.dense_2d, samples.fine_2d, samples.finest_2d)
     return Split(
         detected=screen(samples.detected_2d),
         exact=screen(samples.exact_2d),
-        dense=screen(samples.dense_2d),
-        fine=screen(samples.fine_2d),
+        levels=dict(zip(LEVELS, map(screen, dense), strict=True)),
         target=torch.as_tensor(samples.target_3d / 1000, dtype=torch.float32, device=device),
         action=torch.as_tensor(samples.action, dtype=torch.int64, device=device),
     )

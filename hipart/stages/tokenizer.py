@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from hipart.data.corpus import Corpus
-from hipart.metrics import codebook_usage_pct, perplexity
-from hipart.models.tokenizer import Tokenizer, tokenizer_loss
+from hipart.metrics import codebook_usage_pct, perplexity, token_histogram
+from hipart.models.tokenizer import LEVEL_NAMES, Tokenizer, tokenizer_loss
 from hipart.stages.checkpoint import load_weights, read_facts, save_weights
 from hipart.stages.context import StageContext
-from hipart.stages.fit import Plan, fit, seeded, warmup_cosine
+from hipart.stages.fit import fit_adamw, seeded
 from hipart.stages.tensors import Split, error_px, split_tensors
 
 WEIGHTS = "model.safetensors"
@@ -25,22 +25,11 @@ def train(context: StageContext) -> dict[str, float]:
         model = Tokenizer(config, num_actions).to(context.device)
 
     def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        output = model(split.fine[index])
-        return tokenizer_loss(
-            output, split.fine[index], split.dense[index], split.action[index], config
-        )
+        poses = {level: split.levels[level][index] for level in config.levels}
+        output = model(poses[config.levels[-1]])
+        return tokenizer_loss(output, poses, split.action[index], config)
 
-    plan = Plan(
-        samples=split.size,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=warmup_cosine(config.learning_rate, config.warmup_steps),
-        seed=config.seed,
-    )
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    fit(context, model, optimiser, loss, plan)
+    fit_adamw(context, model, loss, config, split.size)
     save_weights(context.work / WEIGHTS, model, num_actions=str(num_actions))
     test = split_tensors(context.corpus.test, context.corpus, context.device)
     return _measure(model, test, context.corpus)
@@ -56,24 +45,23 @@ def load_tokenizer(context: StageContext) -> Tokenizer:
 
 @torch.inference_mode()
 def _measure(model: Tokenizer, test: Split, corpus: Corpus) -> dict[str, float]:
-    outputs = [model(fine) for fine in test.fine.split(EVALUATION_BATCH)]
+    finest = test.levels[model.levels[-1]]
+    outputs = [model(poses) for poses in finest.split(EVALUATION_BATCH)]
     sparse = torch.cat([output.sparse.tokens for output in outputs])
-    dense = torch.cat([output.dense.tokens for output in outputs])
+    dense = [level.tokens.flatten() for output in outputs for level in output.dense]
     correct = torch.cat([output.action_logits for output in outputs]).argmax(-1) == test.action
-    sparse_counts, dense_counts = (
-        tokens.flatten().bincount(minlength=len(codes))
-        for tokens, codes in zip((sparse, dense), model.codebooks, strict=True)
-    )
-    return {
-        "dense_reconstruction_px": error_px(
-            torch.cat([output.dense_2d for output in outputs]), test.dense, corpus.image_size
-        ),
-        "fine_reconstruction_px": error_px(
-            torch.cat([output.fine_2d for output in outputs]), test.fine, corpus.image_size
-        ),
-        "action_accuracy_pct": 100 * float(correct.double().mean()),
-        "sparse_usage_pct": codebook_usage_pct(sparse_counts),
-        "dense_usage_pct": codebook_usage_pct(dense_counts),
-        "sparse_perplexity": perplexity(sparse_counts),
-        "dense_perplexity": perplexity(dense_counts),
+    metrics = {
+        f"{LEVEL_NAMES[level]}_reconstruction_px": error_px(
+            torch.cat([output.poses[level] for output in outputs]),
+            test.levels[level],
+            corpus.image_size,
+        )
+        for level in model.levels
     }
+    metrics["action_accuracy_pct"] = 100 * float(correct.double().mean())
+    tokens = {"sparse": sparse} | ({"dense": torch.cat(dense)} if dense else {})
+    for (name, used), codes in zip(tokens.items(), model.codebooks, strict=False):
+        counts = token_histogram(used, len(codes))
+        metrics[f"{name}_usage_pct"] = codebook_usage_pct(counts)
+        metrics[f"{name}_perplexity"] = perplexity(counts)
+    return metrics

@@ -20,7 +20,7 @@ from hipart.skeleton import LEFT, NUM_DENSE, NUM_FINE, NUM_JOINTS, PARTS, RIGHT
 REST = np.zeros((1, len(BONES), 3), np.float32)
 ORIGIN = np.zeros((1, 3), np.float32)
 DENSE = slice(NUM_JOINTS, NUM_JOINTS + NUM_DENSE)
-FINE = slice(NUM_JOINTS + NUM_DENSE, None)
+FINE = slice(NUM_JOINTS + NUM_DENSE, NUM_JOINTS + NUM_DENSE + NUM_FINE)
 
 
 def area() -> np.ndarray:
@@ -39,7 +39,7 @@ def rotation(vector: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["reference", *SUBJECTS])
 def test_every_subject_is_a_standing_person(name: str) -> None:
     body = bodies()[name]
-    assert body.levels.shape == (NUM_JOINTS + NUM_DENSE + NUM_FINE, len(BONES), 3)
+    assert body.levels.shape == (NUM_JOINTS + NUM_DENSE + NUM_FINE + NUM_POINTS, len(BONES), 3)
     assert body.points.shape == (NUM_POINTS, len(BONES), 3)
     points = pose(ORIGIN, global_rotations(REST), body.points)[0].T
     assert 1.3 < np.ptp(points[:, 1]) < 2.1

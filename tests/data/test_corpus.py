@@ -20,7 +20,7 @@ from hipart.data.open_corpus import CAMERAS, lay_out
 from hipart.data.plan import draw, make_plan
 from hipart.data.preview import info, preview
 from hipart.data.samples import Samples
-from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS
+from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_FINEST, NUM_JOINTS
 
 SMALL = DataConfig(train_samples=600, test_samples=300)
 
@@ -59,6 +59,7 @@ def test_shapes_types_and_tables(corpus: Corpus) -> None:
             "exact_2d": (count, NUM_JOINTS, 2),
             "dense_2d": (count, NUM_DENSE, 2),
             "fine_2d": (count, NUM_FINE, 2),
+            "finest_2d": (count, NUM_FINEST, 2),
             "target_3d": (count, NUM_JOINTS, 3),
         }
         for name, array in arrays_of(samples).items():

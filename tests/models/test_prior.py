@@ -150,11 +150,12 @@ def test_the_sparse_slot_of_the_head_sees_itself_alone() -> None:
     """Oracle E9: slot 0 with and without the dense slots; the dense slots see it."""
     prior = build()
     hidden, z_s = torch.randn(4, 5, 32), torch.randn(4, 5, 32)
-    slots = prior.head(hidden, z_s)
+    z_d = torch.randn(4, 5, 3, 32)
+    slots = prior.head(hidden, z_s, z_d)
     alone = prior.head_norm(prior.head_blocks(hidden.flatten(0, 1).unsqueeze(1)))
     assert torch.allclose(slots[:, :, 0].flatten(0, 1), alone[:, 0], atol=3e-5)
-    assert torch.equal(slots[:, :, 0], prior.head(hidden, z_s + 1)[:, :, 0])
-    assert not torch.allclose(slots[:, :, 1:], prior.head(-hidden, z_s)[:, :, 1:], atol=1e-3)
+    assert torch.equal(slots[:, :, 0], prior.head(hidden, z_s + 1, z_d)[:, :, 0])
+    assert not torch.allclose(slots[:, :, 1:], prior.head(-hidden, z_s, z_d)[:, :, 1:], atol=1e-3)
     assert not torch.allclose(slots[:, :, 1], slots[:, :, 2], atol=1e-3)
 
 

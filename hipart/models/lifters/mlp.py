@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from hipart.config import MlpLifterConfig
 from hipart.shapes import Float
-from hipart.skeleton import NEAR, NUM_JOINTS
+from hipart.skeleton import NUM_JOINTS, near
 
 
 def _layer(inputs: int, width: int, dropout: float) -> nn.Sequential:
@@ -33,8 +33,7 @@ class MlpLifter(nn.Module):
     def __init__(self, config: MlpLifterConfig, num_inputs: int) -> None:
         super().__init__()
         width, dropout = config.width, config.dropout
-        near = torch.tensor(NEAR[:num_inputs])
-        self.register_buffer("near", near, persistent=False)
+        self.register_buffer("near", torch.tensor(near(num_inputs)), persistent=False)
         self.standardise = nn.BatchNorm1d(2 * num_inputs, affine=False)
         self.embed = _layer(2 * num_inputs, width, dropout)
         self.blocks = nn.ModuleList(
