@@ -72,6 +72,22 @@ Levels = Annotated[
 ]
 
 
+class OcclusionConfig(Section):
+    """What is hidden from the detector at test time (Table 7, Table 2's AdvOcc), joint by joint.
+
+    A stand-in for masked images: nothing here looks at pixels, and every table says so.
+    """
+
+    #: mask: random patches of the person's box; crop: one side of the box; patch: the worst of
+    #: all squares centred on a joint, with errors of the visible joints only.
+    kind: Literal["none", "mask", "crop", "patch"] = "none"
+    #: Share of the box that is masked or cropped.
+    ratio: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    #: Side of the square, pixels.
+    patch_px: Annotated[float, Field(gt=0, le=1000)] = 40.0
+    seed: Seed = 0
+
+
 class CodebookConfig(Section):
     """One EMA codebook (Sec. 5.1: 2048 codes of dimension 128)."""
 
@@ -221,6 +237,7 @@ class PipelineConfig(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     prior: PriorConfig = PriorConfig()
     lifter: LifterConfig = LifterConfig()
+    occlusion: OcclusionConfig = OcclusionConfig()
 
 
 #: Readings of the paper's parameter counts (design A.8): dotted path -> value.

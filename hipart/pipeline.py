@@ -8,7 +8,7 @@ with one key are one job. No torch here, so a plan costs nothing; the code of st
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -106,22 +106,58 @@ LIFTER = Stage(
 )
 EVALUATE = Stage(
     name="evaluate",
-    version=1,
-    reads=("data", "detector"),
+    version=2,
+    reads=("data", "detector", "occlusion"),
     needs=_evaluate_needs,
     metrics=(
         Metric("mpjpe_mm", "mm", "min", "MPJPE"),
         Metric("p_mpjpe_mm", "mm", "min", "PA-MPJPE"),
         Metric("mpjpe_frames_mm", "mm", "min", "MPJPE, frame mean"),
         Metric("p_mpjpe_frames_mm", "mm", "min", "PA-MPJPE, frame mean"),
+        Metric("hidden_joints_pct", "%", "min", "joints hidden by occlusion"),
+    ),
+)
+
+PROBE = Stage(
+    name="probe",
+    version=1,
+    reads=("data",),
+    needs=_needs_tokenizer,
+    metrics=(
+        Metric("sparse_sparse_cosine", "", "min", "|cosine|, sparse codes"),
+        Metric("dense_dense_cosine", "", "min", "|cosine|, dense codes"),
+        Metric("sparse_dense_cosine", "", "max", "|cosine|, sparse to dense codes"),
+        Metric("matched_cosine", "", "max", "cosine, sparse to its dense codes"),
+        Metric("own_part_shift_px", "px", "max", "shift of the part whose token changes"),
+        Metric("other_parts_shift_px", "px", "min", "shift of all other parts"),
+        Metric("locality", "x", "max", "shift of own part over others'"),
+    ),
+)
+PROFILE = Stage(
+    name="profile",
+    version=1,
+    reads=("data", "tokenizer", "prior", "lifter"),
+    needs=_needs_nothing,
+    metrics=(
+        Metric("parameters_m", "M", "min", "parameters at inference"),
+        Metric("total_parameters_m", "M", "min", "parameters with encoders"),
+        Metric("gflops", "GFLOP", "min", "FLOPs a frame"),
+        Metric("generation_gflops", "GFLOP", "min", "FLOPs a frame, generation"),
+        Metric("lifting_gflops", "GFLOP", "min", "FLOPs a frame, lifting"),
+        Metric("latency_ms", "ms", "min", "latency, batch 1"),
+        Metric("frames_per_s", "1/s", "max", "throughput, batch 256"),
+        Metric("generation_ms", "ms", "min", "generation, batch 256"),
+        Metric("lifting_ms", "ms", "min", "lifting, batch 256"),
     ),
 )
 
 #: The pipeline, in the order in which its stages run.
 PIPELINE: dict[str, Stage] = {
-    stage.name: stage for stage in (TOKENIZER, PRIOR, DENSIFY, LIFTER, EVALUATE)
+    stage.name: stage for stage in (TOKENIZER, PRIOR, DENSIFY, LIFTER, EVALUATE, PROBE, PROFILE)
 }
 FINAL_STAGE = EVALUATE.name
+#: Stages that nothing needs: a trial has one only if a table asks for its metrics.
+SIDE_STAGES = (PROBE.name, PROFILE.name)
 
 #: Config fields added after artifacts existed, with the value under which they change nothing.
 #: They enter an identity only when they differ from it, so older artifacts stay valid.
@@ -165,11 +201,23 @@ def key_of(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
 
 
-def jobs(config: PipelineConfig, data_fingerprint: str) -> dict[str, StageJob]:
-    """The stage jobs of a trial by stage name, each after everything it needs."""
+def jobs(
+    config: PipelineConfig, data_fingerprint: str, targets: Iterable[str] = (FINAL_STAGE,)
+) -> dict[str, StageJob]:
+    """The stage jobs of a trial by stage name, each after everything it needs.
+
+    ``targets`` are the stages that are wanted for themselves.
+    """
     found: dict[str, StageJob] = {}
-    _collect(FINAL_STAGE, config, data_fingerprint, found)
+    for target in targets:
+        _collect(target, config, data_fingerprint, found)
     return {name: found[name] for name in PIPELINE if name in found}
+
+
+def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
+    """The jobs of a trial that none of its other jobs needs: with them, all of it is done."""
+    needed = {key for job in trial_jobs.values() for key in job.needs.values()}
+    return [job for job in trial_jobs.values() if job.key not in needed]
 
 
 def _collect(

@@ -8,7 +8,7 @@ import polars as pl
 
 from hipart.config import PipelineConfig
 from hipart.experiment.design import Trial
-from hipart.pipeline import FINAL_STAGE, PIPELINE, jobs
+from hipart.pipeline import PIPELINE, final_jobs, jobs
 from hipart.store import Artifact
 
 _NO_FAILURES: Mapping[str, str] = {}
@@ -33,19 +33,20 @@ def frame(
     ``state`` is done, missing or failed; ``failures`` are error texts by job key. A stage's key
     stands in ``key/STAGE``, its metrics in ``STAGE/METRIC`` (a column per metric that was found).
     """
-    chains = [_chain(trial.config, data_fingerprint) for trial in trials]
+    chains = [_chain(trial.config, data_fingerprint, trial.targets) for trial in trials]
     keys = {stage: [chain.get(stage) for chain in chains] for stage in PIPELINE}
     columns: dict[str, pl.Series] = {}
     for stage in PIPELINE:
         columns |= _metrics(store, stage, keys[stage])
-    finished = {key for key in set(keys[FINAL_STAGE]) if key and store.find(FINAL_STAGE, key)}
+    ends = [_ends(trial.config, data_fingerprint, trial.targets) for trial in trials]
+    finished = {end for end in {end for one in ends for end in one} if store.find(*end)}
     reasons = [
-        None if key in finished else _reason(chain, failures)
-        for key, chain in zip(keys[FINAL_STAGE], chains, strict=True)
+        None if finished.issuperset(one) else _reason(chain, failures)
+        for one, chain in zip(ends, chains, strict=True)
     ]
     states = [
-        "done" if key in finished else "failed" if reason else "missing"
-        for key, reason in zip(keys[FINAL_STAGE], reasons, strict=True)
+        "done" if finished.issuperset(one) else "failed" if reason else "missing"
+        for one, reason in zip(ends, reasons, strict=True)
     ]
     identity = {
         "arm": pl.Series([trial.arm.name for trial in trials], dtype=pl.String),
@@ -69,9 +70,20 @@ def provenances(store: Finder, results: pl.DataFrame) -> Iterator[dict[str, Any]
 
 
 @lru_cache(maxsize=2**16)
-def _chain(config: PipelineConfig, data_fingerprint: str) -> dict[str, str]:
+def _chain(
+    config: PipelineConfig, data_fingerprint: str, targets: tuple[str, ...]
+) -> dict[str, str]:
     """Key by stage of a trial; kept, as a live view asks for the same trials all the time."""
-    return {stage: job.key for stage, job in jobs(config, data_fingerprint).items()}
+    return {stage: job.key for stage, job in jobs(config, data_fingerprint, targets).items()}
+
+
+@lru_cache(maxsize=2**16)
+def _ends(
+    config: PipelineConfig, data_fingerprint: str, targets: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Stage and key of the jobs with which a trial is done."""
+    found = final_jobs(jobs(config, data_fingerprint, targets))
+    return tuple((job.stage, job.key) for job in found)
 
 
 def _reason(chain: Mapping[str, str], failures: Mapping[str, str]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
-from hipart.pipeline import FINAL_STAGE
+from hipart.pipeline import final_jobs
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table, table, write_all
 from hipart.results import frame, provenances
@@ -108,7 +108,7 @@ def _finished_trials(work: Work) -> RenderableType:
     """Per experiment of a suite how many of its trials are in the store."""
     rows = RichTable("experiment", "trials done", box=None, padding=(0, 2, 0, 0))
     for session in work.sessions:
-        done = sum(jobs[FINAL_STAGE] in session.store for jobs in session.jobs)
+        done = sum(all(job in session.store for job in final_jobs(jobs)) for jobs in session.jobs)
         rows.add_row(session.ablation.name, f"{done}/{len(session.trials)}")
     return rows
 

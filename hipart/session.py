@@ -52,7 +52,7 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
         store=ArtifactStore(runtime.store),
         fingerprint=data,
         trials=all_trials,
-        jobs=[jobs(trial.config, data) for trial in all_trials],
+        jobs=[jobs(trial.config, data, trial.targets) for trial in all_trials],
     )
 
 

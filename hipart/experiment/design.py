@@ -9,6 +9,7 @@ from hipart.config import PipelineConfig
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown
 from hipart.experiment.form import Ablation, Changes, Factor, Level, Published, changed_at
 from hipart.experiment.paths import flat, moved, with_changes
+from hipart.pipeline import FINAL_STAGE
 
 BASE = "base"
 
@@ -32,6 +33,8 @@ class Trial:
     arm: Arm
     seed: int
     config: PipelineConfig
+    #: Stages whose results are wanted for themselves.
+    targets: tuple[str, ...] = (FINAL_STAGE,)
 
 
 class _Proposal(NamedTuple):
@@ -72,6 +75,7 @@ def trials(ablation: Ablation) -> list[Trial]:
             arm,
             seed,
             with_changes(arm.config, {f"{stage}.seed": seed for stage in ablation.reseed}),
+            ablation.targets,
         )
         for seed in ablation.seeds
         for arm in arms(ablation)

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from hipart.config import PRESETS, SCALES, PipelineConfig, Section, Seed
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.paths import with_changes
-from hipart.pipeline import PIPELINE
+from hipart.pipeline import PIPELINE, SIDE_STAGES
 
 Text = Annotated[str, Field(min_length=1)]
 #: Dotted path -> value.
@@ -148,6 +148,12 @@ class Ablation(Written):
     def at_scale(self) -> AtScale:
         """What the file says of this scale."""
         return self.scales.get(self.scale, AtScale())
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Stages that a trial has to reach: the metric's, and side stages that stand beside it."""
+        wanted = {self.metric.stage} | {one.stage for one in self.also if one.stage in SIDE_STAGES}
+        return tuple(stage for stage in PIPELINE if stage in wanted)
 
     @cached_property
     def base_config(self) -> PipelineConfig:

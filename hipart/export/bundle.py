@@ -87,11 +87,12 @@ def best_trial(
     """The finished trial with the best value. Raises ValueError if there is none."""
     candidates = []
     for trial in trials:
-        needed = jobs(trial.config, data_fingerprint)
+        needed = jobs(trial.config, data_fingerprint, trial.targets)
         found = {name: store.find(name, job.key) for name, job in needed.items()}
         artifacts = {name: artifact for name, artifact in found.items() if artifact is not None}
         can_predict = "prior" in needed or trial.config.lifter.dense_input == "none"
-        if can_predict and len(artifacts) == len(needed) and stage in artifacts:
+        finished = len(artifacts) == len(needed) and FINAL_STAGE in needed
+        if can_predict and finished and stage in artifacts:
             value = artifacts[stage].metrics.get(metric.name, math.nan)
             if not math.isnan(value):
                 candidates.append(Candidate(trial, artifacts, value))

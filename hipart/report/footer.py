@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hipart.experiment.form import Ablation
-from hipart.pipeline import PIPELINE, jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE, jobs
 from hipart.report.model import SIGNIFICANCE, Row
 
+SPREAD = (
+    "± is the standard deviation over seeds; Δ is the mean paired difference with its own 95 % "
+    "t-interval, uncorrected."
+)
 PROTOCOL = (
     "MPJPE: mean over actions of per-sample errors, root-aligned; PA-MPJPE: after rigid alignment "
-    "and scale per sample. ± is the standard deviation over seeds; Δ is the mean paired difference "
-    "with its own 95 % t-interval, uncorrected."
+    f"and scale per sample. {SPREAD}"
 )
 PUBLISHED = (
     "Published values are the paper's, on its data and at its sizes; nothing published was "
@@ -33,12 +36,13 @@ class Facts:
 
 def lines(ablation: Ablation, facts: Facts, rows: Sequence[Row]) -> tuple[str, ...]:
     """The footer, one statement a line."""
+    reached = jobs(ablation.base_config, "", ablation.targets)
     found = [
         _data(facts),
-        PROTOCOL,
+        PROTOCOL if FINAL_STAGE in ablation.targets else SPREAD,
         PUBLISHED if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
-        f"{reach(ablation.seeds, ablation.reseed, jobs(ablation.base_config, ''))}.",
+        f"{reach(ablation.seeds, ablation.reseed, reached)}.",
         verdict(rows),
         *failures(rows),
         f"{facts.trained + facts.reused} stage jobs: trained {facts.trained} now, "

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from hipart.pipeline import StageJob
+from hipart.pipeline import FINAL_STAGE, SIDE_STAGES, StageJob
 from hipart.scheduling.events import (
     Event,
     JobFailed,
@@ -23,6 +23,7 @@ from hipart.scheduling.events import (
 
 #: Steps of the run over which a job's pace is measured.
 PACE_WINDOW = 20
+LAST = (FINAL_STAGE, *SIDE_STAGES)
 LINE_SECONDS = 5.0
 
 
@@ -152,7 +153,7 @@ class LiveView:
     def __call__(self, event: Event) -> None:
         """Take in an event; a finished trial redraws the table's rows."""
         self._progress.hear(event)
-        if isinstance(event, JobFinished | JobFailed) and event.job.stage == "evaluate":
+        if isinstance(event, JobFinished | JobFailed) and event.job.stage in LAST:
             self._rows = self._table()
 
     def _draw(self) -> RenderableType:

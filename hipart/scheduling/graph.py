@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from hipart.pipeline import FINAL_STAGE, PIPELINE, StageJob
+from hipart.pipeline import PIPELINE, StageJob, final_jobs
 from hipart.scheduling.events import (
     Event,
     JobFailed,
@@ -46,7 +46,8 @@ class StageGraph:
 
     def ensure(self, jobs: Mapping[str, StageJob]) -> None:
         """Ask for a trial's final job, and for whatever it still needs."""
-        self._ensure(jobs[FINAL_STAGE], jobs)
+        for job in final_jobs(jobs):
+            self._ensure(job, jobs)
         for job in jobs.values():  # finished work that nothing here waits for
             if job.key not in self.nodes and job in self._store:
                 self._add(job, "reused")

@@ -7,7 +7,7 @@ from importlib.resources import files
 from statistics import median
 from typing import Any
 
-from hipart.pipeline import FINAL_STAGE, PIPELINE, StageJob
+from hipart.pipeline import PIPELINE, StageJob, final_jobs
 from hipart.store import ArtifactStore
 
 #: Model fields that decide how long a step takes; learning rates and seeds do not.
@@ -72,7 +72,7 @@ def make_plan(trials: Sequence[Mapping[str, StageJob]], store: ArtifactStore) ->
 def _needed(jobs: Mapping[str, StageJob], store: ArtifactStore) -> set[str]:
     """Keys that must be trained so that the trial's final job can be."""
     needed: set[str] = set()
-    open_jobs = [jobs[FINAL_STAGE]]
+    open_jobs = final_jobs(jobs)
     while open_jobs:
         job = open_jobs.pop()
         if job not in store:

@@ -25,7 +25,7 @@ def train(context: StageContext) -> dict[str, float]:
         model = Tokenizer(config, num_actions).to(context.device)
 
     def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        poses = {level: split.levels[level][index] for level in config.levels}
+        poses: dict[int, Tensor] = {n: split.levels[n][index] for n in config.levels}
         output = model(poses[config.levels[-1]])
         return tokenizer_loss(output, poses, split.action[index], config)
 

@@ -8,7 +8,7 @@ import pytest
 
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
-from hipart.pipeline import PIPELINE, jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES, jobs
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.worker import run_job
 from hipart.store import ArtifactStore
@@ -19,6 +19,8 @@ GOLDEN = {
     "densify": ("fine_error_px", 424.341),
     "lifter": ("train_mpjpe_mm", 793.163),
     "evaluate": ("mpjpe_mm", 492.874),
+    "probe": ("sparse_sparse_cosine", 0.672883),
+    "profile": ("gflops", 0.001512704),
 }
 
 
@@ -27,7 +29,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, fl
     config = base_at_scale("smoke")
     workplace = Workplace(tmp_path_factory.mktemp("store"), None, threads=1, use_gpu=False)
     ArtifactStore(workplace.store).prepare()
-    found = jobs(config, fingerprint(config.data))
+    found = jobs(config, fingerprint(config.data), (FINAL_STAGE, *SIDE_STAGES))
     return {name: run_job(job, workplace, lambda *_: None).metrics for name, job in found.items()}
 
 
