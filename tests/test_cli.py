@@ -96,7 +96,7 @@ def test_list_and_show(folder: Path) -> None:
     assert "codebook_ablation" in listed and "order_ablation" in listed and "Fig. 5" in listed
     shown = said(folder, "show codebook_ablation --scale paper")
     assert "tokenizer.sparse_codebook.size" in shown
-    assert "seeds 0, 1, 2 reach tokenizer, prior, lifter" in shown
+    assert "seeds 0, 1, 2, 3, 4 reach tokenizer, prior, lifter" in shown
     rows = {line.rsplit(None, 2)[0]: line.split()[-2:] for line in shown.splitlines() if line}
     assert rows["lifter"] == ["913,827", "913,827"], "0.9 M"
     assert rows["inference total"] == ["2,005,431", "5,137,847"], "budget: the paper's 2.0 M"

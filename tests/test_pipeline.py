@@ -10,7 +10,7 @@ from hipart.config import (
     PriorConfig,
     TokenizerConfig,
 )
-from hipart.pipeline import PIPELINE, canonical_json, jobs, key_of
+from hipart.pipeline import PIPELINE, SIDE_STAGES, canonical_json, jobs, key_of
 
 BASE = PipelineConfig()
 
@@ -24,7 +24,7 @@ def changed(config: PipelineConfig, data: str = "d") -> set[str]:
     return {name for name in after if after[name] != before.get(name)}
 
 
-ALL = set(PIPELINE)
+ALL = set(PIPELINE) - set(SIDE_STAGES)
 
 
 @pytest.mark.parametrize(
