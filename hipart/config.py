@@ -36,6 +36,8 @@ class DataConfig(Section):
     #: How many samples of each split are drawn (camera-frames); None takes all there are.
     train_samples: PositiveInt | None = None
     test_samples: PositiveInt | None = None
+    #: Single frames, or whole sequences of consecutive ones, as temporal lifters need them.
+    sampling: Literal["frames", "sequences"] = "frames"
     #: How often each clip is placed anew: random yaw and floor position.
     placements: Annotated[int, Field(ge=1, le=64)] = 4
     #: Half side, in metres, of the square in which a placement stands.
@@ -184,6 +186,17 @@ class PriorConfig(Section):
         return self
 
 
+def _multiple_of_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"width {width} must be a multiple of heads {heads}")
+
+
+def _odd(frames: int) -> int:
+    if frames % 2 == 0:
+        raise ValueError(f"{frames} frames have no middle one; take an odd number")
+    return frames
+
+
 class TransformerLifterConfig(Section):
     """Vanilla spatial transformer over all joints (Sec. 5.1, Fig. 11)."""
 
@@ -196,8 +209,7 @@ class TransformerLifterConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "TransformerLifterConfig":
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
+        _multiple_of_heads(self.width, self.heads)
         return self
 
 
@@ -210,17 +222,96 @@ class MlpLifterConfig(Section):
     dropout: DropoutRate = 0.5
 
 
+class DiffusionLifterConfig(Section):
+    """Denoising of 3D poses under a 2D condition: the kind of peer that Table 8 compares with."""
+
+    kind: Literal["diffusion"] = "diffusion"
+    width: Width = 96
+    blocks: Blocks = 12
+    heads: Annotated[int, Field(ge=1, le=64)] = 6
+    mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
+    dropout: DropoutRate = 0.0
+    #: Noise levels in training, and how many of them the DDIM sampler visits.
+    timesteps: Annotated[int, Field(ge=2, le=10_000)] = 1000
+    sampling_steps: Annotated[int, Field(ge=1, le=1000)] = 10
+    #: Sampled poses that are averaged into the answer.
+    hypotheses: Annotated[int, Field(ge=1, le=100)] = 5
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DiffusionLifterConfig":
+        _multiple_of_heads(self.width, self.heads)
+        if self.sampling_steps > self.timesteps:
+            raise ValueError(
+                f"sampling_steps {self.sampling_steps} must be at most timesteps {self.timesteps}"
+            )
+        return self
+
+
+#: Frames of a window; odd, so that there is a middle one.
+Frames = Annotated[int, Field(ge=3, le=1001), AfterValidator(_odd)]
+
+
+class PoseFormerLifterConfig(Section):
+    """PoseFormer (Zheng et al. 2021): a window of frames to its middle pose (Table 6)."""
+
+    kind: Literal["poseformer"] = "poseformer"
+    frames: Frames = 81
+    #: Channels of a joint; a frame's 17 joints side by side are the temporal stage's token.
+    width: Width = 32
+    #: Blocks of the spatial and of the temporal stage.
+    blocks: Blocks = 4
+    heads: Annotated[int, Field(ge=1, le=64)] = 8
+    mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
+    drop_path: DropoutRate = 0.1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PoseFormerLifterConfig":
+        _multiple_of_heads(self.width, self.heads)
+        return self
+
+
+class MixSteLifterConfig(Section):
+    """MixSTE (Zhang et al. 2022): a window of frames to all its poses (Tables 6, 10)."""
+
+    kind: Literal["mixste"] = "mixste"
+    frames: Frames = 81
+    width: Width = 512
+    #: Pairs of a spatial and a temporal block.
+    blocks: Blocks = 8
+    heads: Annotated[int, Field(ge=1, le=64)] = 8
+    mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
+    drop_path: DropoutRate = 0.1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "MixSteLifterConfig":
+        _multiple_of_heads(self.width, self.heads)
+        return self
+
+
+AnyLifterConfig = (
+    TransformerLifterConfig
+    | MlpLifterConfig
+    | DiffusionLifterConfig
+    | PoseFormerLifterConfig
+    | MixSteLifterConfig
+)
+
+
+def window_frames(model: AnyLifterConfig) -> int:
+    """How many consecutive frames a lifter looks at: 1 unless it is a temporal one."""
+    return getattr(model, "frames", 1)
+
+
 class LifterConfig(Section):
     """Stage 3, 2D to 3D (Sec. 5.1, App. C)."""
 
-    model: TransformerLifterConfig | MlpLifterConfig = Field(
-        default=TransformerLifterConfig(), discriminator="kind"
-    )
+    model: AnyLifterConfig = Field(default=TransformerLifterConfig(), discriminator="kind")
     #: Where the 48 and 96 joints beside the 17 come from; ``none`` lifts the 17 alone.
     dense_input: Literal["generated", "exact", "none"] = "generated"
     #: Which of the dense levels the lifter takes; None for all there are.
     levels: Levels | None = None
     epochs: PositiveInt = 25
+    #: Poses, or windows of a temporal lifter.
     batch_size: PositiveInt = 256
     learning_rate: LearningRate = 1e-3
     #: Learning rate x decay every ``decay_epochs`` epochs (App. C: 0.96 per 4 epochs).
@@ -238,6 +329,17 @@ class PipelineConfig(Section):
     prior: PriorConfig = PriorConfig()
     lifter: LifterConfig = LifterConfig()
     occlusion: OcclusionConfig = OcclusionConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PipelineConfig":
+        # A stage job's config leaves the sections out that the stage does not read.
+        frames = window_frames(self.lifter.model) if "lifter" in self.model_fields_set else 1
+        if frames > 1 and self.data.sampling != "sequences":
+            raise ValueError(
+                f"the {self.lifter.model.kind} lifter looks at windows of {frames} frames; "
+                "set data.sampling to sequences"
+            )
+        return self
 
 
 #: Readings of the paper's parameter counts (design A.8): dotted path -> value.
@@ -320,5 +422,6 @@ SCALES: dict[str, dict[str, Any]] = {
         "lifter.model.dropout": 0.1,
         "lifter.epochs": 12,
     },
-    "paper": {},
+    # All samples, in an order that temporal lifters can share stages in.
+    "paper": {"data.sampling": "sequences"},
 }

@@ -162,6 +162,7 @@ SIDE_STAGES = (PROBE.name, PROFILE.name)
 #: Config fields added after artifacts existed, with the value under which they change nothing.
 #: They enter an identity only when they differ from it, so older artifacts stay valid.
 NEUTRAL: dict[str, Any] = {
+    "data.sampling": "frames",
     "tokenizer.levels": [48, 96],
     "tokenizer.codebooks": "hierarchical",
     "prior.framework": "autoregressive",

@@ -22,6 +22,7 @@ from hipart.models.densifier import GENERATION_BATCH, densify
 from hipart.models.lifters.build import build_lifter
 from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import LEVEL_NAMES, Tokenizer
+from hipart.models.windows import lift
 from hipart.skeleton import NUM_JOINTS
 
 BUNDLE = "hipart-bundle"
@@ -88,8 +89,16 @@ class Predictor:
             raise ValueError(f"{file}: not the weights of {CONFIG} ({error})") from None
 
     @torch.inference_mode()
-    def predict(self, poses: NDArray[Any], image_size: tuple[int, int]) -> dict[str, Floats]:
+    def predict(
+        self,
+        poses: NDArray[Any],
+        image_size: tuple[int, int],
+        sequence: NDArray[Any] | None = None,
+    ) -> dict[str, Floats]:
         """Lift 2D poses (N, 17, 2) in pixels of images of ``image_size`` (width, height).
+
+        A temporal lifter takes them for consecutive frames; where they are several films, one
+        after another, ``sequence`` (N,) numbers them. Others see every pose alone.
 
         Returns ``pose_3d_mm`` (N, 17, 3), relative to the root joint, in the camera's frame;
         and, unless the lifter takes the 17 joints alone, the generated levels in pixels:
@@ -99,8 +108,8 @@ class Predictor:
         size = checked_size(image_size)
         pixels = checked_poses(poses)
         screen = torch.as_tensor(normalise_screen(pixels, size), device=self.device)
-        batches = [self._predict(batch) for batch in screen.split(LIFT_BATCH)]
-        joined = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+        films = checked_sequence(sequence, len(pixels))
+        joined = self._predict(screen, torch.as_tensor(films, device=self.device))
         return {
             name: (
                 values * 1000 if name == "pose_3d_mm" else screen_to_pixels(values, size)
@@ -108,14 +117,16 @@ class Predictor:
             for name, values in joined.items()
         }
 
-    def _predict(self, screen: Tensor) -> dict[str, Tensor]:
-        if self._generator is None:
-            return {"pose_3d_mm": self._lifter(screen).cpu()}
-        batches = list(densify(*self._generator, screen))
-        poses = {level: torch.cat([batch[level] for batch in batches]) for level in batches[0]}
-        lifted = self._lifter(torch.cat([screen, *(poses[n] for n in self._levels)], dim=1))
-        found = {f"{LEVEL_NAMES[level]}_2d": pose.cpu() for level, pose in poses.items()}
-        return {"pose_3d_mm": lifted.cpu()} | found
+    def _predict(self, screen: Tensor, sequence: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        seen = screen
+        if self._generator is not None:
+            batches = list(densify(*self._generator, screen))
+            poses = {level: torch.cat([batch[level] for batch in batches]) for level in batches[0]}
+            seen = torch.cat([screen, *(poses[level] for level in self._levels)], dim=1)
+            found = {f"{LEVEL_NAMES[level]}_2d": pose.cpu() for level, pose in poses.items()}
+        model = self.facts.config.lifter.model
+        return {"pose_3d_mm": lift(self._lifter, model, seen, sequence, LIFT_BATCH).cpu()} | found
 
     def _fill(self, model: nn.Module, prefix: str, weights: Mapping[str, Tensor]) -> None:
         own = {
@@ -128,12 +139,14 @@ class Predictor:
 def predict_file(bundle: Path, source: Path, out: Path) -> int:
     """Predict an ``.npz`` with ``poses`` (N, 17, 2) and ``image_size`` (2,) into another.
 
+    It may hold ``sequence`` (N,), the film of each pose, for a temporal lifter.
     Returns the number of poses; raises ValueError naming the file and what is wrong in it.
     """
     predictor = Predictor.load(bundle)
     arrays = _read_arrays(source)
     try:
-        found = predictor.predict(arrays["poses"], tuple(arrays["image_size"].tolist()))
+        size = tuple(arrays["image_size"].tolist())
+        found = predictor.predict(arrays["poses"], size, arrays.get("sequence"))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
     part = out.with_name(f".{out.name}.{os.getpid()}")
@@ -192,6 +205,24 @@ def checked_poses(poses: NDArray[Any]) -> Floats:
     return pixels
 
 
+def checked_sequence(sequence: NDArray[Any] | None, count: int) -> NDArray[np.int64]:
+    """The film of each pose, numbered from 0 in turn. Raises ValueError for another shape.
+
+    Films are runs of equal numbers: one may not go on after another began.
+    """
+    if sequence is None:
+        return np.zeros(count, np.int64)
+    if sequence.shape != (count,) or sequence.dtype.kind not in "iu":
+        raise ValueError(
+            f"array 'sequence': shape {sequence.shape}, type {sequence.dtype}, "
+            f"allowed ({count},) whole numbers, one for each pose"
+        )
+    films = np.cumsum(np.diff(sequence, prepend=sequence[:1]) != 0)
+    if films[-1] + 1 != len(np.unique(sequence)):
+        raise ValueError("array 'sequence': the poses of one film must stand together, in order")
+    return films
+
+
 def checked_size(image_size: tuple[Any, ...]) -> tuple[int, int]:
     """Width and height. Raises ValueError unless they are two whole numbers of pixels."""
     sides = [side for side in image_size if isinstance(side, int | float) and side % 1 == 0]
@@ -204,13 +235,14 @@ def checked_size(image_size: tuple[Any, ...]) -> tuple[int, int]:
 
 
 def _read_arrays(source: Path) -> dict[str, NDArray[Any]]:
-    names = ("poses", "image_size")
+    names: tuple[str, ...] = ("poses", "image_size")
     try:
         with zipfile.ZipFile(source) as archive:
             held = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
         missing = [name for name in names if name not in held]
         if missing:
             raise ValueError(f"no array {missing[0]!r}, it holds {sorted(held)}, needs {names}")
+        names += tuple(name for name in ("sequence",) if name in held)
         limit = MAX_POSES * NUM_JOINTS * 2 * 8 + 1024
         if max(held[name].file_size for name in names) > limit:
             raise ValueError(f"an array of more than {limit} bytes: at most {MAX_POSES} poses")

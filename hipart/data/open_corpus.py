@@ -82,7 +82,7 @@ def _side(
     detected, _ = detect(exact, detector, np.random.default_rng([detector.seed, number]))
     names = action_names(motion)
     action = np.array([names.index(clip.label) for clip in motion.clips])[views.clip]
-    ids = (action, views.subject, views.clip, views.camera, views.frame)
+    ids = (action, views.subject, views.clip, views.camera, views.frame, views.sequence)
     return Samples(detected, exact, dense, fine, finest, target, *(i.astype(np.int32) for i in ids))
 
 
@@ -94,7 +94,7 @@ def choose(motion: Motion, data: DataConfig, side: Side) -> tuple[Plan, Indices]
     plan = make_plan(motion, data, side)
     wanted = data.train_samples if side == "train" else data.test_samples
     generator = np.random.default_rng([data.seed, SIDES.index(side)])
-    return plan, draw(plan, wanted, generator)
+    return plan, draw(plan, wanted, generator, data.sampling)
 
 
 def project(plan: Plan, track: Track, views: Views) -> tuple[tuple[Floats, ...], Floats]:

@@ -4,6 +4,7 @@ The plan enumerates them without computing any, so that a small draw from a larg
 """
 
 from dataclasses import dataclass
+from typing import Literal
 from zlib import crc32
 
 import numpy as np
@@ -25,7 +26,10 @@ TAKE_SIDE_M = 1.5
 
 @dataclass(frozen=True)
 class Views:
-    """Drawn samples as parallel arrays (N,). ``take`` and ``placement`` index the plan's tables."""
+    """Drawn samples as parallel arrays (N,). ``take`` and ``placement`` index the plan's tables.
+
+    ``sequence`` numbers a take in a placement before a camera.
+    """
 
     take: Indices
     placement: Indices
@@ -33,6 +37,7 @@ class Views:
     clip: Indices
     frame: Indices
     camera: Indices
+    sequence: Indices
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -69,7 +74,8 @@ class Plan:
         numbers = np.array([SUBJECTS.index(name) for name in cast])
         clip = self.clip[take]
         subject = numbers[(clip + placement) % len(cast)]
-        return Views(take, placement, subject, clip, self.start[take] + frame, camera)
+        sequence = (take * self.yaw.shape[1] + placement) * NUM_CAMERAS + camera
+        return Views(take, placement, subject, clip, self.start[take] + frame, camera, sequence)
 
 
 def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
@@ -117,11 +123,17 @@ def cut_takes(path: Floats, start: int, stop: int) -> list[tuple[int, int]]:
     return [*takes, (start, stop)]
 
 
-def draw(plan: Plan, wanted: int | None, rng: np.random.Generator) -> Indices:
+def draw(
+    plan: Plan,
+    wanted: int | None,
+    rng: np.random.Generator,
+    sampling: Literal["frames", "sequences"] = "frames",
+) -> Indices:
     """Indices of ``wanted`` different samples (None: all), ascending.
 
-    A smaller draw from the same generator state is part of a larger one. ValueError when there
-    are not enough.
+    As whole ``sequences`` they come one sequence after another, and only the last drawn one is
+    cut short. A smaller draw from the same generator state is part of a larger one. ValueError
+    when there are not enough.
     """
     total = len(plan)
     if not total or (wanted or 0) > total:
@@ -129,4 +141,23 @@ def draw(plan: Plan, wanted: int | None, rng: np.random.Generator) -> Indices:
             f"data.{plan.side}_samples asks for {wanted or 'all'} samples of {total} that exist; "
             "ask for fewer, raise data.placements or give more motion"
         )
+    if sampling == "sequences":
+        return _draw_sequences(plan, total if wanted is None else wanted, rng)
     return np.arange(total) if wanted is None else np.sort(rng.permutation(total)[:wanted])
+
+
+def _draw_sequences(plan: Plan, wanted: int, rng: np.random.Generator) -> Indices:
+    of_take = plan.yaw.shape[1] * NUM_CAMERAS
+    length = np.repeat(plan.frames, of_take)
+    before = np.repeat(np.cumsum(plan.frames * of_take) - plan.frames * of_take, of_take)
+    placement, camera = np.divmod(np.tile(np.arange(of_take), len(plan.frames)), NUM_CAMERAS)
+    first = before + placement * length * NUM_CAMERAS + camera
+    order = rng.permutation(len(length))
+    until = np.cumsum(length[order])
+    taken = np.searchsorted(until, wanted) + 1
+    kept = np.minimum(length[order], wanted - (until - length[order]))[:taken]
+    rows = [
+        first[number] + NUM_CAMERAS * np.arange(count)
+        for number, count in sorted(zip(order[:taken], kept, strict=True))
+    ]
+    return np.concatenate(rows)

@@ -16,6 +16,8 @@ class Samples:
 
     ``detected_2d`` is what a lifter gets to see, ``exact_2d`` the projection it stands for.
     ``action``, ``subject``, ``clip`` index the corpus's name tables; ``frame`` counts in the clip.
+    Rows of one ``sequence`` are one performance before one camera. Where whole sequences were
+    drawn, they lie one after another, each with its consecutive frames in order.
     """
 
     detected_2d: Floats  # (N, 17, 2)
@@ -29,6 +31,7 @@ class Samples:
     clip: Integers  # (N,)
     camera: Integers  # (N,)
     frame: Integers  # (N,)
+    sequence: Integers  # (N,)
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -59,6 +59,8 @@ def _all_changes(written: Written) -> Iterator[tuple[Place, Changes]]:
     yield ("base",), written.base
     for scale, overlay in written.scales.items():
         yield ("scales", scale, "base"), overlay.base
+        for name, changes in overlay.sets.items():
+            yield ("scales", scale, "sets", name), changes
     for index, factor in enumerate(written.factors):
         if factor.path is None:
             yield from _sets(("factors", index, "levels"), factor.levels)
@@ -130,6 +132,10 @@ def _scales(written: Written) -> Iterator[Problem]:
         if scale not in SCALES:
             yield unknown(place, "scale", scale, SCALES)
         yield from _twice((*place, "seeds"), "seed", overlay.seeds or ())
+        named = [*written.arms, *(one for f in factors.values() if not f.path for one in f.levels)]
+        for name in overlay.sets:
+            if name not in (names := [level.name for level in named]):
+                yield unknown((*place, "sets", name), "level or arm", name, names)
         for name, levels in overlay.levels.items():
             here = (*place, "levels", name)
             if name not in factors:

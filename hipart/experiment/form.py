@@ -107,11 +107,13 @@ class MetricChoice(Section):
 
 class AtScale(Section):
     """What is different at one scale. ``levels`` maps a factor's name to the values that replace
-    its own, or to the names of the levels that stay; an empty list rests the factor."""
+    its own, or to the names of the levels that stay; an empty list rests the factor. ``sets`` maps
+    the name of a level or an arm to what it changes besides."""
 
     base: Changes = {}
     seeds: Annotated[tuple[Seed, ...] | None, Field(strict=False, min_length=1)] = None
     levels: dict[str, list[Any]] = {}
+    sets: dict[str, Changes] = {}
 
 
 class Written(Section):

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.explain import problems_of
-from hipart.experiment.form import Ablation, Factor, MetricChoice, Written
+from hipart.experiment.form import Ablation, Changes, Factor, Level, MetricChoice, Written
 from hipart.pipeline import PIPELINE
 
 
@@ -25,7 +25,12 @@ def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
     if scale in written.scales:
         here = written.scales[scale]
         factors = [_factor(factor, here.levels, scale) for factor in written.factors]
-        values["factors"] = tuple(factor for factor in factors if factor)
+        values["factors"] = tuple(
+            factor.model_copy(update={"levels": _with_sets(factor.levels, here.sets)})
+            for factor in factors
+            if factor
+        )
+        values["arms"] = _with_sets(written.arms, here.sets)
         values["seeds"] = here.seeds or written.seeds
     return Ablation(**values)
 
@@ -33,6 +38,12 @@ def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
 def _with_goal(choice: MetricChoice) -> MetricChoice:
     metrics = {metric.name: metric for metric in PIPELINE[choice.stage].metrics}
     return choice.model_copy(update={"goal": metrics[choice.name].goal})
+
+
+def _with_sets(levels: tuple[Level, ...], sets: dict[str, Changes]) -> tuple[Level, ...]:
+    return tuple(
+        level.model_copy(update={"set": level.set | sets.get(level.name, {})}) for level in levels
+    )
 
 
 def _factor(factor: Factor, replacements: dict[str, list[Any]], scale: str) -> Factor | None:

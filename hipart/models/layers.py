@@ -95,10 +95,38 @@ class SelfAttention(nn.Module):
         )
 
 
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): in training, whole samples skip a branch."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """The branch, of some samples zero and of the others scaled up; all of it in eval."""
+        if not self.training or self.rate == 0:
+            return branch
+        kept = branch.new_empty(len(branch), *[1] * (branch.dim() - 1)).bernoulli_(1 - self.rate)
+        return branch * kept / (1 - self.rate)
+
+
+def growing(rate: float, blocks: int) -> list[float]:
+    """Stochastic depth of each block: linearly from zero to ``rate`` at the last."""
+    return [rate * block / max(1, blocks - 1) for block in range(blocks)]
+
+
 class TransformerBlock(nn.Module):
     """Pre-norm block: self-attention, then a GELU MLP, each with dropout and a residual."""
 
-    def __init__(self, width: int, inner: int, heads: int, mlp_hidden: int, dropout: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        inner: int,
+        heads: int,
+        mlp_hidden: int,
+        dropout: float,
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, inner, heads)
@@ -107,6 +135,7 @@ class TransformerBlock(nn.Module):
             nn.Linear(width, mlp_hidden), nn.GELU(), nn.Linear(mlp_hidden, width)
         )
         self.dropout = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path)
 
     def forward(
         self,
@@ -115,8 +144,9 @@ class TransformerBlock(nn.Module):
         causal: bool = False,
     ) -> Float[Tensor, "batch tokens width"]:
         """All tokens at once."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), mask, causal))
-        out: Tensor = x + self.dropout(self.mlp(self.mlp_norm(x)))
+        attended = self.dropout(self.attention(self.attention_norm(x), mask, causal))
+        x = x + self.drop_path(attended)
+        out: Tensor = x + self.drop_path(self.dropout(self.mlp(self.mlp_norm(x))))
         return out
 
     def step(
@@ -132,12 +162,20 @@ class TransformerStack(nn.Module):
     """Transformer blocks one after another, with one cache for each."""
 
     def __init__(
-        self, blocks: int, width: int, inner: int, heads: int, mlp_hidden: int, dropout: float
+        self,
+        blocks: int,
+        width: int,
+        inner: int,
+        heads: int,
+        mlp_hidden: int,
+        dropout: float,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         self.head_shape = (heads, inner // heads)
         self.blocks = nn.ModuleList(
-            TransformerBlock(width, inner, heads, mlp_hidden, dropout) for _ in range(blocks)
+            TransformerBlock(width, inner, heads, mlp_hidden, dropout, rate)
+            for rate in growing(drop_path, blocks)
         )
 
     def forward(

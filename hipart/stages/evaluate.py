@@ -9,6 +9,7 @@ from hipart.data.cameras import normalise_screen
 from hipart.data.occlusion import occlude
 from hipart.metrics import action_mean, frame_mean, mpjpe, p_mpjpe, per_action, procrustes
 from hipart.models.densifier import densify
+from hipart.models.windows import lift
 from hipart.stages.context import StageContext
 from hipart.stages.lifter import lifter_input, load_lifter
 from hipart.stages.prior import load_prior
@@ -32,7 +33,7 @@ def train(context: StageContext) -> dict[str, float]:
     }
     hidden_share = 0.0
     for poses, hidden in _inputs(context, test):
-        lifted = _lift(context, poses)
+        lifted = _lift(context, poses, test.sequence)
         visible = ~hidden if patch else torch.ones_like(hidden)
         found = _errors(lifted, test.target.cpu().double(), visible)
         # One view a sample, or of a sliding patch's views the worst.
@@ -76,9 +77,9 @@ def _generated_anew(context: StageContext, seen: Split) -> Tensor:
     return torch.cat([seen.detected, *dense], dim=1)
 
 
-def _lift(context: StageContext, poses: Tensor) -> Tensor:
-    model = load_lifter(context, poses.shape[1])
-    return torch.cat([model(batch) for batch in poses.split(BATCH)]).cpu().double()
+def _lift(context: StageContext, poses: Tensor, sequence: Tensor) -> Tensor:
+    lifter = load_lifter(context, poses.shape[1])
+    return lift(lifter, context.config.lifter.model, poses, sequence, BATCH).cpu().double()
 
 
 def _errors(lifted: Tensor, target: Tensor, visible: Tensor) -> dict[str, Tensor]:

@@ -3,10 +3,11 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hipart.metrics import mpjpe
+from hipart.models.lifters.base import Lifter
 from hipart.models.lifters.build import build_lifter
+from hipart.models.windows import windows
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.densify import load_poses
@@ -24,12 +25,14 @@ def train(context: StageContext) -> dict[str, float]:
         torch.manual_seed(seeded(config.seed, 0))
         model = build_lifter(config.model, poses.shape[1]).to(context.device)
 
+    seen = windows(config.model, split.sequence)
+
     def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        error_mm = mpjpe(model(poses[index]), split.target[index]).mean()
-        return error_mm / 1000, {"mpjpe_mm": error_mm.detach()}
+        error = model.error_mm(seen.of(poses, index), seen.truth(split.target, index)).mean()
+        return error / 1000, {"mpjpe_mm": error.detach()}
 
     plan = Plan(
-        samples=split.size,
+        samples=len(seen.shown),
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=step_decay(config.learning_rate, config.decay, config.decay_epochs),
@@ -41,7 +44,7 @@ def train(context: StageContext) -> dict[str, float]:
     return {"train_mpjpe_mm": history[-1]["mpjpe_mm"]}
 
 
-def load_lifter(context: StageContext, num_inputs: int) -> nn.Module:
+def load_lifter(context: StageContext, num_inputs: int) -> Lifter:
     """The trained lifter of an upstream artifact, frozen, on the job's device."""
     model = build_lifter(context.config.lifter.model, num_inputs)
     load_weights(context.upstream["lifter"] / WEIGHTS, model)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from hipart.config import window_frames
 from hipart.models.lifters.build import build_lifter
 from hipart.models.parameters import parameter_counts
 from hipart.models.priors import build_prior
@@ -38,7 +39,7 @@ def train(context: StageContext) -> dict[str, float]:
     levels = config.lifter.levels or config.tokenizer.levels
     inputs = NUM_JOINTS + (0 if config.lifter.dense_input == "none" else sum(levels))
     lifter = build_lifter(config.lifter.model, inputs).eval().to(device)
-    frames = int(getattr(config.lifter.model, "frames", 1))
+    frames = window_frames(config.lifter.model)
 
     def generate(count: int) -> Callable[[], Any]:
         pose = torch.randn(count, NUM_JOINTS, 2, device=device)

@@ -18,6 +18,7 @@ class Split(NamedTuple):
     levels: dict[int, Tensor]  # (N, 48, 2), (N, 96, 2), (N, 192, 2) by number of points
     target: Tensor  # (N, 17, 3), root-relative
     action: Tensor  # (N,)
+    sequence: Tensor  # (N,)
 
     @property
     def size(self) -> int:
@@ -39,6 +40,7 @@ def split_tensors(samples: Samples, corpus: Corpus, device: torch.device) -> Spl
         levels=dict(zip(LEVELS, map(screen, dense), strict=True)),
         target=torch.as_tensor(samples.target_3d / 1000, dtype=torch.float32, device=device),
         action=torch.as_tensor(samples.action, dtype=torch.int64, device=device),
+        sequence=torch.as_tensor(samples.sequence, dtype=torch.int64, device=device),
     )
 
 

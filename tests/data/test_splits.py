@@ -131,6 +131,37 @@ def test_a_small_draw_is_part_of_a_large_one(motion: Motion) -> None:
     assert set(small) <= set(large)
 
 
+def test_sequences_are_drawn_whole(motion: Motion) -> None:
+    plan = make_plan(motion, DataConfig(), "train")
+    rows = draw(plan, 3000, np.random.default_rng(3), "sequences")
+    assert len(rows) == len(set(rows.tolist())) == 3000
+    views = plan.views(rows)
+    changes = np.flatnonzero(np.diff(views.sequence)) + 1
+    assert len(changes) + 1 == len(np.unique(views.sequence)), "a sequence lies in one piece"
+    cut = 0
+    for run in np.split(np.arange(3000), changes):
+        frames = views.frame[run]
+        assert (np.diff(frames) == 1).all()
+        for name in ("take", "placement", "camera", "clip", "subject"):
+            assert len(np.unique(getattr(views, name)[run])) == 1
+        take = views.take[run[0]]
+        assert frames[0] == plan.start[take]
+        cut += len(run) < plan.frames[take]
+    assert cut <= 1, "only the last sequence that was drawn is cut short"
+
+
+def test_a_small_draw_of_sequences_is_part_of_a_large_one(motion: Motion) -> None:
+    plan = make_plan(motion, DataConfig(), "test")
+    small, large = (draw(plan, n, np.random.default_rng(3), "sequences") for n in (50, 5000))
+    assert set(small) < set(large)
+
+
+def test_all_sequences_are_all_samples(motion: Motion) -> None:
+    plan = make_plan(motion, DataConfig(), "test")
+    rows = draw(plan, None, np.random.default_rng(3), "sequences")
+    assert np.array_equal(np.sort(rows), np.arange(len(plan)))
+
+
 def test_asking_for_too_many_says_how_many_there_are(motion: Motion) -> None:
     plan = make_plan(motion, DataConfig(), "test")
     with pytest.raises(ValueError, match=rf"test_samples.*{len(plan) + 1}.*{len(plan)}"):

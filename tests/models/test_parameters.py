@@ -47,6 +47,38 @@ def test_lifter_has_the_papers_nine_hundred_thousand(dense_input: str, count: in
     assert parameter_counts(config, 15)["lifter"] == count
 
 
+#: What HiPART adds to a lifter at test time: prior and decoders (Sec. A.8 of the design).
+GENERATION = 1_091_604
+
+
+@pytest.mark.parametrize(
+    ("model", "alone", "lifter", "published"),
+    [
+        ({"kind": "poseformer"}, 9_602_885, 9_607_493, (9.6, 10.7)),
+        ({"kind": "mixste"}, 33_700_867, 33_705_475, (33.7, 34.8)),
+        ({"kind": "mixste", "frames": 243}, 33_783_811, 33_788_419, (33.8, 34.9)),
+    ],
+    ids=["poseformer", "mixste", "mixste243"],
+)
+def test_temporal_lifters_have_the_papers_counts(
+    model: dict[str, Any], alone: int, lifter: int, published: tuple[float, float]
+) -> None:
+    def counts(dense_input: str) -> dict[str, int]:
+        sequences = {"sampling": "sequences"}
+        lifting = {"model": model, "dense_input": dense_input}
+        return parameter_counts(PipelineConfig(data=sequences, lifter=lifting), 15)
+
+    assert counts("none")["lifter"] == alone
+    assert counts("generated")["lifter"] == lifter
+    assert counts("generated")["inference_total"] == lifter + GENERATION
+    assert (round(alone / 1e6, 1), round((lifter + GENERATION) / 1e6, 1)) == published
+
+
+def test_classification_has_the_papers_count() -> None:
+    counts = parameter_counts(PipelineConfig(prior={"framework": "classification"}), 15)
+    assert 2.1 <= round(counts["total_without_action_head"] / 1e6, 1) <= 2.2  # Table 4
+
+
 def test_counts_are_those_of_the_real_modules() -> None:
     config = PipelineConfig(tokenizer={"sparse_codebook": {"dim": 32}, "encoder_blocks": 1})
     counts = parameter_counts(config, num_actions=4)

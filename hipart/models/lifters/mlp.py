@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hipart.config import MlpLifterConfig
+from hipart.models.lifters.base import Lifter
 from hipart.shapes import Float
 from hipart.skeleton import NUM_JOINTS, near
 
@@ -18,7 +19,7 @@ def _layer(inputs: int, width: int, dropout: float) -> nn.Sequential:
     )
 
 
-class MlpLifter(nn.Module):
+class MlpLifter(Lifter):
     """All joints as one vector; residual blocks of two linear layers.
 
     The input is standardised, as in the original, after it was written as offsets: joints from
@@ -31,7 +32,7 @@ class MlpLifter(nn.Module):
     near: Tensor
 
     def __init__(self, config: MlpLifterConfig, num_inputs: int) -> None:
-        super().__init__()
+        super().__init__(config, num_inputs)
         width, dropout = config.width, config.dropout
         self.register_buffer("near", torch.tensor(near(num_inputs)), persistent=False)
         self.standardise = nn.BatchNorm1d(2 * num_inputs, affine=False)

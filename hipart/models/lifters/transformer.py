@@ -4,15 +4,16 @@ from torch import Tensor, nn
 
 from hipart.config import TransformerLifterConfig
 from hipart.models.layers import TransformerStack, learned_embedding
+from hipart.models.lifters.base import Lifter
 from hipart.shapes import Float
 from hipart.skeleton import NUM_JOINTS
 
 
-class TransformerLifter(nn.Module):
+class TransformerLifter(Lifter):
     """2D joints of all levels as tokens; the first 17 tokens become the 3D pose."""
 
     def __init__(self, config: TransformerLifterConfig, num_inputs: int) -> None:
-        super().__init__()
+        super().__init__(config, num_inputs)
         width = config.width
         self.embed = nn.Linear(2, width)
         self.joint_embedding = learned_embedding(num_inputs, width)

@@ -1,0 +1,98 @@
+"""Windows of consecutive frames for temporal lifters; none ever spans two sequences."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hipart.config import AnyLifterConfig, window_frames
+from hipart.shapes import Float, Int
+
+
+class Windows(NamedTuple):
+    """Which rows each of M windows shows and answers, and where each of N rows finds its answer.
+
+    ``shown`` (M, T), ``answered`` (M, A) rows; ``window`` (N,), ``place`` (N,) below A.
+    """
+
+    shown: Int[Tensor, "windows frames"]
+    answered: Int[Tensor, "windows answers"]
+    window: Int[Tensor, " rows"]
+    place: Int[Tensor, " rows"]
+
+    def of(
+        self, poses: Float[Tensor, "rows joints 2"], chosen: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "..."]:
+        """What these windows show: (chosen, T, J, 2), or (chosen, J, 2) where T is 1."""
+        shown = self.shown[chosen]
+        return poses[shown if shown.shape[1] > 1 else shown[:, 0]]
+
+    def truth(
+        self, target: Float[Tensor, "rows 17 3"], chosen: Int[Tensor, " chosen"]
+    ) -> Float[Tensor, "..."]:
+        """What a lifter should answer to these windows: (chosen, A, 17, 3), without A if 1."""
+        answered = self.answered[chosen]
+        return target[answered if answered.shape[1] > 1 else answered[:, 0]]
+
+    def gather(self, answers: Float[Tensor, "windows ..."]) -> Float[Tensor, "rows 17 3"]:
+        """The answer to each row from those of all windows in turn."""
+        return answers if answers.dim() == 3 else answers[self.window, self.place]
+
+
+def windows(model: AnyLifterConfig, sequence: Int[Tensor, " rows"]) -> Windows:
+    """How a lifter goes through rows that lie sequence by sequence, frame after frame.
+
+    A lifter of single frames sees each row alone. PoseFormer sees each row in the middle of its
+    window, MixSTE cuts every sequence into windows that it answers whole; the last one reaches
+    back over rows already answered. What lies before a sequence's first and after its last frame
+    is filled with that frame (edge padding, as in VideoPose3D).
+    """
+    rows = torch.arange(len(sequence), device=sequence.device)
+    frames = window_frames(model)
+    if frames == 1:
+        return Windows(rows[:, None], rows[:, None], rows, torch.zeros_like(rows))
+    first, length = _runs(sequence)
+    if model.kind == "mixste":
+        return _chunks(first, length, frames)
+    offsets = torch.arange(frames, device=rows.device) - frames // 2
+    lowest = first.repeat_interleave(length)[:, None]
+    highest = (first + length - 1).repeat_interleave(length)[:, None]
+    shown = (rows[:, None] + offsets).clamp(lowest, highest)
+    return Windows(shown, rows[:, None], rows, torch.zeros_like(rows))
+
+
+def lift(
+    lifter: nn.Module,
+    model: AnyLifterConfig,
+    poses: Float[Tensor, "rows joints 2"],
+    sequence: Int[Tensor, " rows"],
+    batch: int,
+) -> Float[Tensor, "rows 17 3"]:
+    """The 3D pose of every row, about ``batch`` frames at a time."""
+    through = windows(model, sequence)
+    count, frames = through.shown.shape
+    portions = torch.arange(count, device=poses.device).split(max(1, batch // frames))
+    return through.gather(torch.cat([lifter(through.of(poses, rows)) for rows in portions]))
+
+
+def _runs(sequence: Tensor) -> tuple[Tensor, Tensor]:
+    """First row and length of every run of equal numbers."""
+    _, length = torch.unique_consecutive(sequence, return_counts=True)
+    return length.cumsum(0) - length, length
+
+
+def _chunks(first: Tensor, length: Tensor, frames: int) -> Windows:
+    counts = (length + frames - 1) // frames
+    before = counts.cumsum(0) - counts
+    of_run = torch.arange(len(first), device=first.device)
+    # Window by window: which run, which of its windows, and where that one starts in it.
+    run = of_run.repeat_interleave(counts)
+    number = torch.arange(len(run), device=first.device) - before[run]
+    start = (number * frames).minimum((length[run] - frames).clamp_min(0))
+    within = start[:, None] + torch.arange(frames, device=first.device)
+    shown = first[run][:, None] + within.minimum(length[run][:, None] - 1)
+    # Row by row: the first window that has it.
+    run = of_run.repeat_interleave(length)
+    position = torch.arange(len(run), device=first.device) - first[run]
+    window = before[run] + position // frames
+    return Windows(shown, shown, window, position - start[window])
