@@ -168,6 +168,9 @@ class PriorConfig(Section):
     sequential: Literal["flat", "nested"] = "flat"
     #: lambda_d, Eq. 12.
     lambda_dense: Weight = 1.5
+    #: Weight of the smooth L1 between exact poses and those decoded from mean codes, which PCT
+    #: adds to its classification; the paper does not.
+    joint_loss_weight: Weight = 0.0
     epochs: PositiveInt = 50
     batch_size: PositiveInt = 64
     learning_rate: LearningRate = 5e-4
@@ -184,6 +187,39 @@ class PriorConfig(Section):
                 f"attention_width {self.attention_width} must be a multiple of heads {self.heads}"
             )
         return self
+
+
+class MlpRegressorConfig(Section):
+    """Direct regression of all points at once, as Pose2Mesh does (Fig. 12)."""
+
+    kind: Literal["mlp"] = "mlp"
+    width: Width = 480
+    blocks: Blocks = 2
+    dropout: DropoutRate = 0.0
+
+
+class GraphRegressorConfig(Section):
+    """Graph convolutions from coarse to fine, as HGN does (Fig. 12)."""
+
+    kind: Literal["graph"] = "graph"
+    width: Width = 168
+    #: Blocks at each level.
+    blocks: Blocks = 3
+
+
+class RegressorConfig(Section):
+    """A densifier without tokens, of about the size of prior and decoders (Fig. 12)."""
+
+    model: MlpRegressorConfig | GraphRegressorConfig = Field(
+        default=MlpRegressorConfig(), discriminator="kind"
+    )
+    levels: Levels = (48, 96)
+    epochs: PositiveInt = 50
+    batch_size: PositiveInt = 256
+    learning_rate: LearningRate = 1e-3
+    weight_decay: Weight = 0.03
+    warmup_steps: NonNegativeInt = 500
+    seed: Seed = 0
 
 
 def _multiple_of_heads(width: int, heads: int) -> None:
@@ -306,8 +342,9 @@ class LifterConfig(Section):
     """Stage 3, 2D to 3D (Sec. 5.1, App. C)."""
 
     model: AnyLifterConfig = Field(default=TransformerLifterConfig(), discriminator="kind")
-    #: Where the 48 and 96 joints beside the 17 come from; ``none`` lifts the 17 alone.
-    dense_input: Literal["generated", "exact", "none"] = "generated"
+    #: Where the 48 and 96 joints beside the 17 come from: the prior, the regressor, or the body
+    #: itself; ``none`` lifts the 17 alone.
+    dense_input: Literal["generated", "regressed", "exact", "none"] = "generated"
     #: Which of the dense levels the lifter takes; None for all there are.
     levels: Levels | None = None
     epochs: PositiveInt = 25
@@ -327,8 +364,17 @@ class PipelineConfig(Section):
     detector: DetectorConfig = DetectorConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     prior: PriorConfig = PriorConfig()
+    regressor: RegressorConfig = RegressorConfig()
     lifter: LifterConfig = LifterConfig()
     occlusion: OcclusionConfig = OcclusionConfig()
+
+    @property
+    def input_levels(self) -> tuple[int, ...]:
+        """The dense levels that the lifter takes, by number of points."""
+        if self.lifter.dense_input == "none":
+            return ()
+        regressed = self.lifter.dense_input == "regressed"
+        return self.lifter.levels or (self.regressor if regressed else self.tokenizer).levels
 
     @model_validator(mode="after")
     def _consistent(self) -> "PipelineConfig":
@@ -381,6 +427,11 @@ SCALES: dict[str, dict[str, Any]] = {
         "prior.heads": 2,
         "prior.epochs": 1,
         "prior.warmup_steps": 2,
+        "regressor.model.width": 32,
+        "regressor.model.blocks": 1,
+        "regressor.epochs": 2,
+        "regressor.batch_size": 64,
+        "regressor.warmup_steps": 2,
         "lifter.model.kind": "mlp",
         "lifter.model.width": 32,
         "lifter.model.blocks": 1,
@@ -417,6 +468,9 @@ SCALES: dict[str, dict[str, Any]] = {
         "prior.epochs": 3,
         "prior.learning_rate": 2e-3,
         "prior.warmup_steps": 50,
+        "regressor.model.width": 128,
+        "regressor.epochs": 12,
+        "regressor.warmup_steps": 50,
         "lifter.model.kind": "mlp",
         "lifter.model.width": 256,
         "lifter.model.dropout": 0.1,

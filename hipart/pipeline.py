@@ -29,7 +29,8 @@ class Stage:
     """One step of the pipeline.
 
     ``version`` is raised by hand whenever the numbers that the stage computes change; a test
-    notices when its code changed and the version did not.
+    notices when its code changed and the version did not. What a stage that is ``unseeded`` finds
+    does not depend on any seed: trials that differ in seeds alone share its job.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Stage:
     reads: tuple[str, ...]
     needs: Callable[[PipelineConfig], tuple[str, ...]]
     metrics: tuple[Metric, ...]
+    unseeded: bool = False
 
 
 def _needs_nothing(_: PipelineConfig) -> tuple[str, ...]:
@@ -52,7 +54,8 @@ def _needs_tokenizer_and_prior(_: PipelineConfig) -> tuple[str, ...]:
 
 
 def _lifter_needs(config: PipelineConfig) -> tuple[str, ...]:
-    return ("densify",) if config.lifter.dense_input == "generated" else ()
+    sources = {"generated": ("densify",), "regressed": ("regressor",)}
+    return sources.get(config.lifter.dense_input, ())
 
 
 def _evaluate_needs(config: PipelineConfig) -> tuple[str, ...]:
@@ -97,6 +100,17 @@ DENSIFY = Stage(
         Metric("finest_error_px", "px", "min", "generated 192-joint error"),
     ),
 )
+REGRESSOR = Stage(
+    name="regressor",
+    version=1,
+    reads=("data", "detector", "regressor"),
+    needs=_needs_nothing,
+    metrics=(
+        Metric("dense_error_px", "px", "min", "regressed 48-joint error"),
+        Metric("fine_error_px", "px", "min", "regressed 96-joint error"),
+        Metric("finest_error_px", "px", "min", "regressed 192-joint error"),
+    ),
+)
 LIFTER = Stage(
     name="lifter",
     version=1,
@@ -106,7 +120,7 @@ LIFTER = Stage(
 )
 EVALUATE = Stage(
     name="evaluate",
-    version=2,
+    version=3,
     reads=("data", "detector", "occlusion"),
     needs=_evaluate_needs,
     metrics=(
@@ -114,6 +128,9 @@ EVALUATE = Stage(
         Metric("p_mpjpe_mm", "mm", "min", "PA-MPJPE"),
         Metric("mpjpe_frames_mm", "mm", "min", "MPJPE, frame mean"),
         Metric("p_mpjpe_frames_mm", "mm", "min", "PA-MPJPE, frame mean"),
+        Metric("dense_2d_px", "px", "min", "48-joint error of the lifter's input"),
+        Metric("fine_2d_px", "px", "min", "96-joint error of the lifter's input"),
+        Metric("finest_2d_px", "px", "min", "192-joint error of the lifter's input"),
         Metric("hidden_joints_pct", "%", "min", "joints hidden by occlusion"),
     ),
 )
@@ -135,8 +152,8 @@ PROBE = Stage(
 )
 PROFILE = Stage(
     name="profile",
-    version=1,
-    reads=("data", "tokenizer", "prior", "lifter"),
+    version=2,
+    reads=("data", "tokenizer", "prior", "regressor", "lifter"),
     needs=_needs_nothing,
     metrics=(
         Metric("parameters_m", "M", "min", "parameters at inference"),
@@ -149,11 +166,13 @@ PROFILE = Stage(
         Metric("generation_ms", "ms", "min", "generation, batch 256"),
         Metric("lifting_ms", "ms", "min", "lifting, batch 256"),
     ),
+    unseeded=True,
 )
 
 #: The pipeline, in the order in which its stages run.
 PIPELINE: dict[str, Stage] = {
-    stage.name: stage for stage in (TOKENIZER, PRIOR, DENSIFY, LIFTER, EVALUATE, PROBE, PROFILE)
+    stage.name: stage
+    for stage in (TOKENIZER, PRIOR, DENSIFY, REGRESSOR, LIFTER, EVALUATE, PROBE, PROFILE)
 }
 FINAL_STAGE = EVALUATE.name
 #: Stages that nothing needs: a trial has one only if a table asks for its metrics.
@@ -168,6 +187,7 @@ NEUTRAL: dict[str, Any] = {
     "prior.framework": "autoregressive",
     "prior.within_part": "sparse_to_dense",
     "prior.sequential": "flat",
+    "prior.joint_loss_weight": 0.0,
     "lifter.levels": None,
 }
 
@@ -229,6 +249,8 @@ def _collect(
     stage = PIPELINE[name]
     needs = [_collect(need, config, data_fingerprint, found) for need in stage.needs(config)]
     keys = {job.stage: job.key for job in needs}
+    if stage.unseeded:
+        config = _unseeded(config)
     identity: dict[str, Any] = {
         "stage": name,
         "version": stage.version,
@@ -247,6 +269,14 @@ def _collect(
         needs=keys,
     )
     return found[name]
+
+
+def _unseeded(config: PipelineConfig) -> PipelineConfig:
+    sections = {name: getattr(config, name) for name in PipelineConfig.model_fields}
+    seeded = {name: one for name, one in sections.items() if hasattr(one, "seed")}
+    return PipelineConfig(
+        **sections | {name: one.model_copy(update={"seed": 0}) for name, one in seeded.items()}
+    )
 
 
 def _identity_of(section: str, config: PipelineConfig) -> dict[str, Any]:

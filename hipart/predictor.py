@@ -59,7 +59,7 @@ class Predictor:
         inputs = NUM_JOINTS
         self._generator: tuple[AnyPrior, Tokenizer] | None = None
         if config.lifter.dense_input != "none":
-            self._levels = config.lifter.levels or config.tokenizer.levels
+            self._levels = config.input_levels
             inputs += sum(self._levels)
             tokenizer = Tokenizer(config.tokenizer, facts.num_actions or 1)
             prior = build_prior(config.prior, tokenizer)

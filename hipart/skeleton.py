@@ -77,6 +77,13 @@ def near(num_inputs: int) -> tuple[int, ...]:
     return tuple(places)
 
 
+def joints_of(levels: tuple[int, ...]) -> tuple[int, ...]:
+    """The joint of the body part that each point of the levels belongs to, level after level."""
+    return tuple(
+        PART_JOINTS[point // (level // NUM_PARTS)] for level in levels for point in range(level)
+    )
+
+
 def hop_distance(part: int) -> int:
     """Number of bones between a body part and the pelvis."""
     return 0 if PART_PARENTS[part] < 0 else 1 + hop_distance(PART_PARENTS[part])

@@ -99,7 +99,8 @@ def best_trial(
     if not candidates:
         raise ValueError(
             f"no finished trial that can predict has {stage}/{metric.name} "
-            f"({len(trials)} trials; one whose lifter takes exact dense poses can't predict): "
+            f"({len(trials)} trials; one whose lifter takes exact or regressed dense poses "
+            "can't predict): "
             "run the experiment at this scale first"
         )
     pick = min if metric.goal == "min" else max

@@ -6,6 +6,7 @@ from torch import nn
 from hipart.config import PipelineConfig
 from hipart.models.lifters.build import build_lifter
 from hipart.models.priors import build_prior
+from hipart.models.regressors.build import build_regressor
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_JOINTS
 
@@ -21,17 +22,19 @@ def parameter_counts(config: PipelineConfig, num_actions: int) -> dict[str, int]
     is ``total_without_action_head`` (the 2.4 M of Table 4). A lifter that is not fed generated
     poses runs alone.
     """
-    levels = config.lifter.levels or config.tokenizer.levels
-    dense_points = 0 if config.lifter.dense_input == "none" else sum(levels)
     with torch.device("meta"):
         tokenizer = Tokenizer(config.tokenizer, num_actions)
         prior = build_prior(config.prior, tokenizer)
-        lifter = build_lifter(config.lifter.model, NUM_JOINTS + dense_points)
+        lifter = build_lifter(config.lifter.model, NUM_JOINTS + sum(config.input_levels))
+        regressor = build_regressor(config.regressor)
     t = tokenizer
     decoders = _count(t.upsamplers, t.decoders)
     decoders += sum(_count(book.from_code) for book in set((t.sparse, t.dense)))
     encoders = _count(t.encoders, t.fusions)
     encoders += sum(_count(book.to_code) for book in set((t.sparse, t.dense)))
+    if config.lifter.dense_input == "regressed":
+        counts = {"lifter": _count(lifter), "regressor": _count(regressor)}
+        return counts | {"inference_total": sum(counts.values())}
     if config.lifter.dense_input != "generated":
         count = _count(lifter)
         return {"lifter": count, "inference_total": count}

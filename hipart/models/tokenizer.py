@@ -134,6 +134,13 @@ class Codebook(nn.Module):
         codes: Tensor = self.from_code(self.quantizer.lookup(tokens))
         return codes
 
+    def mean(
+        self, probabilities: Float[Tensor, "batch tokens k"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        """The mean code of every token, D channels."""
+        codes: Tensor = self.from_code(probabilities @ self.quantizer.codes)
+        return codes
+
 
 class Tokenizer(nn.Module):
     """MSST: a fine 2D pose <-> 16 sparse and 48 dense tokens."""
@@ -208,10 +215,21 @@ class Tokenizer(nn.Module):
         self, sparse_tokens: Int[Tensor, "batch 16"], dense_tokens: Int[Tensor, "batch _"]
     ) -> dict[int, Tensor]:
         """2D poses (batch, points, 2) of the tokens by number of points (Alg. 1, line 16)."""
+        return self._decode(self.sparse.lookup(sparse_tokens), self.dense.lookup(dense_tokens))
+
+    def decode_soft(
+        self,
+        sparse_logits: Float[Tensor, "batch 16 k_s"],
+        dense_logits: Float[Tensor, "batch _ k_d"],
+    ) -> dict[int, Tensor]:
+        """``decode`` of the codes' means under their probabilities; it passes gradients (PCT)."""
+        sparse = self.sparse.mean(sparse_logits.softmax(-1))
+        return self._decode(sparse, self.dense.mean(dense_logits.softmax(-1)))
+
+    def _decode(self, sparse: Tensor, dense: Tensor) -> dict[int, Tensor]:
         sizes = [scale // NUM_PARTS for scale in self.scales[1:]]
-        groups = dense_tokens.unflatten(1, (NUM_PARTS, self.dense_per_part))
-        codes = [self.sparse.lookup(sparse_tokens)]
-        codes += [self.dense.lookup(part.flatten(1)) for part in groups.split(sizes, dim=2)]
+        groups = dense.unflatten(1, (NUM_PARTS, self.dense_per_part))
+        codes = [sparse, *(part.flatten(1, 2) for part in groups.split(sizes, dim=2))]
         upsampled: Tensor | None = None
         for coarser, upsampler in zip(codes, self.upsamplers, strict=False):
             upsampled = upsampler(_with(coarser, upsampled))

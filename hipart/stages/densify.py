@@ -1,5 +1,7 @@
 """Between prior and lifter: generate dense and fine poses for every sample, once (Alg. 1)."""
 
+from typing import Literal
+
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -42,9 +44,11 @@ def train(context: StageContext) -> dict[str, float]:
     }
 
 
-def load_poses(context: StageContext, split: str) -> dict[int, Tensor]:
-    """Generated poses of ``train`` or ``test`` by number of points, on the job's device."""
-    generated = load_file(context.upstream["densify"] / POSES)
+def load_poses(
+    context: StageContext, split: str, source: Literal["densify", "regressor"]
+) -> dict[int, Tensor]:
+    """A stage's poses of ``train`` or ``test`` by number of points, on the job's device."""
+    generated = load_file(context.upstream[source] / POSES)
     return {
         int(name.removeprefix(f"{split}/")): poses.to(context.device)
         for name, poses in generated.items()

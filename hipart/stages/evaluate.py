@@ -9,10 +9,12 @@ from hipart.data.cameras import normalise_screen
 from hipart.data.occlusion import occlude
 from hipart.metrics import action_mean, frame_mean, mpjpe, p_mpjpe, per_action, procrustes
 from hipart.models.densifier import densify
+from hipart.models.tokenizer import LEVEL_NAMES
 from hipart.models.windows import lift
 from hipart.stages.context import StageContext
 from hipart.stages.lifter import lifter_input, load_lifter
 from hipart.stages.prior import load_prior
+from hipart.stages.regressor import load_regressor, regress
 from hipart.stages.tensors import Split, split_tensors
 from hipart.stages.tokenizer import load_tokenizer
 
@@ -28,16 +30,16 @@ def train(context: StageContext) -> dict[str, float]:
     corpus = context.corpus
     test = split_tensors(corpus.test, corpus, context.device)
     patch = context.config.occlusion.kind == "patch"
-    errors = {
-        name: torch.zeros(test.size, dtype=torch.float64) for name in ("mpjpe_mm", "p_mpjpe_mm")
-    }
+    errors: dict[str, Tensor] = {}
     hidden_share = 0.0
     for poses, hidden in _inputs(context, test):
         lifted = _lift(context, poses, test.sequence)
         visible = ~hidden if patch else torch.ones_like(hidden)
         found = _errors(lifted, test.target.cpu().double(), visible)
+        found |= _errors_2d(context, poses, test)
         # One view a sample, or of a sliding patch's views the worst.
-        errors = {name: torch.maximum(error, found[name]) for name, error in errors.items()}
+        for name, error in found.items():
+            errors[name] = torch.maximum(errors.get(name, error), error)
         hidden_share = max(hidden_share, hidden.double().mean().item())
     action, clip = test.action.cpu(), torch.as_tensor(corpus.test.clip, dtype=torch.int64)
     save_file({**errors, "action": action, "clip": clip}, context.work / "errors.safetensors")
@@ -45,7 +47,8 @@ def train(context: StageContext) -> dict[str, float]:
     for name, error in errors.items():
         actions = per_action(error, action, corpus.action_names)
         metrics[name] = action_mean(actions)
-        metrics[name.replace("_mm", "_frames_mm")] = frame_mean(error)
+        if name.endswith("_mm"):
+            metrics[name.replace("_mm", "_frames_mm")] = frame_mean(error)
         metrics |= {f"{name}/{label}": value for label, value in actions.items()}
     metrics["hidden_joints_pct"] = 100 * hidden_share
     return metrics
@@ -67,14 +70,28 @@ def _inputs(context: StageContext, test: Split) -> list[tuple[Tensor, Tensor]]:
 
 
 def _generated_anew(context: StageContext, seen: Split) -> Tensor:
-    config = context.config.lifter
-    if config.dense_input != "generated":
+    source = context.config.lifter.dense_input
+    if source == "generated":
+        tokenizer = load_tokenizer(context)
+        batches = list(densify(load_prior(context, tokenizer), tokenizer, seen.detected))
+        poses = {level: torch.cat([batch[level] for batch in batches]) for level in batches[0]}
+    elif source == "regressed":
+        poses = regress(context, load_regressor(context), seen.detected)
+    else:
         return lifter_input(context, seen, "test")
-    tokenizer = load_tokenizer(context)
-    batches = list(densify(load_prior(context, tokenizer), tokenizer, seen.detected))
-    levels = config.levels or tokenizer.levels
-    dense = [torch.cat([batch[level] for batch in batches]) for level in levels]
-    return torch.cat([seen.detected, *dense], dim=1)
+    return torch.cat([seen.detected, *(poses[level] for level in context.config.input_levels)], 1)
+
+
+def _errors_2d(context: StageContext, poses: Tensor, test: Split) -> dict[str, Tensor]:
+    """Mean distance of each sample's dense points from the exact ones, pixels, by level."""
+    sizes = [test.detected.shape[1], *context.config.input_levels]
+    scale = context.corpus.image_size[0] / 2
+    return {
+        f"{LEVEL_NAMES[level]}_2d_px": (
+            scale * (points - test.levels[level]).norm(dim=-1).mean(dim=-1).cpu().double()
+        )
+        for level, points in zip(sizes[1:], poses.split(sizes, dim=1)[1:], strict=True)
+    }
 
 
 def _lift(context: StageContext, poses: Tensor, sequence: Tensor) -> Tensor:

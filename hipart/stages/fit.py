@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from hipart.config import PriorConfig, TokenizerConfig
+from hipart.config import PriorConfig, RegressorConfig, TokenizerConfig
 from hipart.stages.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from hipart.stages.context import StageContext
 
@@ -82,10 +82,10 @@ def fit_adamw(
     context: StageContext,
     model: nn.Module,
     loss: BatchLoss,
-    config: TokenizerConfig | PriorConfig,
+    config: TokenizerConfig | PriorConfig | RegressorConfig,
     samples: int,
 ) -> None:
-    """``fit`` as stages 1 and 2 do: AdamW under a warm-up and a cosine (App. C)."""
+    """``fit`` as all stages but the lifter do: AdamW under a warm-up and a cosine (App. C)."""
     plan = Plan(
         samples=samples,
         epochs=config.epochs,

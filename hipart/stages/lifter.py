@@ -54,8 +54,11 @@ def load_lifter(context: StageContext, num_inputs: int) -> Lifter:
 def lifter_input(context: StageContext, split: Split, name: Literal["train", "test"]) -> Tensor:
     """The 17 detected joints, followed by the 48 and 96 that the config asks for: (N, J, 2)."""
     source = context.config.lifter.dense_input
-    if source == "none":
-        return split.detected
-    poses = load_poses(context, name) if source == "generated" else split.levels
-    wanted = context.config.lifter.levels or context.config.tokenizer.levels
-    return torch.cat([split.detected, *(poses[level] for level in wanted)], dim=1)
+    poses = split.levels
+    if source == "generated":
+        poses = load_poses(context, name, "densify")
+    elif source == "regressed":
+        poses = load_poses(context, name, "regressor")
+    return torch.cat(
+        [split.detected, *(poses[level] for level in context.config.input_levels)], dim=1
+    )

@@ -1,6 +1,7 @@
 """Train stage 2: the autoregressive prior over the frozen tokenizer's tokens (Sec. 4.2, App. C)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hipart.models.prior import prior_loss
@@ -23,11 +24,18 @@ def train(context: StageContext) -> dict[str, float]:
         torch.manual_seed(seeded(config.seed, 0))
         model = build_prior(config, tokenizer).to(context.device)
 
-    def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def batch_loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         logits = model(split.detected[index], sparse[index], dense[index])
-        return prior_loss(logits, sparse[index], dense[index], config)
+        loss, parts = prior_loss(logits, sparse[index], dense[index], config)
+        if config.joint_loss_weight:
+            poses = tokenizer.decode_soft(*logits)
+            exact = torch.cat([split.levels[level][index] for level in poses], dim=1)
+            joint = F.smooth_l1_loss(torch.cat([*poses.values()], dim=1), exact)
+            loss = loss + config.joint_loss_weight * joint
+            parts["joint_loss"] = joint.detach()
+        return loss, parts
 
-    fit_adamw(context, model, loss, config, split.size)
+    fit_adamw(context, model, batch_loss, config, split.size)
     save_weights(context.work / WEIGHTS, model)
     test = split_tensors(context.corpus.test, context.corpus, context.device)
     return _measure(model, tokenizer, test, context)

@@ -18,6 +18,7 @@ from hipart.config import window_frames
 from hipart.models.lifters.build import build_lifter
 from hipart.models.parameters import parameter_counts
 from hipart.models.priors import build_prior
+from hipart.models.regressors.build import build_regressor
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_JOINTS
 from hipart.stages.context import StageContext
@@ -33,16 +34,19 @@ def train(context: StageContext) -> dict[str, float]:
     config, device = context.config, context.device
     num_actions = len(context.corpus.action_names)
     parameters = parameter_counts(config, num_actions)
-    generated = config.lifter.dense_input == "generated"
+    source = config.lifter.dense_input
+    generated = source in ("generated", "regressed")
     tokenizer = Tokenizer(config.tokenizer, num_actions).eval().to(device)
     prior = build_prior(config.prior, tokenizer).eval().to(device)
-    levels = config.lifter.levels or config.tokenizer.levels
-    inputs = NUM_JOINTS + (0 if config.lifter.dense_input == "none" else sum(levels))
+    regressor = build_regressor(config.regressor).eval().to(device)
+    inputs = NUM_JOINTS + sum(config.input_levels)
     lifter = build_lifter(config.lifter.model, inputs).eval().to(device)
     frames = window_frames(config.lifter.model)
 
     def generate(count: int) -> Callable[[], Any]:
         pose = torch.randn(count, NUM_JOINTS, 2, device=device)
+        if source == "regressed":
+            return lambda: regressor(pose)
         return lambda: tokenizer.decode(*prior.generate(pose))
 
     def lift(windows: int) -> Callable[[], Tensor]:

@@ -136,7 +136,12 @@ MISTAKES = {
     "kind of a section": Mistake(
         EPOCHS,
         "lifter.model.kind: mpl",
-        ("base.lifter.model.kind: unknown kind", '"mpl"', "mlp, transformer", "mean mlp?"),
+        (
+            "base.lifter.model.kind: unknown kind",
+            '"mpl"',
+            "diffusion, mixste, mlp, poseformer, transformer",
+            "mean mlp?",
+        ),
     ),
     "level changes nothing": Mistake(
         "raster",

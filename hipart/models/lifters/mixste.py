@@ -7,7 +7,7 @@ from hipart.config import MixSteLifterConfig
 from hipart.models.layers import TransformerBlock, growing, learned_embedding
 from hipart.models.lifters.base import Lifter
 from hipart.shapes import Float
-from hipart.skeleton import NUM_JOINTS, NUM_PARTS, PART_JOINTS, levels_of
+from hipart.skeleton import NUM_JOINTS, NUM_PARTS, joints_of, levels_of
 
 
 class MixSteLifter(Lifter):
@@ -66,10 +66,11 @@ class MixSteLifter(Lifter):
 
 def _points(num_inputs: int) -> tuple[Tensor, Tensor, int]:
     """Joint that each input belongs to, learned row of each dense point, and number of rows."""
-    owner, row, rows = list(range(NUM_JOINTS)), list[int](), 0
-    for level in levels_of(num_inputs):
+    levels = levels_of(num_inputs)
+    owner = (*range(NUM_JOINTS), *joints_of(levels))
+    row, rows = list[int](), 0
+    for level in levels:
         per_part = level // NUM_PARTS
-        owner += [PART_JOINTS[point // per_part] for point in range(level)]
         row += [rows + point % per_part for point in range(level)]
         rows += per_part
     return torch.tensor(owner), torch.tensor(row, dtype=torch.int64), rows
