@@ -139,17 +139,24 @@ def run(**options: Any) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "markdown", "latex", "csv"]),
+    type=click.Choice(["terminal", "markdown", "latex", "csv", "json"]),
     default="terminal",
     show_default=True,
 )
-def table(experiment: str, form: str, **options: Any) -> None:
+@click.option(
+    "--layout",
+    type=click.Choice(["full", "paper"]),
+    default="full",
+    show_default=True,
+    help="All that was measured, or the paper's own rows and columns.",
+)
+def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
     """The table of what is finished, from the store alone."""
     from hipart.runner import session_table
 
     session = _session(experiment, **options)
     there = sum(stage.ready for stage in session.plan.stages.values())
-    made = session_table(session, {"trained": 0, "reused": there}, partial=True)
+    made = session_table(session, {"trained": 0, "reused": there}, partial=True, layout=layout)
     if form == "terminal":
         _console().print(made.terminal())
     else:

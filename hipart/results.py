@@ -1,15 +1,21 @@
 """One Polars frame from a store: what is known about every trial of an experiment."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hipart.config import PipelineConfig
 from hipart.experiment.design import Trial
-from hipart.pipeline import PIPELINE, final_jobs, jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE, final_jobs, jobs
 from hipart.store import Artifact
+
+#: File of an evaluation that holds its errors sample by sample.
+ERRORS = "errors.safetensors"
 
 _NO_FAILURES: Mapping[str, str] = {}
 
@@ -67,6 +73,40 @@ def provenances(store: Finder, results: pl.DataFrame) -> Iterator[dict[str, Any]
             artifact = store.find(stage, key)
             if artifact is not None:
                 yield artifact.provenance
+
+
+@dataclass(frozen=True)
+class SampleErrors:
+    """A metric's value of every test sample (N,) of a trial, with each sample's action and clip."""
+
+    seed: int
+    artifact: str
+    error: NDArray[np.float64]
+    action: NDArray[np.int64]
+    clip: NDArray[np.int64]
+
+
+def sample_errors(
+    store: Finder, trials: Sequence[Trial], data_fingerprint: str, metric: str
+) -> dict[str, list[SampleErrors]]:
+    """The metric's value of every test sample, by arm and trial; empty where none is kept."""
+    from safetensors.numpy import load_file
+
+    found: dict[str, list[SampleErrors]] = {}
+    kept: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        key = _chain(trial.config, data_fingerprint, trial.targets).get(FINAL_STAGE)
+        artifact = store.find(FINAL_STAGE, key) if key else None
+        if key is None or artifact is None:
+            continue
+        if key not in kept:
+            kept[key] = load_file(artifact.path / ERRORS)
+        arrays = kept[key]
+        if metric in arrays:
+            labels = arrays["action"], arrays["clip"]
+            one = SampleErrors(trial.seed, key, arrays[metric], *labels)
+            found.setdefault(trial.arm.name, []).append(one)
+    return found
 
 
 @lru_cache(maxsize=2**16)

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
-from hipart.pipeline import final_jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE, final_jobs
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table, table, write_all
-from hipart.results import frame, provenances
+from hipart.results import frame, provenances, sample_errors
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
@@ -46,7 +46,9 @@ def run(work: Work, console: Console) -> bool:
         return {"trained": states.count("finished"), "reused": states.count("reused")}
 
     def made(session: Session, partial: bool = False) -> Table:
-        return session_table(session, counts([session]), progress.failures, partial)
+        return session_table(
+            session, counts([session]), progress.failures, partial, resampled=not partial
+        )
 
     def shown() -> RenderableType:
         if others:
@@ -135,19 +137,46 @@ def session_table(
     counts: Mapping[str, int],
     failures: Mapping[str, str] = MappingProxyType({}),
     partial: bool = False,
+    layout: Literal["full", "paper"] = "full",
+    resampled: bool = True,
 ) -> Table:
-    """The table of what the store holds for a session's trials."""
-    rows = frame(session.store, session.trials, session.fingerprint, failures)
-    made = list(provenances(session.store, rows))
+    """The table of what the store holds for a session's trials.
+
+    Only ``resampled`` ones read the errors of all samples: a live view is drawn too often for it.
+    """
+    store, metric = session.store, session.ablation.metric
+    rows = frame(store, session.trials, session.fingerprint, failures)
+    made = list(provenances(store, rows))
+    errors = (
+        sample_errors(store, session.trials, session.fingerprint, metric.name)
+        if resampled and metric.stage == FINAL_STAGE
+        else {}
+    )
     return table(
         session.ablation,
         rows,
         counts,
-        data=made[0]["data"] if made else "",
+        data=_described(session) or (made[0]["data"] if made else ""),
         fingerprint=session.fingerprint,
         provenance=made,
         partial=partial,
+        layout=layout,
+        errors=errors,
     )
+
+
+def _described(session: Session) -> str:
+    """The corpus, and the detections of every detector that the finished trials see."""
+    told: dict[str, str] = {}
+    seen = {job.key: job for jobs in session.jobs for job in jobs.values()}
+    for job in seen.values():
+        detector = job.config.detector.model_dump_json()
+        if "detector" in PIPELINE[job.stage].reads and detector not in told:
+            artifact = session.store.find(job.stage, job.key)
+            if artifact is not None:
+                told[detector] = str(artifact.provenance["data"])
+    first, *others = told.values() if told else ("",)
+    return "; other arms: ".join([first, *(one.rpartition("; ")[2] for one in others)])
 
 
 def _next_commands(console: Console, session: Session) -> None:

@@ -125,6 +125,15 @@ def _published(written: Written) -> Iterator[Problem]:
             yield Problem((*place, "published", "unit"), rule, got, units[0])
 
 
+def _paper_layout(written: Written) -> Iterator[Problem]:
+    layout, names = written.paper_layout, [factor.name for factor in written.factors]
+    if layout.columns is not None and layout.columns not in names:
+        yield unknown(("paper_layout", "columns"), "factor", layout.columns, names)
+    elif layout.columns is not None and (layout.actions or written.design != "factorial"):
+        rule = "takes a factor of a factorial design, and no `actions` beside it"
+        yield Problem(("paper_layout", "columns"), rule, shown(layout.columns))
+
+
 def _scales(written: Written) -> Iterator[Problem]:
     factors = {factor.name: factor for factor in written.factors}
     for scale, overlay in written.scales.items():
@@ -163,5 +172,6 @@ _CHECKS: tuple[Callable[[Written], Iterator[Problem]], ...] = (
     _seeds,
     _metrics,
     _published,
+    _paper_layout,
     _scales,
 )

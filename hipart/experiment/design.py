@@ -24,6 +24,8 @@ class Arm:
     changes: dict[str, Any] = field(hash=False)
     published: Published | None
     config: PipelineConfig
+    #: Where it stands off the base, factor by factor: level by name of the factor.
+    levels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class _Proposal(NamedTuple):
     changes: Changes
     published: Published | None
     may_be_base: bool
+    levels: tuple[tuple[str, str], ...] = ()
 
 
 def arms(ablation: Ablation) -> list[Arm]:
@@ -97,7 +100,15 @@ def _arm(proposal: _Proposal, config: PipelineConfig, found: list[Arm]) -> Arm:
         got = shown(proposal.changes)
         raise ExperimentError([Problem(proposal.place, rule, got, remedy=remedy)])
     changes = flat(proposal.changes)
-    return Arm(name, proposal.factor, proposal.level, changes, proposal.published, config)
+    return Arm(
+        name,
+        proposal.factor,
+        proposal.level,
+        changes,
+        proposal.published,
+        config,
+        proposal.levels,
+    )
 
 
 def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
@@ -112,6 +123,7 @@ def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
                 changes=level.set,
                 published=level.published,
                 may_be_base=plain,
+                levels=((factor.name, level.name),),
             )
 
 
@@ -137,6 +149,7 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
             changes={path: value for _, level in chosen for path, value in level.set.items()},
             published=stated[0] if stated and len(away) <= 1 else combined.get(frozenset(names)),
             may_be_base=all(factor.path for factor, _ in away),
+            levels=tuple((factor.name, level.name) for factor, level in away),
         )
     yield from _written_out(ablation)  # controls
 

@@ -52,6 +52,8 @@ class Factor(Section):
 
     name: Text
     path: Text | None = None
+    #: What the base is called in this factor; without it the base's value, or "base".
+    base: Text | None = None
     levels: Annotated[tuple[Level, ...], Field(strict=False, min_length=1)]
 
     @field_validator("levels", mode="before")
@@ -97,6 +99,17 @@ class Combination(Section):
     published: Published
 
 
+class PaperLayout(Section):
+    """The paper's own layout, for ``--layout paper``.
+
+    Arms as rows and metrics as columns; with ``columns`` the levels of that factor stand side by
+    side; with ``actions`` the metric's value for every action does.
+    """
+
+    columns: Text | None = None
+    actions: bool = False
+
+
 class MetricChoice(Section):
     """A metric of a stage; ``goal`` may be left out and is then the metric's own."""
 
@@ -135,6 +148,10 @@ class Written(Section):
     )
     metric: MetricChoice
     also: Annotated[tuple[MetricChoice, ...], Field(strict=False)] = ()
+    #: Footnotes of the table: what a reader of these numbers has to know.
+    notes: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    #: How the paper lays this table out; see ``PaperLayout``.
+    paper_layout: PaperLayout = PaperLayout()
     scales: dict[str, AtScale] = {}
 
 

@@ -56,7 +56,12 @@ def _factor(factor: Factor, replacements: dict[str, list[Any]], scale: str) -> F
     if factor.path is None:
         kept = tuple(level for level in factor.levels if level.name in levels)
         return factor.model_copy(update={"levels": kept})
-    values = {"name": factor.name, "path": factor.path, "levels": levels}
+    values = {
+        "name": factor.name,
+        "path": factor.path,
+        "base": factor.base,
+        "levels": levels,
+    }
     try:
         return Factor.model_validate(values)
     except ValidationError as error:

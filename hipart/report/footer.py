@@ -6,7 +6,7 @@ from typing import Any
 
 from hipart.experiment.form import Ablation
 from hipart.pipeline import FINAL_STAGE, PIPELINE, jobs
-from hipart.report.model import SIGNIFICANCE, Row
+from hipart.report.model import SIGNIFICANCE, Effect, Row
 
 SPREAD = (
     "± is the standard deviation over seeds; Δ is the mean paired difference with its own 95 % "
@@ -21,6 +21,8 @@ PUBLISHED = (
     "measured here."
 )
 _REASON_LENGTH = 100
+#: With more effects than this the footer tells those alone that hold.
+EFFECTS_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,27 @@ class Facts:
     provenance: Sequence[Mapping[str, Any]] = ()
 
 
-def lines(ablation: Ablation, facts: Facts, rows: Sequence[Row]) -> tuple[str, ...]:
+def lines(
+    ablation: Ablation, facts: Facts, rows: Sequence[Row], found: Sequence[Effect] = ()
+) -> tuple[str, ...]:
     """The footer, one statement a line."""
     reached = jobs(ablation.base_config, "", ablation.targets)
-    found = [
+    told = [
         _data(facts),
         PROTOCOL if FINAL_STAGE in ablation.targets else SPREAD,
         PUBLISHED if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",
         verdict(rows),
+        verdict_over_clips(rows),
+        *told_effects(found),
         *failures(rows),
         f"{facts.trained + facts.reused} stage jobs: trained {facts.trained} now, "
         f"reused {facts.reused}.",
         _origin(facts.provenance),
+        *(f"Note: {note}" for note in ablation.notes),
     ]
-    return tuple(line for line in found if line)
+    return tuple(line for line in told if line)
 
 
 def reach(seeds: Sequence[int], reseed: Sequence[str], stages: Container[str] = PIPELINE) -> str:
@@ -90,6 +97,56 @@ def verdict(rows: Sequence[Row]) -> str:
             f"level ({how})."
         )
     return f"* differs from the base at the {percent} level ({how}): {', '.join(told)}."
+
+
+def verdict_over_clips(rows: Sequence[Row]) -> str:
+    """What drawing the test clips anew allows to say of these trained models, in words."""
+    cells = [row.cells[0] for row in rows]
+    clips = [cell.clips for cell in cells if cell.clips]
+    if not clips:
+        return ""
+    how = (
+        f"clustered bootstrap over {clips[0].clips} test clips, Holm-corrected over "
+        f"{len(clips)} comparison{'s' * (len(clips) != 1)}; training noise is not in it"
+    )
+    told = [
+        f"{row.arm} {row.cells[0].clips.delta:+.1f} "
+        f"[{row.cells[0].clips.low:+.1f}, {row.cells[0].clips.high:+.1f}]"
+        for row in rows
+        if row.cells[0].significant_over_clips and row.cells[0].clips
+    ]
+    start = "These trained models, on other test clips:"
+    if not told:
+        return f"{start} no difference to the base can be told ({how})."
+    return f"{start} these differ from the base, {', '.join(told)} ({how})."
+
+
+def told_effects(found: Sequence[Effect]) -> list[str]:
+    """Main effects and interactions, a line each; where they are many, those that hold."""
+    if not found or all(one.p_holm is None for one in found):
+        return []
+    shown = [one for one in found if len(found) <= EFFECTS_SHOWN or _holds(one)]
+    count = f"{found[0].pairs} seeds, Holm-corrected over {len(found)} effects"
+    lines = [f"Effects over the cells of the design, {count}:"] if shown else []
+    for one in shown:
+        text = f"{'interaction' if ' x ' in one.name else 'effect of'} {one.name}"
+        text += f" {one.estimate:+.2f}"
+        if one.low is not None and one.p_holm is not None:
+            text += f" [{one.low:+.2f}, {one.high:+.2f}], p {_p(one.p_holm)}"
+        lines.append(text + ("*" if _holds(one) else ", cannot be told from zero"))
+    if len(shown) < len(found):
+        rest = f"{len(found) - len(shown)} effects" + (" more" if shown else "")
+        how = "" if shown else f" ({count})"
+        lines.append(f"{rest} cannot be told from zero{how}; all are in table.json.")
+    return lines
+
+
+def _holds(effect: Effect) -> bool:
+    return effect.p_holm is not None and effect.p_holm < SIGNIFICANCE
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def failures(rows: Sequence[Row]) -> list[str]:

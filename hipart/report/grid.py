@@ -29,21 +29,85 @@ class GridColumn:
     optional: bool = False
 
 
-def grid(table: Content) -> list[GridColumn]:
-    """The columns of a table: factor (where there are several), level, n, metrics, published."""
-    columns = [*_factors(table), _levels(table), _counts(table)]
+@dataclass(frozen=True)
+class Grid:
+    """Columns of equal length, and the rows before which a line is drawn."""
+
+    columns: list[GridColumn]
+    starts: list[int]
+
+
+def grid(table: Content) -> Grid:
+    """The columns of a table in its layout."""
+    if table.layout == "paper":
+        return _side_by_side(table) if table.side_by_side else _as_printed(table)
+    names = _crossed(table) if table.crossed else [*_factors(table), _levels(table)]
+    columns = [*names, _counts(table)]
     for place, column in enumerate(table.columns):
         columns.append(_means(table, column, place))
         if place == 0 and any(row.cells[0].delta is not None for row in table.rows):
             texts = [Text(_delta(row.cells[0], column)) for row in table.rows]
             columns.append(GridColumn("Δ to base", "[95 % CI]", texts))
-    return [*columns, *_published(table)]
+    return Grid([*columns, *_published(table)], section_starts(table))
 
 
 def section_starts(table: Content) -> list[int]:
-    """Rows at which another factor begins."""
-    rows = table.rows
-    return [place for place in range(1, len(rows)) if rows[place].factor != rows[place - 1].factor]
+    """Rows at which another factor begins, or in a factorial design another level of the first."""
+    rows, crossed = table.rows, table.crossed
+
+    def section(row: Row) -> str | None:
+        if not crossed or not (row.levels or row is rows[0]):
+            return row.factor
+        return table.standing(row, crossed[0])
+
+    return [at for at in range(1, len(rows)) if section(rows[at]) != section(rows[at - 1])]
+
+
+def _as_printed(table: Content) -> Grid:
+    """Arms by name and their means, as in a paper; seeds and differences are left out."""
+    names = _crossed(table) if table.crossed else [_levels(table)]
+    means = [_means(table, column, place) for place, column in enumerate(table.columns)]
+    return Grid([*names, *means, *_published(table)], section_starts(table))
+
+
+def _side_by_side(table: Content) -> Grid:
+    """The levels of one factor side by side, measured and published, one row for all others."""
+    factor = table.side_by_side or ""
+    others = [name for name in table.crossed if name != factor]
+    lines: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in table.rows:
+        if row.levels or row is table.rows[0]:
+            line = tuple(table.standing(row, name) for name in others)
+            lines.setdefault(line, {})[table.standing(row, factor)] = row
+    names = [
+        GridColumn(name, "", [Text(line[place]) for line in lines], align="left")
+        for place, name in enumerate(others)
+    ]
+    columns = []
+    for level in dict.fromkeys(level for cells in lines.values() for level in cells):
+        rows = [cells.get(level) for cells in lines.values()]
+        column = table.columns[0]
+        texts = [_mean(table, row, 0) if row else Text(ABSENT) for row in rows]
+        columns.append(GridColumn(level, f"{column.title} {_unit(column)}", texts))
+        published = [row.published if row else None for row in rows]
+        if any(published):
+            told = [Text(f"{value.value}" if value else "") for value in published]
+            columns.append(GridColumn(level, "published", told))
+    return Grid([*names, *columns], [])
+
+
+def _crossed(table: Content) -> list[GridColumn]:
+    """A column for each factor; an arm outside the design stands in the first by its name."""
+    columns = []
+    for place, factor in enumerate(table.crossed):
+        texts = [
+            Text(table.standing(row, factor))
+            if row.levels or row is table.rows[0]
+            else Text(row.arm if place == 0 else "")
+            for row in table.rows
+        ]
+        columns.append(GridColumn(factor, "", texts, align="left"))
+    return columns
 
 
 def _factors(table: Content) -> list[GridColumn]:
@@ -75,10 +139,13 @@ def _counts(table: Content) -> GridColumn:
 
 
 def _means(table: Content, column: Column, place: int) -> GridColumn:
-    arrow = "↓" if column.goal == "min" else "↑"
-    unit = f"[{column.unit}] {arrow}" if column.unit else arrow
     texts = [_mean(table, row, place) for row in table.rows]
-    return GridColumn(column.title, unit, texts, optional=place > 0)
+    return GridColumn(column.title, _unit(column), texts, optional=place > 0)
+
+
+def _unit(column: Column) -> str:
+    arrow = "↓" if column.goal == "min" else "↑"
+    return f"[{column.unit}] {arrow}" if column.unit else arrow
 
 
 def _mean(table: Content, row: Row, place: int) -> Text:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hipart.experiment.form import Published
+from hipart.report.bootstrap import OverClips
 
 #: Decimals of a mean by unit; differences get one more.
 _DECIMALS = {"mm": 1, "px": 1, "%": 1, "codes": 0}
@@ -44,6 +45,14 @@ class Cell:
     p: float | None
     p_holm: float | None
     mark: Literal["best", "second"] | None = None
+    #: The difference over test clips, and its p corrected over the arms.
+    clips: OverClips | None = None
+    clips_p_holm: float | None = None
+
+    @property
+    def significant_over_clips(self) -> bool:
+        """Whether these trained models differ beyond these test clips, after correction."""
+        return self.clips_p_holm is not None and self.clips_p_holm < SIGNIFICANCE
 
     @property
     def significant(self) -> bool:
@@ -64,6 +73,8 @@ class Row:
     reason: str | None
     published: Published | None
     cells: tuple[Cell, ...]
+    #: Level by name of the factor, for every factor in which it is off the base.
+    levels: tuple[tuple[str, str], ...] = ()
 
     @property
     def measured(self) -> int:
@@ -74,6 +85,19 @@ class Row:
     def label(self) -> str:
         """What the row is called beside its factor."""
         return self.arm if self.level is None else self.level
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A main effect or an interaction of a factorial design, paired over seeds."""
+
+    name: str
+    pairs: int
+    estimate: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
 
 
 @dataclass(frozen=True)
@@ -93,6 +117,13 @@ class Content:
     base_levels: dict[str, str]
     footer: tuple[str, ...]
     partial: bool = False
+    #: As this platform lays tables out, or as the paper does.
+    layout: Literal["full", "paper"] = "full"
+    #: Factor whose levels the paper puts side by side.
+    side_by_side: str | None = None
+    #: The factors of a factorial design.
+    crossed: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
     @property
     def caption(self) -> str:
@@ -104,3 +135,7 @@ class Content:
     def factors(self) -> list[str]:
         """The factors, in the order of their rows."""
         return list(dict.fromkeys(row.factor for row in self.rows if row.factor is not None))
+
+    def standing(self, row: Row, factor: str) -> str:
+        """The level of a row in a factor; that of the base by its own name."""
+        return dict(row.levels).get(factor, self.base_levels.get(factor, "base"))

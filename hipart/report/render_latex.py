@@ -1,6 +1,6 @@
 """A table in LaTeX; it needs ``\\usepackage{booktabs}`` and nothing else."""
 
-from hipart.report.grid import GridColumn, Text, grid, section_starts
+from hipart.report.grid import GridColumn, Text, grid
 from hipart.report.model import Content
 
 _SPECIAL = {
@@ -35,11 +35,11 @@ _SPECIAL = {
 
 def render(table: Content) -> str:
     """A table environment: caption, label, best bold, second best underlined, footer."""
-    columns = grid(table)
-    starts = section_starts(table)
+    laid = grid(table)
+    columns = laid.columns
     body = []
-    for place in range(len(table.rows)):
-        body += [r"\midrule"] if place in starts else []
+    for place in range(len(columns[0].texts)):
+        body += [r"\midrule"] if place in laid.starts else []
         body.append(_line([_text(column.texts[place]) for column in columns]))
     label = "".join(sign if sign.isalnum() else "-" for sign in table.name)
     return "\n".join(

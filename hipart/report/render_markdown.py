@@ -8,10 +8,10 @@ from hipart.report.model import Content
 
 def render(table: Content) -> str:
     """Title, table (best bold, second best underlined) and footer."""
-    columns = grid(table)
+    columns = grid(table).columns
     rows = [_line([_header(column) for column in columns])]
     rows.append(_line(["---:" if column.align == "right" else ":---" for column in columns]))
-    for place in range(len(table.rows)):
+    for place in range(len(columns[0].texts)):
         rows.append(_line([_text(column.texts[place]) for column in columns]))
     footer = [f"* {escape(line)}" for line in table.footer]
     legend = "* **Best** and *second best* of the arms with all their seeds."

@@ -48,9 +48,9 @@ class TerminalTable:
 
     def _fitting(self, width: int) -> tuple[list[GridColumn], list[str]]:
         """The columns that fit, and the headings of those left out."""
-        columns = grid(self.table)
+        columns = grid(self.table).columns
         dropped: list[str] = []
-        if len(self.table.factors) > 1:
+        if self.table.layout == "full" and len(self.table.factors) > 1 and not self.table.crossed:
             columns = _merged(self.table, columns)
         while _spare(columns, width) < 0:
             optional = [column for column in columns if column.optional]

@@ -5,6 +5,8 @@ one measurement, whose spread is unknown rather than zero.
 """
 
 from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import NamedTuple
 
 import polars as pl
 
@@ -23,6 +25,32 @@ def summarise(frame: pl.DataFrame, metrics: Sequence[str], base: str = "base") -
     the differences have no spread.
     """
     return pl.concat([_summary(frame, metric, base) for metric in metrics])
+
+
+class Interval(NamedTuple):
+    """A mean with its 95 % t-interval and the two-sided p of its being zero."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def one_sample(values: Sequence[float]) -> Interval | None:
+    """The mean of a few numbers; without interval or test where they are one or do not differ."""
+    from scipy.special import stdtr, stdtrit
+
+    count = len(values)
+    if not count:
+        return None
+    middle = fmean(values)
+    error = stdev(values) / count**0.5 if count > 1 else 0.0
+    if not error > ROUNDING * max(map(abs, values)):
+        return Interval(middle, None, None, None)
+    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
+    return Interval(
+        middle, middle - half, middle + half, float(2 * stdtr(count - 1, -abs(middle / error)))
+    )
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
@@ -11,10 +12,20 @@ import polars as pl
 from hipart.experiment.design import Arm, arms
 from hipart.experiment.form import Ablation, MetricChoice, label
 from hipart.pipeline import PIPELINE
-from hipart.report import footer, render_csv, render_latex, render_markdown, render_terminal
+from hipart.report import (
+    footer,
+    render_csv,
+    render_json,
+    render_latex,
+    render_markdown,
+    render_terminal,
+)
+from hipart.report.bootstrap import over_clips
+from hipart.report.effects import effects
 from hipart.report.footer import Facts
 from hipart.report.model import Cell, Column, Content, Row
-from hipart.report.statistics import summarise
+from hipart.report.statistics import holm, summarise
+from hipart.results import SampleErrors
 
 
 class Table(Content):
@@ -43,8 +54,12 @@ class Table(Content):
         """Full precision, and nothing of when, where or from what store it was made."""
         return render_csv.render(self)
 
+    def json(self) -> str:
+        """Everything the table says, by name."""
+        return render_json.render(self)
 
-def table(
+
+def table(  # noqa: PLR0913 - all but the first three have defaults
     ablation: Ablation,
     frame: pl.DataFrame,
     counts: Mapping[str, int],
@@ -53,15 +68,21 @@ def table(
     fingerprint: str = "",
     provenance: Iterable[Mapping[str, Any]] = (),
     partial: bool = False,
+    layout: Literal["full", "paper"] = "full",
+    errors: Mapping[str, Sequence[SampleErrors]] = MappingProxyType({}),
 ) -> Table:
     """The table of an ablation: one row per arm, base first, means ranked where all seeds are in.
 
     ``counts`` has the stage jobs "trained" now and "reused". ``partial`` tables are for the live
-    view: what is not there yet shows as "…".
+    view: what is not there yet shows as "…". ``errors`` are the metric's values sample by sample,
+    of each arm's trials.
     """
     tried = arms(ablation)
     columns = _columns(ablation)
-    rows = _rows(tried, frame, columns)
+    if layout == "paper" and ablation.paper_layout.actions:
+        columns = _by_action(columns[0], frame)
+    rows = _over_clips(_rows(tried, frame, columns), errors)
+    found = effects(tried, frame, columns[0].key)
     facts = Facts(data, fingerprint, counts["trained"], counts["reused"], tuple(provenance))
     return Table(
         name=ablation.name,
@@ -70,18 +91,28 @@ def table(
         place=ablation.source.place if ablation.source else "",
         columns=columns,
         rows=rows,
-        base_levels=base_levels(tried),
-        footer=footer.lines(ablation, facts, rows),
+        base_levels=base_levels(tried)
+        | {factor.name: factor.base for factor in ablation.factors if factor.base},
+        footer=footer.lines(ablation, facts, rows, found),
         partial=partial,
+        layout=layout,
+        side_by_side=ablation.paper_layout.columns,
+        effects=found,
+        crossed=tuple(one.name for one in ablation.factors) if _is_crossed(tried) else (),
     )
 
 
 def write_all(table: Table, folder: Path) -> list[Path]:
-    """Write table.csv, table.md, table.tex and the figures; each file appears whole."""
+    """Write the table as CSV, Markdown, LaTeX and JSON, and figures; each file appears whole."""
     from hipart.report import figures
 
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"table.csv": table.csv(), "table.md": table.markdown(), "table.tex": table.latex()}
+    texts = {
+        "table.csv": table.csv(),
+        "table.md": table.markdown(),
+        "table.tex": table.latex(),
+        "table.json": table.json(),
+    }
     for name, text in texts.items():
         part = folder / f".{name}.{os.getpid()}"
         part.write_text(text, encoding="utf-8", newline="\n")
@@ -143,6 +174,7 @@ def _rows(tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column]) 
             factor=arm.factor,
             level=arm.level,
             published=arm.published,
+            levels=arm.levels,
             cells=tuple(_cell(statistics[column.key, arm.name]) for column in columns),
             **counted[arm.name],
         )
@@ -151,6 +183,34 @@ def _rows(tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column]) 
     for place, column in enumerate(columns):
         rows = _ranked(rows, place, column)
     return tuple(rows)
+
+
+def _is_crossed(tried: Sequence[Arm]) -> bool:
+    return any(len(arm.levels) > 1 for arm in tried)
+
+
+def _by_action(average: Column, frame: pl.DataFrame) -> tuple[Column, ...]:
+    """The metric as the paper prints it: action after action, then their mean."""
+    stem = f"{average.key}/"
+    keys = [name for name in frame.columns if name.startswith(stem)]
+    actions = [
+        replace(average, key=key, name=key.split("/", 1)[1], title=key.removeprefix(stem))
+        for key in keys
+    ]
+    return (replace(average, title="Avg"), *actions)
+
+
+def _over_clips(
+    rows: tuple[Row, ...], errors: Mapping[str, Sequence[SampleErrors]]
+) -> tuple[Row, ...]:
+    """Rows whose first cells also have the difference over test clips."""
+    base = errors.get(rows[0].arm, ())
+    found = [None, *(over_clips(errors.get(row.arm, ()), base) for row in rows[1:])]
+    corrected = holm([one.p if one else None for one in found])
+    return tuple(
+        replace(row, cells=(replace(row.cells[0], clips=one, clips_p_holm=p), *row.cells[1:]))
+        for row, one, p in zip(rows, found, corrected, strict=True)
+    )
 
 
 def _cell(statistics: dict[str, Any]) -> Cell:
