@@ -48,7 +48,7 @@ def test_a_run_ends_with_its_table_its_files_and_what_to_do_next(folder: Path) -
     output = (folder / "first.txt").read_text()
     assert "trained 30 now, reused 0" in output
     assert "SIMULATED" in output
-    for name in ("table.csv", "table.md", "table.tex"):
+    for name in ("table.csv", "table.md", "table.tex", "table.json"):
         assert f"wrote results/codebook_ablation/{name}" in output
     assert (folder / "results/codebook_ablation/figures/codebook_ablation.png").exists()
     assert "hipart-search ui" in output

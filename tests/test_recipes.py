@@ -31,12 +31,14 @@ LIFTER = '''
 
 from torch import Tensor, nn
 
+from hipart.models.lifters.base import Lifter
 
-class LinearLifter(nn.Module):
+
+class LinearLifter(Lifter):
     """One matrix from 2D to 3D."""
 
     def __init__(self, config: object, num_inputs: int) -> None:
-        super().__init__()
+        super().__init__(config, num_inputs)
         self.map = nn.Linear(2 * num_inputs, 51)
 
     def forward(self, poses: Tensor) -> Tensor:
@@ -86,11 +88,12 @@ def test_a_lifter_is_one_file_one_config_class_and_one_line(copy: Path) -> None:
     config = copy / "hipart" / "config.py"
     section = (
         'class LinearLifterConfig(Section):\n    """A linear map."""\n\n'
-        '    kind: Literal["linear"] = "linear"\n\n\nclass LifterConfig(Section):'
+        '    kind: Literal["linear"] = "linear"\n\n\nAnyLifterConfig = ('
     )
-    edit(config, "class LifterConfig(Section):", section)
-    union = "TransformerLifterConfig | MlpLifterConfig"
-    edit(config, f"model: {union}", f"model: {union} | LinearLifterConfig")
+    edit(config, "AnyLifterConfig = (", section)
+    edit(
+        config, "    | MixSteLifterConfig\n", "    | MixSteLifterConfig\n    | LinearLifterConfig\n"
+    )
     lifters = copy / "hipart" / "models" / "lifters"
     (lifters / "linear.py").write_text(LIFTER)
     edit(

@@ -13,7 +13,9 @@ from hipart.report.statistics import holm, one_sample
 Cell = tuple[str | None, ...]
 
 
-def effects(tried: Sequence[Arm], frame: pl.DataFrame, metric: str) -> tuple[Effect, ...]:
+def effects(
+    factors: Sequence[str], tried: Sequence[Arm], frame: pl.DataFrame, metric: str
+) -> tuple[Effect, ...]:
     """Every level's main effect, and every pair of levels' interaction, Holm-corrected together.
 
     A main effect is the level minus the base's level, as a mean over all levels of the other
@@ -21,12 +23,11 @@ def effects(tried: Sequence[Arm], frame: pl.DataFrame, metric: str) -> tuple[Eff
     computed within each seed that has all the cells, then tested over seeds. Empty unless all
     cells of two or more factors are there.
     """
-    levels: dict[str, list[str]] = {}
+    levels: dict[str, list[str]] = {factor: [] for factor in factors}
     for arm in tried:
         for factor, level in arm.levels:
-            known = levels.setdefault(factor, [])
+            known = levels[factor]
             known += [level] if level not in known else []
-    factors = list(levels)
     cell_of: dict[str, Cell] = {
         arm.name: tuple(dict(arm.levels).get(factor) for factor in factors)
         for arm in tried

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
 from hipart.pipeline import FINAL_STAGE, PIPELINE, jobs
 from hipart.report.model import SIGNIFICANCE, Effect, Row
@@ -40,7 +41,7 @@ def lines(
     ablation: Ablation, facts: Facts, rows: Sequence[Row], found: Sequence[Effect] = ()
 ) -> tuple[str, ...]:
     """The footer, one statement a line."""
-    reached = jobs(ablation.base_config, "", ablation.targets)
+    reached = {stage for arm in arms(ablation) for stage in jobs(arm.config, "", ablation.targets)}
     told = [
         _data(facts),
         PROTOCOL if FINAL_STAGE in ablation.targets else SPREAD,
@@ -62,7 +63,7 @@ def lines(
 def reach(seeds: Sequence[int], reseed: Sequence[str], stages: Container[str] = PIPELINE) -> str:
     """Which stages the seeds reach, and which of those that run they share."""
     named = f"seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}"
-    reached = [stage for stage in PIPELINE if stage in reseed]
+    reached = [stage for stage in PIPELINE if stage in reseed and stage in stages]
     reached += [section for section in reseed if section not in PIPELINE]
     if not reached:
         return f"{named} reach no stage"

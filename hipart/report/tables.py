@@ -82,7 +82,8 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
     if layout == "paper" and ablation.paper_layout.actions:
         columns = _by_action(columns[0], frame)
     rows = _over_clips(_rows(tried, frame, columns), errors)
-    found = effects(tried, frame, columns[0].key)
+    names = tuple(factor.name for factor in ablation.factors)
+    found = effects(names, tried, frame, columns[0].key)
     facts = Facts(data, fingerprint, counts["trained"], counts["reused"], tuple(provenance))
     return Table(
         name=ablation.name,
@@ -98,7 +99,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         layout=layout,
         side_by_side=ablation.paper_layout.columns,
         effects=found,
-        crossed=tuple(one.name for one in ablation.factors) if _is_crossed(tried) else (),
+        crossed=names if _is_crossed(tried) else (),
     )
 
 

@@ -63,7 +63,7 @@ MISTAKES = {
     "last word of a path": Mistake(
         EPOCHS,
         "warmup_steps: 3",
-        ("base.warmup_steps", "did you mean tokenizer.warmup_steps or prior.warmup_steps?"),
+        ("base.warmup_steps", "did you mean tokenizer.warmup_steps or prior.warmup_steps or"),
     ),
     "path inside a section": Mistake(
         EPOCHS,
@@ -131,7 +131,12 @@ MISTAKES = {
     "choice": Mistake(
         EPOCHS,
         "lifter.dense_input: exactly",
-        ("base.lifter.dense_input", '"exactly"', "generated, exact, none", "mean exact?"),
+        (
+            "base.lifter.dense_input",
+            '"exactly"',
+            "generated, regressed, exact, none",
+            "mean exact?",
+        ),
     ),
     "kind of a section": Mistake(
         EPOCHS,
@@ -196,7 +201,7 @@ MISTAKES = {
     "stage without a seed": Mistake(
         "reseed: [tokenizer, prior]",
         "reseed: [tokenizer, evaluate]",
-        (":11: at reseed[1]: unknown seed", '"evaluate"', "prior, lifter"),
+        (":11: at reseed[1]: unknown seed", '"evaluate"', "prior, regressor, lifter"),
     ),
     "reseed of no stage": Mistake(
         "reseed: [tokenizer, prior]",

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
 from rich.console import Console
 
 from hipart.experiment.design import trials
@@ -67,6 +68,15 @@ def test_latex_is_balanced(name: str, request: pytest.FixtureRequest) -> None:
     for row in rows_of(text):
         assert len(re.findall(r"(?<!\\)&", row)) == len(spec[1]) - 1
         assert not row.startswith(("[", "*"))
+
+
+@pytest.mark.parametrize("name", ["table", "two_factors", "nasty"])
+def test_latex_is_read_by_a_parser(name: str, request: pytest.FixtureRequest) -> None:
+    """Every brace, environment and formula is closed where it should be, by another's reading."""
+    walker = LatexWalker(request.getfixturevalue(name).latex(), tolerant_parsing=False)
+    nodes, _, _ = walker.get_latex_nodes()
+    (environment,) = [node for node in nodes if isinstance(node, LatexEnvironmentNode)]
+    assert environment.environmentname == "table"
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")

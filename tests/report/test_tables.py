@@ -128,7 +128,7 @@ def test_metrics_of_one_name_in_two_stages_keep_apart() -> None:
 def test_files_are_written_whole_and_nothing_else(tmp_path: Path) -> None:
     table = sized(VALUES)
     written = write_all(table, tmp_path / "out")
-    names = ["table.csv", "table.md", "table.tex"]
+    names = ["table.csv", "table.md", "table.tex", "table.json"]
     names += ["figures/codebook_ablation.svg", "figures/codebook_ablation.png"]
     assert written == [tmp_path / "out" / name for name in names]
     assert {path for path in (tmp_path / "out").rglob("*") if path.is_file()} == set(written)
