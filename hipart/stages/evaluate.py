@@ -19,6 +19,8 @@ from hipart.stages.tensors import Split, split_tensors
 from hipart.stages.tokenizer import load_tokenizer
 
 BATCH = 1024
+#: Samples that are kept whole, for pictures.
+EXAMPLES = 12
 
 
 @torch.inference_mode()
@@ -31,6 +33,7 @@ def train(context: StageContext) -> dict[str, float]:
     test = split_tensors(corpus.test, corpus, context.device)
     patch = context.config.occlusion.kind == "patch"
     errors: dict[str, Tensor] = {}
+    examples: dict[str, Tensor] = {}
     hidden_share = 0.0
     for poses, hidden in _inputs(context, test):
         lifted = _lift(context, poses, test.sequence)
@@ -40,9 +43,11 @@ def train(context: StageContext) -> dict[str, float]:
         # One view a sample, or of a sliding patch's views the worst.
         for name, error in found.items():
             errors[name] = torch.maximum(errors.get(name, error), error)
+        examples = examples or _examples(poses, hidden, lifted, test)
         hidden_share = max(hidden_share, hidden.double().mean().item())
     action, clip = test.action.cpu(), torch.as_tensor(corpus.test.clip, dtype=torch.int64)
     save_file({**errors, "action": action, "clip": clip}, context.work / "errors.safetensors")
+    save_file(examples, context.work / "examples.safetensors")
     metrics: dict[str, float] = {}
     for name, error in errors.items():
         actions = per_action(error, action, corpus.action_names)
@@ -80,6 +85,19 @@ def _generated_anew(context: StageContext, seen: Split) -> Tensor:
     else:
         return lifter_input(context, seen, "test")
     return torch.cat([seen.detected, *(poses[level] for level in context.config.input_levels)], 1)
+
+
+def _examples(poses: Tensor, hidden: Tensor, lifted: Tensor, test: Split) -> dict[str, Tensor]:
+    """A few samples to look at, spread over the split; of a sliding patch its first view."""
+    rows = torch.linspace(0, test.size - 1, min(EXAMPLES, test.size)).long()
+    found = {
+        "input": poses.cpu()[rows],
+        "hidden": hidden.cpu()[rows],
+        "lifted": lifted[rows].float(),
+        "target": test.target.cpu()[rows],
+        "action": test.action.cpu()[rows],
+    }
+    return {name: value.contiguous() for name, value in found.items()}
 
 
 def _errors_2d(context: StageContext, poses: Tensor, test: Split) -> dict[str, Tensor]:
