@@ -1,15 +1,16 @@
 """``hipart-search run``: ask the graph for every trial, show it, mirror it, write the table."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
 from hipart.pipeline import FINAL_STAGE, PIPELINE, final_jobs
 from hipart.report.live import LiveView, PlainView, Progress
-from hipart.report.tables import Table, table, write_all
+from hipart.report.tables import Layout, Table, table, write_all
 from hipart.results import frame, provenances, sample_errors
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor, Workplace
@@ -76,7 +77,7 @@ def run(work: Work, console: Console) -> bool:
         executor.close()
     for session in work.sessions:
         final = made(session)
-        written = write_all(final, session.results)
+        written = write_results(session, final)
         (mirror or _mirror(session, warnings)).finish(written)
         console.print(final.terminal())
         for path in written:
@@ -137,7 +138,7 @@ def session_table(
     counts: Mapping[str, int],
     failures: Mapping[str, str] = MappingProxyType({}),
     partial: bool = False,
-    layout: Literal["full", "paper"] = "full",
+    layout: Layout = "full",
     resampled: bool = True,
 ) -> Table:
     """The table of what the store holds for a session's trials.
@@ -163,6 +164,22 @@ def session_table(
         layout=layout,
         errors=errors,
     )
+
+
+def write_results(session: Session, final: Table) -> list[Path]:
+    """Write a session's table, and the figures that its experiment names."""
+    kinds = session.ablation.figures
+    by_action = None
+    if "actions" in kinds:
+        counts = {"trained": 0, "reused": 0}
+        by_action = session_table(session, counts, layout="actions", resampled=False)
+    folders: dict[str, dict[str, Path]] = {}
+    for trial, trial_jobs in zip(session.trials, session.jobs, strict=True):
+        found = {name: session.store.find(name, job.key) for name, job in trial_jobs.items()}
+        paths = {name: artifact.path for name, artifact in found.items() if artifact}
+        if len(paths) == len(found):
+            folders.setdefault(trial.arm.name, paths)
+    return write_all(final, session.results, kinds, by_action, folders)
 
 
 def _described(session: Session) -> str:

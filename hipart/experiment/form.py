@@ -24,6 +24,12 @@ SEEDED = tuple(
 )
 
 
+#: ``curves`` over the levels of each factor; ``actions``, bars for every action; ``tradeoff``
+#: against parameters and speed; ``similarity`` of codes and ``substructure`` of tokens, which need
+#: the stage probe; ``examples``, poses to look at.
+FigureKind = Literal["curves", "actions", "tradeoff", "similarity", "substructure", "examples"]
+
+
 class Published(Section):
     """A number that the paper prints, and where."""
 
@@ -152,6 +158,8 @@ class Written(Section):
     notes: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     #: How the paper lays this table out; see ``PaperLayout``.
     paper_layout: PaperLayout = PaperLayout()
+    #: Which pictures are drawn beside the table.
+    figures: Annotated[tuple[FigureKind, ...], Field(strict=False)] = ("curves",)
     scales: dict[str, AtScale] = {}
 
 

@@ -27,6 +27,9 @@ from hipart.report.model import Cell, Column, Content, Row
 from hipart.report.statistics import holm, summarise
 from hipart.results import SampleErrors
 
+#: All that was measured; the paper's own layout; the metric action by action.
+Layout = Literal["full", "paper", "actions"]
+
 
 class Table(Content):
     """An ablation's table, in every notation."""
@@ -68,7 +71,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
     fingerprint: str = "",
     provenance: Iterable[Mapping[str, Any]] = (),
     partial: bool = False,
-    layout: Literal["full", "paper"] = "full",
+    layout: Layout = "full",
     errors: Mapping[str, Sequence[SampleErrors]] = MappingProxyType({}),
 ) -> Table:
     """The table of an ablation: one row per arm, base first, means ranked where all seeds are in.
@@ -79,7 +82,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
     """
     tried = arms(ablation)
     columns = _columns(ablation)
-    if layout == "paper" and ablation.paper_layout.actions:
+    if layout == "actions" or (layout == "paper" and ablation.paper_layout.actions):
         columns = _by_action(columns[0], frame)
     rows = _over_clips(_rows(tried, frame, columns), errors)
     names = tuple(factor.name for factor in ablation.factors)
@@ -96,15 +99,25 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         | {factor.name: factor.base for factor in ablation.factors if factor.base},
         footer=footer.lines(ablation, facts, rows, found),
         partial=partial,
-        layout=layout,
+        layout="full" if layout == "full" else "paper",
         side_by_side=ablation.paper_layout.columns,
         effects=found,
+        metric=_columns(ablation)[0].title,
         crossed=names if _is_crossed(tried) else (),
     )
 
 
-def write_all(table: Table, folder: Path) -> list[Path]:
-    """Write the table as CSV, Markdown, LaTeX and JSON, and figures; each file appears whole."""
+def write_all(
+    table: Table,
+    folder: Path,
+    kinds: Sequence[str] = ("curves",),
+    by_action: Content | None = None,
+    folders: Mapping[str, Mapping[str, Path]] = MappingProxyType({}),
+) -> list[Path]:
+    """Write the table as CSV, Markdown, LaTeX and JSON, and figures; each file appears whole.
+
+    For the figures that need them: the table by action, and each arm's artifacts by stage.
+    """
     from hipart.report import figures
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +131,9 @@ def write_all(table: Table, folder: Path) -> list[Path]:
         part = folder / f".{name}.{os.getpid()}"
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(folder / name)
-    return [folder / name for name in texts] + figures.write(table, folder / "figures")
+    return [folder / name for name in texts] + figures.write(
+        table, folder / "figures", kinds, by_action, folders
+    )
 
 
 def base_levels(tried: Sequence[Arm]) -> dict[str, str]:

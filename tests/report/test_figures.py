@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hipart.report import figures
+from hipart.report.figures import curves
 from tests.report.samples import ORDERS, SIZES, ablation, made, measured
 
 SMALL, MIDDLE = "sparse codebook size=512", "sparse codebook size=1024"
@@ -19,7 +20,7 @@ VALUES = {
 
 def test_numeric_levels_stand_in_order_with_the_base_among_them() -> None:
     table = made(ablation(SIZES, ORDERS), measured(VALUES))
-    sizes, orders = figures.panels(table)
+    sizes, orders = curves.panels(table)
     assert sizes.values == [512.0, 1024.0, 2048.0]
     assert [point.is_base for point in sizes.points] == [False, False, True]
     assert [point.cells[0].mean for point in sizes.points] == [62.0, 53.0, 52.0]
@@ -30,7 +31,9 @@ def test_numeric_levels_stand_in_order_with_the_base_among_them() -> None:
 
 def test_drawn_lines_and_error_bars_are_the_table_s() -> None:
     table = made(ablation(), measured(VALUES))
-    metric, usage = figures.draw(table, figures.panels(table)).axes
+    figure = curves.draw(table)
+    assert figure is not None
+    metric, usage = figure.axes
     curve = metric.containers[0]
     assert list(curve.lines[0].get_xydata().ravel()) == [512, 62, 1024, 53, 2048, 52]  # type: ignore[union-attr]
     tops = [float(segment[1][1]) for segment in curve.lines[2][0].get_segments()]
@@ -42,7 +45,7 @@ def test_drawn_lines_and_error_bars_are_the_table_s() -> None:
 
 def test_a_factor_with_one_finished_level_is_left_out() -> None:
     values = {**VALUES, SMALL: [None] * 3, MIDDLE: [None] * 3}
-    drawn = figures.panels(made(ablation(SIZES, ORDERS), measured(values)))
+    drawn = curves.panels(made(ablation(SIZES, ORDERS), measured(values)))
     assert [panel.factor for panel in drawn] == ["generation order"]
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hipart.report.figures.style import BASE_COLOUR, GREY, OTHER_COLOUR
 from hipart.report.model import Cell, Column, Content
 
 if TYPE_CHECKING:
@@ -20,21 +19,6 @@ _ACROSS = 4
 _LETTERS_PER_INCH = 13  # of a tick label
 _LABEL_WIDTH = 16
 _LOGARITHMIC = 12  # ratio of the levels from which they stand on a logarithmic axis
-_COLOUR, _USAGE_COLOUR, _GREY = "#1f4e79", "#b35806", "#555555"
-_STYLE: Any = {  # matplotlib names every key in its type
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "svg.hashsalt": "hipart",
-    "svg.fonttype": "none",
-}
 
 
 @dataclass(frozen=True)
@@ -66,32 +50,19 @@ def panels(table: Content) -> list[Panel]:
     return [panel for panel in found if len(panel.points) > 1]
 
 
-def write(table: Content, folder: Path) -> list[Path]:
-    """Write NAME.svg and NAME.png; nothing where no factor can be drawn yet."""
+def draw(table: Content) -> Figure | None:
+    """The metric of each panel above, the codebook usage (where the table has it) below.
+
+    None where no factor can be drawn yet.
+    """
     drawn = panels(table)
     if not drawn:
-        return []
-    import matplotlib
-
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{table.name}.{kind}" for kind in ("svg", "png")]
-    with matplotlib.rc_context(_STYLE):
-        figure = draw(table, drawn)
-        for path in paths:
-            part = path.with_name(f".{os.getpid()}.{path.name}")
-            metadata = {"Date": None} if path.suffix == ".svg" else {}
-            figure.savefig(part, dpi=300, metadata=metadata)
-            part.replace(path)
-    return paths
-
-
-def draw(table: Content, drawn: list[Panel]) -> Figure:
-    """The metric of each panel above, the codebook usage (where the table has it) below."""
+        return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     usage = next((i for i, column in enumerate(table.columns) if "usage" in column.name), None)
-    shown = [(0, _COLOUR)] if usage is None else [(0, _COLOUR), (usage, _USAGE_COLOUR)]
+    shown = [(0, BASE_COLOUR)] if usage is None else [(0, BASE_COLOUR), (usage, OTHER_COLOUR)]
     across = min(_ACROSS, len(drawn))
     down = -(-len(drawn) // across)
     size = (0.7 + 2.1 * across + 0.8 * (across == 1), (1.6 + 0.7 * len(shown)) * down + 0.2)
@@ -109,7 +80,7 @@ def draw(table: Content, drawn: list[Panel]) -> Figure:
             _curve(axes, panel, metric, colour)
             _x_axis(axes, panel, size[0] / across, named=below == len(shown) - 1)
             _y_axis(axes, table.columns[metric], labelled=place % across == 0)
-    figure.suptitle("open: base; bars: ± standard deviation over seeds", fontsize=6, color=_GREY)
+    figure.suptitle("open: base; bars: ± standard deviation over seeds", fontsize=6, color=GREY)
     return figure
 
 
@@ -147,7 +118,7 @@ def _curve(axes: Axes, panel: Panel, metric: int, colour: str) -> None:
                   markersize=3.5, capsize=2, elinewidth=0.8)  # fmt: skip
     for x, mean, is_base in zip(xs, means, bases, strict=True):
         if is_base:
-            axes.axhline(mean, color=_GREY, linewidth=0.6, linestyle=":", zorder=0)
+            axes.axhline(mean, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
             axes.plot([x], [mean], marker="o", markersize=5.5, color="white",
                       markeredgecolor=colour, markeredgewidth=1.2, zorder=5)  # fmt: skip
 
