@@ -164,6 +164,24 @@ def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
 
 
 @main.command()
+@click.option("--suite", default="paper", show_default=True, help="Whose experiments to report.")
+@session_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write; standard output without it."
+)
+def fidelity(suite: str, out: Path | None, **options: Any) -> None:
+    """Which of the paper's claims hold in what is finished, with seeds and intervals."""
+    from hipart.runner import fidelity_of
+
+    text = fidelity_of(_work(None, suite, **options))
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {out}")
+
+
+@main.command()
 @click.argument("first")
 @click.argument("second")
 @workspace_option

@@ -9,6 +9,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
 from hipart.pipeline import FINAL_STAGE, PIPELINE, final_jobs
+from hipart.report.fidelity import Finding, findings, render
+from hipart.report.footer import origin
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Layout, Table, table, write_all
 from hipart.results import frame, provenances, sample_errors
@@ -164,6 +166,33 @@ def session_table(
         layout=layout,
         errors=errors,
     )
+
+
+def fidelity_of(work: Work) -> str:
+    """The document on which claims of the paper hold in what the store has of this work."""
+    tables: list[Table] = []
+    found: list[Finding] = []
+    seen = {job.key: job for one in work.sessions for jobs in one.jobs for job in jobs.values()}
+    artifacts = [work.sessions[0].store.find(job.stage, job.key) for job in seen.values()]
+    for session in work.sessions:
+        rows = frame(session.store, session.trials, session.fingerprint)
+        there = sum(stage.ready for stage in session.plan.stages.values())
+        tables.append(session_table(session, {"trained": 0, "reused": there}))
+        found += findings(session.ablation.name, session.ablation.claims, rows)
+    first = work.sessions[0]
+    stages = work.plan.stages.values()
+    facts = [
+        f"Data: {_described(first) or 'nothing is measured yet'}; fingerprint {first.fingerprint}.",
+        f"Scale {first.ablation.scale}, preset {first.ablation.preset}; "
+        f"{sum(one.ready for one in stages)} of {sum(one.distinct for one in stages)} "
+        "stage jobs are done.",
+        origin([artifact.provenance for artifact in artifacts if artifact]),
+    ]
+    suite = work.title.split(",")[0].removeprefix("suite ")
+    scale = first.ablation.scale
+    motion = " --motion FOLDER" if first.runtime.motion else ""
+    command = f"hipart-search fidelity --suite {suite} --scale {scale}{motion}"
+    return render(tables, found, facts, command)
 
 
 def write_results(session: Session, final: Table) -> list[Path]:

@@ -93,6 +93,9 @@ def _metrics(written: Written) -> Iterator[Problem]:
     yield from _metric(("metric",), written.metric)
     for index, choice in enumerate(written.also):
         yield from _metric(("also", index), choice)
+    for index, claim in enumerate(written.claims):
+        if claim.metric is not None:
+            yield from _metric(("claims", index, "metric"), claim.metric)
     names = [f"{choice.stage}.{choice.name}" for choice in (written.metric, *written.also)]
     yield from _twice(("also",), "metric", names)
 

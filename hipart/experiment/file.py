@@ -54,7 +54,9 @@ def load(name_or_path: str, scale: str, preset: str | None = None) -> Ablation:
     try:
         chosen = written.preset or preset or _DEFAULT_PRESET
         ablation = at_scale(written, document.path, scale, chosen)
-        arms(ablation)
+        names = [arm.name for arm in arms(ablation)]
+        if scale not in written.scales:  # a scale may leave arms out
+            _check_claims(ablation, names)
     except ExperimentError as error:
         raise document.error(error.problems) from None
     return ablation
@@ -83,6 +85,17 @@ def _written(document: Document) -> Written:
         return Written.model_validate(document.data)
     except ValidationError as error:
         raise document.error(problems_of(error, Written)) from None
+
+
+def _check_claims(ablation: Ablation, names: list[str]) -> None:
+    problems = [
+        unknown(("claims", index, side), "arm", arm, names)
+        for index, claim in enumerate(ablation.claims)
+        for side, arm in (("better", claim.better), ("worse", claim.worse))
+        if arm not in names
+    ]
+    if problems:
+        raise ExperimentError(problems)
 
 
 def _choices(written: Written, scale: str, preset: str | None) -> list[Problem]:

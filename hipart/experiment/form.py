@@ -124,6 +124,17 @@ class MetricChoice(Section):
     goal: Literal["min", "max"] | None = None
 
 
+class Claim(Section):
+    """What the paper says of two arms: that ``better`` is better than ``worse`` in a metric."""
+
+    says: Text
+    place: Text
+    better: Text
+    worse: Text
+    #: The experiment's own metric where it is not given.
+    metric: MetricChoice | None = None
+
+
 class AtScale(Section):
     """What is different at one scale. ``levels`` maps a factor's name to the values that replace
     its own, or to the names of the levels that stay; an empty list rests the factor. ``sets`` maps
@@ -158,6 +169,8 @@ class Written(Section):
     notes: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     #: How the paper lays this table out; see ``PaperLayout``.
     paper_layout: PaperLayout = PaperLayout()
+    #: What the paper says of these arms, for ``hipart-search fidelity``.
+    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = ()
     #: Which pictures are drawn beside the table.
     figures: Annotated[tuple[FigureKind, ...], Field(strict=False)] = ("curves",)
     scales: dict[str, AtScale] = {}

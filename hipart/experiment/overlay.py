@@ -21,6 +21,10 @@ def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
         "preset": preset,
         "metric": _with_goal(written.metric),
         "also": tuple(_with_goal(choice) for choice in written.also),
+        "claims": tuple(
+            claim.model_copy(update={"metric": _with_goal(claim.metric or written.metric)})
+            for claim in written.claims
+        ),
     }
     if scale in written.scales:
         here = written.scales[scale]

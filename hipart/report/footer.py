@@ -54,7 +54,7 @@ def lines(
         *failures(rows),
         f"{facts.trained + facts.reused} stage jobs: trained {facts.trained} now, "
         f"reused {facts.reused}.",
-        _origin(facts.provenance),
+        origin(facts.provenance),
         *(f"Note: {note}" for note in ablation.notes),
     ]
     return tuple(line for line in told if line)
@@ -133,7 +133,7 @@ def told_effects(found: Sequence[Effect]) -> list[str]:
         text = f"{'interaction' if ' x ' in one.name else 'effect of'} {one.name}"
         text += f" {one.estimate:+.2f}"
         if one.low is not None and one.p_holm is not None:
-            text += f" [{one.low:+.2f}, {one.high:+.2f}], p {_p(one.p_holm)}"
+            text += f" [{one.low:+.2f}, {one.high:+.2f}], p {told_p(one.p_holm)}"
         lines.append(text + ("*" if _holds(one) else ", cannot be told from zero"))
     if len(shown) < len(found):
         rest = f"{len(found) - len(shown)} effects" + (" more" if shown else "")
@@ -146,7 +146,8 @@ def _holds(effect: Effect) -> bool:
     return effect.p_holm is not None and effect.p_holm < SIGNIFICANCE
 
 
-def _p(value: float) -> str:
+def told_p(value: float) -> str:
+    """A p-value as it is printed."""
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
@@ -175,7 +176,7 @@ def _data(facts: Facts) -> str:
     return f"Data: {told}." if told else ""
 
 
-def _origin(provenance: Sequence[Mapping[str, Any]]) -> str:
+def origin(provenance: Sequence[Mapping[str, Any]]) -> str:
     """Commits and hardware of the artifacts behind the table, most used first."""
     commits: dict[str, int] = {}
     devices: dict[str, tuple[int, float]] = {}
