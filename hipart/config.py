@@ -357,6 +357,14 @@ class LifterConfig(Section):
     seed: Seed = 0
 
 
+class EvaluationConfig(Section):
+    """How a trained trial is measured."""
+
+    #: Lift the mirrored pose, too, its dense points generated anew, and average both answers. The
+    #: paper does not say whether it does; VideoPose3D and PoseFormer do.
+    flip: bool = False
+
+
 class PipelineConfig(Section):
     """All settings of one trial, stage by stage."""
 
@@ -367,6 +375,7 @@ class PipelineConfig(Section):
     regressor: RegressorConfig = RegressorConfig()
     lifter: LifterConfig = LifterConfig()
     occlusion: OcclusionConfig = OcclusionConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     @property
     def input_levels(self) -> tuple[int, ...]:
@@ -384,6 +393,11 @@ class PipelineConfig(Section):
             raise ValueError(
                 f"the {self.lifter.model.kind} lifter looks at windows of {frames} frames; "
                 "set data.sampling to sequences"
+            )
+        if self.evaluation.flip and self.lifter.dense_input == "exact":
+            raise ValueError(
+                "evaluation.flip needs dense points of the mirrored pose, and there are no exact "
+                "ones; choose another lifter.dense_input"
             )
         return self
 

@@ -121,7 +121,7 @@ LIFTER = Stage(
 EVALUATE = Stage(
     name="evaluate",
     version=3,
-    reads=("data", "detector", "occlusion"),
+    reads=("data", "detector", "occlusion", "evaluation"),
     needs=_evaluate_needs,
     metrics=(
         Metric("mpjpe_mm", "mm", "min", "MPJPE"),
@@ -189,6 +189,7 @@ NEUTRAL: dict[str, Any] = {
     "prior.sequential": "flat",
     "prior.joint_loss_weight": 0.0,
     "lifter.levels": None,
+    "evaluation.flip": False,
 }
 
 
@@ -255,7 +256,7 @@ def _collect(
         "stage": name,
         "version": stage.version,
         "data": data_fingerprint,
-        "config": {section: _identity_of(section, config) for section in stage.reads},
+        "config": _identity_of(stage.reads, config),
         "needs": keys,
     }
     reached = set(stage.reads)
@@ -279,9 +280,12 @@ def _unseeded(config: PipelineConfig) -> PipelineConfig:
     )
 
 
-def _identity_of(section: str, config: PipelineConfig) -> dict[str, Any]:
-    values: dict[str, Any] = getattr(config, section).model_dump(mode="json")
-    return _without_neutral(section, values)
+def _identity_of(sections: Iterable[str], config: PipelineConfig) -> dict[str, Any]:
+    found = {
+        section: _without_neutral(section, getattr(config, section).model_dump(mode="json"))
+        for section in sections
+    }
+    return {section: values for section, values in found.items() if values}
 
 
 def _without_neutral(path: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hipart.config import PipelineConfig, PositiveInt, Section
 from hipart.data.cameras import normalise_screen, screen_to_pixels
+from hipart.flip import flip
 from hipart.models.densifier import GENERATION_BATCH, densify
 from hipart.models.lifters.build import build_lifter
 from hipart.models.priors import AnyPrior, build_prior
@@ -118,6 +119,13 @@ class Predictor:
         }
 
     def _predict(self, screen: Tensor, sequence: Tensor) -> dict[str, Tensor]:
+        found = self._lift(screen, sequence)
+        if self.facts.config.evaluation.flip:
+            mirrored = self._lift(flip(screen), sequence)["pose_3d_mm"]
+            found["pose_3d_mm"] = (found["pose_3d_mm"] + flip(mirrored)) / 2
+        return found
+
+    def _lift(self, screen: Tensor, sequence: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         seen = screen
         if self._generator is not None:

@@ -180,7 +180,7 @@ def test_the_best_finished_trial_that_can_predict_is_taken(store, tmp_path):
 def test_exact_dense_poses_cannot_be_had_for_a_new_image(store, tmp_path):
     config = with_lifter(dense_input="exact")
     train(store, config, 10.0)
-    with pytest.raises(ValueError, match="takes exact dense poses can't predict"):
+    with pytest.raises(ValueError, match="takes exact or regressed dense poses can.t predict"):
         export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
 
 

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial import procrustes as scipy_procrustes
 from scipy.spatial.transform import Rotation
 
+from hipart.flip import MIRROR, flip
 from hipart.metrics import (
     action_mean,
     codebook_usage_pct,
@@ -144,3 +145,38 @@ def test_codebook_usage() -> None:
     assert perplexity(torch.tensor([9, 1])) == pytest.approx(math.exp(entropy))
     with pytest.raises(ValueError, match="at least one token"):
         perplexity(torch.tensor([0, 0]))
+
+
+def test_flip_is_its_own_inverse_and_exchanges_the_sides() -> None:
+    """E14, with VideoPose3D's symmetry of the 17 joints."""
+    pose = torch.randn(5, 17, 3)
+    assert torch.equal(flip(flip(pose)), pose)
+    assert MIRROR == (0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13)
+    assert torch.equal(flip(pose)[:, 4], pose[:, 1] * torch.tensor([-1.0, 1.0, 1.0]))
+    assert torch.equal(flip(pose[..., :2]), flip(pose)[..., :2])
+
+
+def test_the_mirrored_pose_is_as_far_from_the_mirrored_truth() -> None:
+    pose, truth = torch.randn(2, 5, 17, 3).unbind(0)
+    assert torch.allclose(mpjpe(flip(pose), flip(truth)), mpjpe(pose, truth))
+
+
+def test_no_axis_but_x_is_mirrored() -> None:
+    """E4: zero of equal poses, one metre is a thousand."""
+    pose = torch.randn(3, 17, 3)
+    assert torch.equal(mpjpe(pose, pose), torch.zeros(3))
+    assert torch.allclose(mpjpe(pose, pose + torch.tensor([1.0, 0, 0])), torch.full((3,), 1000.0))
+
+
+@pytest.mark.parametrize(
+    ("actions", "printed"),
+    [
+        # Table 1, row "Ours", under CPN and under exact joints.
+        ("42.8 42.7 38.1 41.3 42.7 46.3 37.2 44.2 51.0 51.4 40.9 38.3 40.0 39.9 33.7", 42.0),
+        ("30.4 29.7 26.3 27.2 28.7 29.1 28.2 29.2 30.9 33.1 29.6 26.2 27.2 21.9 26.2", 28.3),
+    ],
+)
+def test_the_printed_average_is_the_mean_of_the_action_means(actions: str, printed: float) -> None:
+    """E18: which is how this project averages, too."""
+    values = {str(number): float(value) for number, value in enumerate(actions.split())}
+    assert action_mean(values) == pytest.approx(printed, abs=0.06)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hipart.data.cameras import normalise_screen
 from hipart.data.occlusion import occlude
+from hipart.flip import flip
 from hipart.metrics import action_mean, frame_mean, mpjpe, p_mpjpe, per_action, procrustes
 from hipart.models.densifier import densify
 from hipart.models.tokenizer import LEVEL_NAMES
@@ -35,8 +36,13 @@ def train(context: StageContext) -> dict[str, float]:
     errors: dict[str, Tensor] = {}
     examples: dict[str, Tensor] = {}
     hidden_share = 0.0
-    for poses, hidden in _inputs(context, test):
+    for seen, hidden in _views(context, test):
+        poses = _lifter_input(context, seen, of_the_data=seen is test)
         lifted = _lift(context, poses, test.sequence)
+        if context.config.evaluation.flip:
+            mirrored = test._replace(detected=flip(seen.detected))
+            other = _lift(context, _lifter_input(context, mirrored, False), test.sequence)
+            lifted = (lifted + flip(other)) / 2
         visible = ~hidden if patch else torch.ones_like(hidden)
         found = _errors(lifted, test.target.cpu().double(), visible)
         found |= _errors_2d(context, poses, test)
@@ -59,23 +65,26 @@ def train(context: StageContext) -> dict[str, float]:
     return metrics
 
 
-def _inputs(context: StageContext, test: Split) -> list[tuple[Tensor, Tensor]]:
-    """What the lifter sees (N, J, 2), and which of the 17 joints are hidden, view by view."""
+def _views(context: StageContext, test: Split) -> list[tuple[Split, Tensor]]:
+    """The split as it is detected, and which of the 17 joints are hidden, view by view."""
     occlusion = context.config.occlusion
     if occlusion.kind == "none":
         nothing = torch.zeros(test.size, test.detected.shape[1], dtype=torch.bool)
-        return [(lifter_input(context, test, "test"), nothing)]
+        return [(test, nothing)]
     corpus = context.corpus
     views = []
     for pixels, hidden in occlude(corpus.test.detected_2d, corpus.test.exact_2d, occlusion):
         screen = normalise_screen(np.array(pixels), corpus.image_size)
         seen = test._replace(detected=torch.as_tensor(screen, device=context.device))
-        views.append((_generated_anew(context, seen), torch.as_tensor(hidden)))
+        views.append((seen, torch.as_tensor(hidden)))
     return views
 
 
-def _generated_anew(context: StageContext, seen: Split) -> Tensor:
+def _lifter_input(context: StageContext, seen: Split, of_the_data: bool) -> Tensor:
+    """The 17 joints and the dense points (N, J, 2); those not ``of_the_data`` generated anew."""
     source = context.config.lifter.dense_input
+    if of_the_data:
+        return lifter_input(context, seen, "test")
     if source == "generated":
         tokenizer = load_tokenizer(context)
         batches = list(densify(load_prior(context, tokenizer), tokenizer, seen.detected))
