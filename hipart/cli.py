@@ -152,7 +152,7 @@ def run(**options: Any) -> None:
 )
 def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
     """The table of what is finished, from the store alone."""
-    from hipart.runner import session_table
+    from hipart.reporting import session_table
 
     session = _session(experiment, **options)
     there = sum(stage.ready for stage in session.plan.stages.values())
@@ -171,7 +171,7 @@ def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
 )
 def fidelity(suite: str, out: Path | None, **options: Any) -> None:
     """Which of the paper's claims hold in what is finished, with seeds and intervals."""
-    from hipart.runner import fidelity_of
+    from hipart.reporting import fidelity_of
 
     text = fidelity_of(_work(None, suite, **options))
     if out is None:

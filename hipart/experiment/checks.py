@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from hipart.config import SCALES
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
 from hipart.experiment.form import SEEDED, Changes, Factor, Level, MetricChoice, Written
 from hipart.experiment.paths import all_paths, flat, unknown_path
+from hipart.experiment.scales import SCALES
 from hipart.pipeline import PIPELINE
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hipart.config import PRESETS, SCALES, PipelineConfig
+from hipart.config import PipelineConfig
 from hipart.experiment import checks
 from hipart.experiment.design import arms
 from hipart.experiment.errors import ExperimentError, Problem, shown, unknown
@@ -14,6 +14,7 @@ from hipart.experiment.form import Ablation, Written
 from hipart.experiment.overlay import at_scale
 from hipart.experiment.paths import with_changes
 from hipart.experiment.reading import Document, read
+from hipart.experiment.scales import PRESETS, SCALES
 
 __all__ = ["Ablation", "available", "base_at_scale", "find", "load"]
 

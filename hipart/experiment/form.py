@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hipart.config import PRESETS, SCALES, PipelineConfig, Section, Seed
+from hipart.config import PipelineConfig, Section, Seed
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.paths import with_changes
+from hipart.experiment.scales import PRESETS, SCALES
 from hipart.pipeline import PIPELINE, SIDE_STAGES
 
 Text = Annotated[str, Field(min_length=1)]

@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from hipart.config import PRESETS
 from hipart.experiment.design import arms
 from hipart.experiment.file import Ablation
+from hipart.experiment.scales import PRESETS
 from hipart.report.live import duration
 from hipart.scheduling.plan import Plan
 from hipart.session import Session, Work

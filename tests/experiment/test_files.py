@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hipart.config import SCALES
 from hipart.experiment.design import Trial, arms, trials
 from hipart.experiment.file import available, find, load
+from hipart.experiment.scales import SCALES
 from hipart.pipeline import jobs
 
 CODEBOOK = "tokenizer.{}_codebook.{}"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hipart.config import SCALES
 from hipart.experiment.design import arms, trials
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import available, load
+from hipart.experiment.scales import SCALES
 from hipart.experiment.suite import load_suite
 from hipart.pipeline import jobs
 from hipart.runtime import Runtime

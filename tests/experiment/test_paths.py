@@ -2,9 +2,10 @@
 
 import pytest
 
-from hipart.config import PRESETS, SCALES, MlpLifterConfig, PipelineConfig, TransformerLifterConfig
+from hipart.config import MlpLifterConfig, PipelineConfig, TransformerLifterConfig
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.paths import all_paths, with_changes
+from hipart.experiment.scales import PRESETS, SCALES
 
 BASE = PipelineConfig()
 

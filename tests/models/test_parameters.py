@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from hipart.config import PRESETS, PipelineConfig
+from hipart.config import PipelineConfig
+from hipart.experiment.scales import PRESETS
 from hipart.models.lifters.build import build_lifter
 from hipart.models.parameters import parameter_counts
 from hipart.models.tokenizer import Tokenizer
