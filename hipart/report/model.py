@@ -7,7 +7,7 @@ from hipart.experiment.form import Published
 from hipart.report.bootstrap import OverClips
 
 #: Decimals of a mean by unit; differences get one more.
-_DECIMALS = {"mm": 1, "px": 1, "%": 1, "codes": 0}
+_DECIMALS = {"mm": 1, "px": 1, "%": 1, "codes": 0, "1/s": 0}
 #: A difference is called significant below this Holm-corrected p.
 SIGNIFICANCE = 0.05
 

@@ -1,8 +1,15 @@
 """A table in LaTeX; it needs ``\\usepackage{booktabs}`` and nothing else."""
 
+import textwrap
+from collections.abc import Sequence
+
 from hipart.report.grid import GridColumn, Text, grid
 from hipart.report.model import Content
 
+#: Letters of a heading's line where the column itself is narrower.
+_HEADING = 14
+#: Columns from which on they stand closer.
+_NARROW = 6
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -46,6 +53,7 @@ def render(table: Content) -> str:
         [
             r"\begin{table}[t]",
             r"\centering",
+            *([r"\small\setlength{\tabcolsep}{3pt}"] if len(columns) > _NARROW else []),
             rf"\caption{{{escape(table.caption)}}}",
             rf"\label{{tab:{label}}}",
             rf"\begin{{tabular}}{{{''.join(column.align[0] for column in columns)}}}",
@@ -72,12 +80,20 @@ def escape(text: str) -> str:
 
 
 def _header(columns: list[GridColumn]) -> list[str]:
-    lines = [[escape(column.top) for column in columns]]
-    lines.append([escape(column.bottom) for column in columns])
-    return [_line(line) for line in lines if any(line)]
+    """Headings broken into as many lines as keep a column about as narrow as its texts."""
+    broken = [_broken(column) for column in columns]
+    height = max(map(len, broken))
+    lines = [[""] * (height - len(one)) + one for one in broken]
+    return [_line([escape(text) for text in line]) for line in zip(*lines, strict=True)]
 
 
-def _line(texts: list[str]) -> str:
+def _broken(column: GridColumn) -> list[str]:
+    longest = max((len(f"{text.main} {text.rest}".strip()) for text in column.texts), default=0)
+    top = textwrap.wrap(column.top, max(_HEADING, longest), break_long_words=False)
+    return [*top, column.bottom] if column.bottom else top
+
+
+def _line(texts: Sequence[str]) -> str:
     line = " & ".join(texts) + r" \\"
     return f"{{}}{line}" if line.startswith(("[", "*")) else line  # no option of the line before
 

