@@ -12,12 +12,12 @@ import polars as pl
 
 from hipart.experiment.form import Claim
 from hipart.pipeline import PIPELINE
-from hipart.report.footer import told_p
 from hipart.report.grid import number
 from hipart.report.model import SIGNIFICANCE, Cell, Column
 from hipart.report.render_markdown import escape
 from hipart.report.statistics import Interval, holm, one_sample
 from hipart.report.tables import Table
+from hipart.report.verdicts import told_p
 
 Verdict = Literal[
     "holds", "leans that way", "cannot be told", "leans against it", "does not hold", "not measured"

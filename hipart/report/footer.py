@@ -7,7 +7,8 @@ from typing import Any
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
 from hipart.pipeline import FINAL_STAGE, PIPELINE, jobs
-from hipart.report.model import SIGNIFICANCE, Effect, Row
+from hipart.report.model import Effect, Row
+from hipart.report.verdicts import of_effects, over_clips, over_seeds
 
 SPREAD = (
     "± is the standard deviation over seeds; Δ is the mean paired difference with its own 95 % "
@@ -22,8 +23,6 @@ PUBLISHED = (
     "measured here."
 )
 _REASON_LENGTH = 100
-#: With more effects than this the footer tells those alone that hold.
-EFFECTS_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ def lines(
         PUBLISHED if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",
-        verdict(rows),
-        verdict_over_clips(rows),
-        *told_effects(found),
+        over_seeds(rows),
+        over_clips(rows),
+        *of_effects(found),
         *failures(rows),
         f"{facts.trained + facts.reused} stage jobs: trained {facts.trained} now, "
         f"reused {facts.reused}.",
@@ -74,81 +73,6 @@ def reach(seeds: Sequence[int], reseed: Sequence[str], stages: Container[str] = 
     if len(seeds) == 1 or not drawing:
         return told
     return f"{told}; {', '.join(drawing)} shared by all seeds, which understates the spread"
-
-
-def verdict(rows: Sequence[Row]) -> str:
-    """What the paired tests on the main metric allow to say, in words."""
-    if len(rows) < 2:
-        return ""
-    seeds = max((row.cells[0].n for row in rows), default=0)
-    tested = [row for row in rows if row.cells[0].p_holm is not None]
-    count = f"{seeds} seed{'s' * (seeds != 1)}"
-    if not tested:
-        start = f"With {count} no" if seeds == 1 else "No"
-        return (
-            f"{start} difference to the base is tested: it takes two seeds in common that differ."
-        )
-    percent = f"{100 * SIGNIFICANCE:g} %"
-    how = f"paired t-test over common seeds, Holm-corrected over {len(tested)} comparison"
-    how += "s" * (len(tested) != 1)
-    told = [row.arm for row in tested if row.cells[0].significant]
-    if not told:
-        return (
-            f"With {count} no difference to the base can be told from noise at the {percent} "
-            f"level ({how})."
-        )
-    return f"* differs from the base at the {percent} level ({how}): {', '.join(told)}."
-
-
-def verdict_over_clips(rows: Sequence[Row]) -> str:
-    """What drawing the test clips anew allows to say of these trained models, in words."""
-    cells = [row.cells[0] for row in rows]
-    clips = [cell.clips for cell in cells if cell.clips]
-    if not clips:
-        return ""
-    how = (
-        f"clustered bootstrap over {clips[0].clips} test clips, Holm-corrected over "
-        f"{len(clips)} comparison{'s' * (len(clips) != 1)}; training noise is not in it"
-    )
-    told = [
-        f"{row.arm} {row.cells[0].clips.delta:+.1f} "
-        f"[{row.cells[0].clips.low:+.1f}, {row.cells[0].clips.high:+.1f}]"
-        for row in rows
-        if row.cells[0].significant_over_clips and row.cells[0].clips
-    ]
-    start = "These trained models, on other test clips:"
-    if not told:
-        return f"{start} no difference to the base can be told ({how})."
-    return f"{start} these differ from the base, {', '.join(told)} ({how})."
-
-
-def told_effects(found: Sequence[Effect]) -> list[str]:
-    """Main effects and interactions, a line each; where they are many, those that hold."""
-    if not found or all(one.p_holm is None for one in found):
-        return []
-    shown = [one for one in found if len(found) <= EFFECTS_SHOWN or _holds(one)]
-    count = f"{found[0].pairs} seeds, Holm-corrected over {len(found)} effects"
-    lines = [f"Effects over the cells of the design, {count}:"] if shown else []
-    for one in shown:
-        text = f"{'interaction' if ' x ' in one.name else 'effect of'} {one.name}"
-        text += f" {one.estimate:+.2f}"
-        if one.low is not None and one.p_holm is not None:
-            text += f" [{one.low:+.2f}, {one.high:+.2f}], p {told_p(one.p_holm)}"
-        lines.append(text + ("*" if _holds(one) else ", cannot be told from zero"))
-    if len(shown) < len(found):
-        rest = f"{len(found) - len(shown)} effects" + (" more" if shown else "")
-        how = "" if shown else f" ({count})"
-        lines.append(f"{rest} cannot be told from zero{how}; all are in table.json.")
-    return lines
-
-
-def _holds(effect: Effect) -> bool:
-    return effect.p_holm is not None and effect.p_holm < SIGNIFICANCE
-
-
-def told_p(value: float) -> str:
-    """A p-value as it is printed."""
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def failures(rows: Sequence[Row]) -> list[str]:

@@ -40,7 +40,43 @@ ORDER = "{name: by index, set: {prior.order: raster}}"
 FACTORS = GOOD[GOOD.index("factors:") : GOOD.index("seeds:")]
 EPOCHS = "tokenizer.epochs: 3"
 
+ALSO = "also: [{stage: tokenizer, name: dense_usage_pct}]"
+CLAIM = "claims: [{says: it helps, place: Table 1, better: base, worse: WORSE}]"
+
 MISTAKES = {
+    "arm of a claim": Mistake(
+        ALSO,
+        CLAIM.replace("WORSE", "order=by indx"),
+        ("claims[0].worse: unknown arm", "did you mean order=by index?"),
+    ),
+    "metric of a claim": Mistake(
+        ALSO,
+        CLAIM.replace("}]", ", metric: {stage: evaluate, name: mpjpe}}]"),
+        ("claims[0].metric.name: unknown metric", "mpjpe_mm"),
+    ),
+    "factor of the paper's layout": Mistake(
+        ALSO,
+        "paper_layout: {columns: sise}",
+        ("paper_layout.columns: unknown factor", "did you mean size?"),
+    ),
+    "paper's layout of no factorial design": Mistake(
+        ALSO,
+        "paper_layout: {columns: size}",
+        ("paper_layout.columns: takes a factor of a factorial design",),
+    ),
+    "kind of figure": Mistake(
+        ALSO, "figures: [curve]", ("figures[0]", '"curve"', "did you mean curves?")
+    ),
+    "level that a scale changes": Mistake(
+        ALSO,
+        "scales: {laptop: {sets: {by indx: {prior.width: 8}}}}",
+        ("sets.by indx: unknown level or arm", "did you mean by index?"),
+    ),
+    "path of what a scale changes": Mistake(
+        ALSO,
+        "scales: {laptop: {sets: {by index: {prior.widht: 8}}}}",
+        ("sets.by index.prior.widht: unknown path", "did you mean prior.width?"),
+    ),
     "path in base": Mistake(
         EPOCHS,
         "tokenizer.epoch: 3",

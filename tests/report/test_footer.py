@@ -2,7 +2,7 @@
 
 import pytest
 
-from hipart.report import footer
+from hipart.report import footer, verdicts
 from hipart.report.model import Cell, Row
 from tests.report.samples import ORDERS, ablation, made, measured
 
@@ -19,25 +19,25 @@ def rows(*p_values: float | None, seeds: int = 2) -> list[Row]:
 
 
 def test_no_difference_is_said_in_words() -> None:
-    assert footer.verdict(rows(0.3, 0.05)) == (
+    assert verdicts.over_seeds(rows(0.3, 0.05)) == (
         "With 2 seeds no difference to the base can be told from noise at the 5 % level "
         "(paired t-test over common seeds, Holm-corrected over 2 comparisons)."
     )
 
 
 def test_differences_that_hold_are_named() -> None:
-    assert footer.verdict(rows(0.3, 0.049, seeds=5)) == (
+    assert verdicts.over_seeds(rows(0.3, 0.049, seeds=5)) == (
         "* differs from the base at the 5 % level (paired t-test over common seeds, "
         "Holm-corrected over 2 comparisons): arm 1."
     )
 
 
 def test_one_seed_and_one_arm_claim_nothing() -> None:
-    assert footer.verdict(rows(None, seeds=1)) == (
+    assert verdicts.over_seeds(rows(None, seeds=1)) == (
         "With 1 seed no difference to the base is tested: it takes two seeds in common that differ."
     )
-    assert footer.verdict(rows(None)).startswith("No difference to the base is tested")
-    assert footer.verdict(rows()) == ""
+    assert verdicts.over_seeds(rows(None)).startswith("No difference to the base is tested")
+    assert verdicts.over_seeds(rows()) == ""
 
 
 @pytest.mark.parametrize(

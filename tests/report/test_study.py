@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hipart.report.bootstrap import clustered, over_clips
+from hipart.report import verdicts
+from hipart.report.bootstrap import OverClips, clustered, over_clips
+from hipart.report.model import Cell, Row
 from hipart.report.statistics import summarise
 from hipart.results import SampleErrors
 from tests.report.samples import ORDERS, SIZES, ablation, frame_of, made, measured
@@ -99,3 +101,28 @@ def test_trials_of_other_test_samples_are_not_compared(other: str) -> None:
     labels = {"action": action, "clip": clip} | {other: np.roll(clip, 1)}
     assert over_clips([SampleErrors(0, "m", difference, **labels)], [base]) is None
     assert over_clips([SampleErrors(1, "m", difference, action, clip)], [base]) is None
+
+
+def cell(delta: float | None, p_holm: float | None) -> Cell:
+    clips = OverClips(17, delta, delta - 1, delta + 1, 0.01) if delta is not None else None
+    empty = (None,) * 6
+    return Cell(3, 3, 50.0, *empty, clips=clips, clips_p_holm=p_holm)
+
+
+def rows(*cells: Cell) -> list[Row]:
+    return [
+        Row(f"arm {number}", None, None, 3, 3, 0, None, None, (one,))
+        for number, one in enumerate(cells)
+    ]
+
+
+def test_what_other_clips_would_change_is_said_in_words() -> None:
+    base = cell(None, None)
+    assert verdicts.over_clips(rows(base, base)) == ""
+    told = verdicts.over_clips(rows(base, cell(-5.0, 0.01), cell(0.5, 0.6)))
+    assert told.startswith("With other test clips, but these trained models, these differ from")
+    assert "arm 1 −5.0 [−6.0, −4.0]" in told and "arm 2" not in told
+    assert "17 clips, Holm-corrected over 2 comparisons; training noise is not in it" in told
+    assert "no difference" in verdicts.over_clips(rows(base, cell(0.5, 0.6)))
+    many = verdicts.over_clips(rows(base, *[cell(-5.0, 0.01)] * 12))
+    assert "12 of 12 arms differ from the base" in many
