@@ -222,31 +222,32 @@ class RegressorConfig(Section):
     seed: Seed = 0
 
 
-def _multiple_of_heads(width: int, heads: int) -> None:
-    if width % heads:
-        raise ValueError(f"width {width} must be a multiple of heads {heads}")
-
-
 def _odd(frames: int) -> int:
     if frames % 2 == 0:
         raise ValueError(f"{frames} frames have no middle one; take an odd number")
     return frames
 
 
-class TransformerLifterConfig(Section):
-    """Vanilla spatial transformer over all joints (Sec. 5.1, Fig. 11)."""
+class _AttentionConfig(Section):
+    """Blocks of self-attention and MLP."""
 
-    kind: Literal["transformer"] = "transformer"
     width: Width = 96
     blocks: Blocks = 12
     heads: Annotated[int, Field(ge=1, le=64)] = 6
     mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
-    dropout: DropoutRate = 0.0
 
     @model_validator(mode="after")
-    def _consistent(self) -> "TransformerLifterConfig":
-        _multiple_of_heads(self.width, self.heads)
+    def _whole_heads(self) -> "_AttentionConfig":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads}")
         return self
+
+
+class TransformerLifterConfig(_AttentionConfig):
+    """Vanilla spatial transformer over all joints (Sec. 5.1, Fig. 11)."""
+
+    kind: Literal["transformer"] = "transformer"
+    dropout: DropoutRate = 0.0
 
 
 class MlpLifterConfig(Section):
@@ -258,14 +259,10 @@ class MlpLifterConfig(Section):
     dropout: DropoutRate = 0.5
 
 
-class DiffusionLifterConfig(Section):
+class DiffusionLifterConfig(_AttentionConfig):
     """Denoising of 3D poses under a 2D condition: the kind of peer that Table 8 compares with."""
 
     kind: Literal["diffusion"] = "diffusion"
-    width: Width = 96
-    blocks: Blocks = 12
-    heads: Annotated[int, Field(ge=1, le=64)] = 6
-    mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
     dropout: DropoutRate = 0.0
     #: Noise levels in training, and how many of them the DDIM sampler visits.
     timesteps: Annotated[int, Field(ge=2, le=10_000)] = 1000
@@ -274,8 +271,7 @@ class DiffusionLifterConfig(Section):
     hypotheses: Annotated[int, Field(ge=1, le=100)] = 5
 
     @model_validator(mode="after")
-    def _consistent(self) -> "DiffusionLifterConfig":
-        _multiple_of_heads(self.width, self.heads)
+    def _steps_of_the_time(self) -> "DiffusionLifterConfig":
         if self.sampling_steps > self.timesteps:
             raise ValueError(
                 f"sampling_steps {self.sampling_steps} must be at most timesteps {self.timesteps}"
@@ -287,41 +283,32 @@ class DiffusionLifterConfig(Section):
 Frames = Annotated[int, Field(ge=3, le=1001), AfterValidator(_odd)]
 
 
-class PoseFormerLifterConfig(Section):
+class _TemporalConfig(_AttentionConfig):
+    """What looks at windows of consecutive frames."""
+
+    frames: Frames = 81
+    drop_path: DropoutRate = 0.1
+
+
+class PoseFormerLifterConfig(_TemporalConfig):
     """PoseFormer (Zheng et al. 2021): a window of frames to its middle pose (Table 6)."""
 
     kind: Literal["poseformer"] = "poseformer"
-    frames: Frames = 81
     #: Channels of a joint; a frame's 17 joints side by side are the temporal stage's token.
     width: Width = 32
     #: Blocks of the spatial and of the temporal stage.
     blocks: Blocks = 4
     heads: Annotated[int, Field(ge=1, le=64)] = 8
-    mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
-    drop_path: DropoutRate = 0.1
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "PoseFormerLifterConfig":
-        _multiple_of_heads(self.width, self.heads)
-        return self
 
 
-class MixSteLifterConfig(Section):
+class MixSteLifterConfig(_TemporalConfig):
     """MixSTE (Zhang et al. 2022): a window of frames to all its poses (Tables 6, 10)."""
 
     kind: Literal["mixste"] = "mixste"
-    frames: Frames = 81
     width: Width = 512
     #: Pairs of a spatial and a temporal block.
     blocks: Blocks = 8
     heads: Annotated[int, Field(ge=1, le=64)] = 8
-    mlp_ratio: Annotated[int, Field(ge=1, le=8)] = 2
-    drop_path: DropoutRate = 0.1
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "MixSteLifterConfig":
-        _multiple_of_heads(self.width, self.heads)
-        return self
 
 
 AnyLifterConfig = (
@@ -335,7 +322,7 @@ AnyLifterConfig = (
 
 def window_frames(model: AnyLifterConfig) -> int:
     """How many consecutive frames a lifter looks at: 1 unless it is a temporal one."""
-    return getattr(model, "frames", 1)
+    return model.frames if isinstance(model, _TemporalConfig) else 1
 
 
 class LifterConfig(Section):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from hipart.config import PipelineConfig
+from hipart.skeleton import LEVEL_NAMES
 
 
 class Metric(NamedTuple):
@@ -39,6 +40,14 @@ class Stage:
     needs: Callable[[PipelineConfig], tuple[str, ...]]
     metrics: tuple[Metric, ...]
     unseeded: bool = False
+
+
+def _by_level(name: str, title: str) -> tuple[Metric, ...]:
+    """An error in pixels of each dense level; ``{}`` is its name and its number of points."""
+    return tuple(
+        Metric(name.format(word), "px", "min", title.format(points))
+        for points, word in LEVEL_NAMES.items()
+    )
 
 
 def _needs_nothing(_: PipelineConfig) -> tuple[str, ...]:
@@ -68,9 +77,7 @@ TOKENIZER = Stage(
     reads=("data", "tokenizer"),
     needs=_needs_nothing,
     metrics=(
-        Metric("dense_reconstruction_px", "px", "min", "48-joint reconstruction error"),
-        Metric("fine_reconstruction_px", "px", "min", "96-joint reconstruction error"),
-        Metric("finest_reconstruction_px", "px", "min", "192-joint reconstruction error"),
+        *_by_level("{}_reconstruction_px", "{}-joint reconstruction error"),
         Metric("action_accuracy_pct", "%", "max", "action accuracy"),
         Metric("sparse_usage_pct", "%", "max", "sparse codebook usage"),
         Metric("dense_usage_pct", "%", "max", "dense codebook usage"),
@@ -94,22 +101,14 @@ DENSIFY = Stage(
     version=2,
     reads=("data", "detector"),
     needs=_needs_tokenizer_and_prior,
-    metrics=(
-        Metric("dense_error_px", "px", "min", "generated 48-joint error"),
-        Metric("fine_error_px", "px", "min", "generated 96-joint error"),
-        Metric("finest_error_px", "px", "min", "generated 192-joint error"),
-    ),
+    metrics=_by_level("{}_error_px", "generated {}-joint error"),
 )
 REGRESSOR = Stage(
     name="regressor",
     version=1,
     reads=("data", "detector", "regressor"),
     needs=_needs_nothing,
-    metrics=(
-        Metric("dense_error_px", "px", "min", "regressed 48-joint error"),
-        Metric("fine_error_px", "px", "min", "regressed 96-joint error"),
-        Metric("finest_error_px", "px", "min", "regressed 192-joint error"),
-    ),
+    metrics=_by_level("{}_error_px", "regressed {}-joint error"),
 )
 LIFTER = Stage(
     name="lifter",
@@ -128,9 +127,7 @@ EVALUATE = Stage(
         Metric("p_mpjpe_mm", "mm", "min", "PA-MPJPE"),
         Metric("mpjpe_frames_mm", "mm", "min", "MPJPE, frame mean"),
         Metric("p_mpjpe_frames_mm", "mm", "min", "PA-MPJPE, frame mean"),
-        Metric("dense_2d_px", "px", "min", "48-joint error of the lifter's input"),
-        Metric("fine_2d_px", "px", "min", "96-joint error of the lifter's input"),
-        Metric("finest_2d_px", "px", "min", "192-joint error of the lifter's input"),
+        *_by_level("{}_2d_px", "{}-joint error of the lifter's input"),
         Metric("hidden_joints_pct", "%", "min", "joints hidden by occlusion"),
     ),
 )

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from hipart.config import PipelineConfig, PositiveInt, Section
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.flip import flip
-from hipart.models.densifier import GENERATION_BATCH, densify
+from hipart.models.densifier import GENERATION_BATCH, densify_all
 from hipart.models.lifters.build import build_lifter
 from hipart.models.priors import AnyPrior, build_prior
-from hipart.models.tokenizer import LEVEL_NAMES, Tokenizer
+from hipart.models.tokenizer import Tokenizer
 from hipart.models.windows import lift
-from hipart.skeleton import NUM_JOINTS
+from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
 
 BUNDLE = "hipart-bundle"
 FORMAT = 1
@@ -129,8 +129,7 @@ class Predictor:
         found: dict[str, Tensor] = {}
         seen = screen
         if self._generator is not None:
-            batches = list(densify(*self._generator, screen))
-            poses = {level: torch.cat([batch[level] for batch in batches]) for level in batches[0]}
+            poses = densify_all(*self._generator, screen)
             seen = torch.cat([screen, *(poses[level] for level in self._levels)], dim=1)
             found = {f"{LEVEL_NAMES[level]}_2d": pose.cpu() for level, pose in poses.items()}
         model = self.facts.config.lifter.model

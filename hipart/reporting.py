@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from hipart.config import DetectorConfig
 from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.fidelity import Finding, findings, render
 from hipart.report.footer import origin
@@ -18,25 +19,26 @@ def session_table(
     failures: Mapping[str, str] = MappingProxyType({}),
     partial: bool = False,
     layout: Layout = "full",
-    resampled: bool = True,
+    brief: bool = False,
 ) -> Table:
     """The table of what the store holds for a session's trials.
 
-    Only ``resampled`` ones read the errors of all samples: a live view is drawn too often for it.
+    A ``brief`` one is for a view without notes, drawn again and again: it reads no provenance
+    and no errors of single samples.
     """
     store, metric = session.store, session.ablation.metric
     rows = frame(store, session.trials, session.fingerprint, failures)
-    made = list(provenances(store, rows))
+    made = [] if brief else list(provenances(store, rows))
     errors = (
         sample_errors(store, session.trials, session.fingerprint, metric.name)
-        if resampled and metric.stage == FINAL_STAGE
+        if not brief and metric.stage == FINAL_STAGE
         else {}
     )
     return table(
         session.ablation,
         rows,
         counts,
-        data=_described(session) or (made[0]["data"] if made else ""),
+        data="" if brief else _described(session) or (made[0]["data"] if made else ""),
         fingerprint=session.fingerprint,
         provenance=made,
         partial=partial,
@@ -78,7 +80,7 @@ def write_results(session: Session, final: Table) -> list[Path]:
     by_action = None
     if "actions" in kinds:
         counts = {"trained": 0, "reused": 0}
-        by_action = session_table(session, counts, layout="actions", resampled=False)
+        by_action = session_table(session, counts, layout="actions", brief=True)
     folders: dict[str, dict[str, Path]] = {}
     for trial, trial_jobs in zip(session.trials, session.jobs, strict=True):
         found = {name: session.store.find(name, job.key) for name, job in trial_jobs.items()}
@@ -90,10 +92,10 @@ def write_results(session: Session, final: Table) -> list[Path]:
 
 def _described(session: Session) -> str:
     """The corpus, and the detections of every detector that the finished trials see."""
-    told: dict[str, str] = {}
+    told: dict[DetectorConfig, str] = {}
     seen = {job.key: job for jobs in session.jobs for job in jobs.values()}
     for job in seen.values():
-        detector = job.config.detector.model_dump_json()
+        detector = job.config.detector
         if "detector" in PIPELINE[job.stage].reads and detector not in told:
             artifact = session.store.find(job.stage, job.key)
             if artifact is not None:

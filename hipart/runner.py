@@ -45,9 +45,7 @@ def run(work: Work, console: Console) -> bool:
         return {"trained": states.count("finished"), "reused": states.count("reused")}
 
     def made(session: Session, partial: bool = False) -> Table:
-        return session_table(
-            session, counts([session]), progress.failures, partial, resampled=not partial
-        )
+        return session_table(session, counts([session]), progress.failures, partial, brief=partial)
 
     def shown() -> RenderableType:
         if others:

@@ -46,6 +46,8 @@ NUM_FINE = NUM_DENSE * 2  # J_f = 96
 NUM_FINEST = NUM_FINE * 2  # Table 5
 #: Numbers of points of the dense levels, each beside the 17 joints.
 LEVELS = (NUM_DENSE, NUM_FINE, NUM_FINEST)
+#: What each is called in metrics and files.
+LEVEL_NAMES = dict(zip(LEVELS, ("dense", "fine", "finest"), strict=True))
 
 #: Joint of each body part.
 PART_JOINTS = tuple(JOINTS.index(name) for name in PARTS)

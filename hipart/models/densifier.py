@@ -1,6 +1,6 @@
 """17 detected joints to generated 48- and 96-joint poses: prior, then decoders (Alg. 1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -25,3 +25,13 @@ def densify(prior: AnyPrior, tokenizer: Tokenizer, poses: Tensor) -> Iterator[di
     """
     for batch in poses.split(GENERATION_BATCH):
         yield tokenizer.decode(*prior.generate(batch))
+
+
+def densify_all(prior: AnyPrior, tokenizer: Tokenizer, poses: Tensor) -> dict[int, Tensor]:
+    """``densify`` in one piece: (N, points, 2) by number of points."""
+    return gathered(list(densify(prior, tokenizer, poses)))
+
+
+def gathered(batches: Sequence[dict[int, Tensor]]) -> dict[int, Tensor]:
+    """The poses of all batches one after another, by number of points."""
+    return {points: torch.cat([batch[points] for batch in batches]) for points in batches[0]}

@@ -9,18 +9,13 @@ from itertools import pairwise
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from hipart.config import CodebookConfig, TokenizerConfig
 from hipart.models.layers import JointLinear, MixerBlock
 from hipart.models.quantizer import EmaQuantizer
 from hipart.shapes import Float, Int
-from hipart.skeleton import LEVELS, NUM_PARTS
-
-#: What the levels of 48, 96 and 192 points are called in a training history.
-LEVEL_NAMES = dict(zip(LEVELS, ("dense", "fine", "finest"), strict=True))
+from hipart.skeleton import NUM_PARTS
 
 
 class Level(NamedTuple):
@@ -272,70 +267,3 @@ class Tokenizer(nn.Module):
 
 def _with(codes: Tensor, upsampled: Tensor | None) -> Tensor:
     return codes if upsampled is None else torch.cat([codes, upsampled], dim=-1)
-
-
-def local_alignment(
-    sparse_codes: Float[Tensor, "batch 16 width"],
-    dense_codes: Float[Tensor, "batch _ width"],
-    temperature: float,
-) -> Float[Tensor, ""]:
-    """L_local, Eq. 3: InfoNCE between a part's sparse code and the mean of its dense codes.
-
-    Cosine similarities; the 15 other parts of the same pose are the negatives; mean over parts
-    and poses (the paper sums over parts). Equal codes everywhere give ln 16.
-    """
-    dense_means = reduce(dense_codes, "b (p r) d -> b p d", "mean", p=NUM_PARTS)
-    anchors = F.normalize(sparse_codes, dim=-1)
-    similarity = anchors @ F.normalize(dense_means, dim=-1).transpose(1, 2)
-    own_part = torch.arange(NUM_PARTS, device=similarity.device).repeat(len(similarity))
-    return F.cross_entropy(rearrange(similarity, "b i k -> (b i) k") / temperature, own_part)
-
-
-def tokenizer_loss(
-    output: TokenizerOutput,
-    poses: dict[int, Tensor],
-    action: Int[Tensor, " batch"],
-    config: TokenizerConfig,
-) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """L_1, Eq. 6: the loss and its detached, unweighted parts.
-
-    Norms are means over all elements, or with ``loss_reduction: sum`` sums over joints and
-    channels (and L_local a sum over parts), averaged over the batch.
-
-    Poses in normalised image coordinates. The codebook term ``|sg(z) - zq|^2`` has no gradient
-    (EMA codebooks) and the value of the commitment term, so it is left out. Without dense tokens
-    there is nothing to align locally.
-    """
-
-    def squared_error(a: Tensor, b: Tensor) -> Tensor:
-        each = 1 if config.loss_reduction == "mean" else a[0].numel()
-        return each * F.mse_loss(a, b)
-
-    errors = {
-        f"{LEVEL_NAMES[level]}_error": squared_error(pose, poses[level])
-        for level, pose in reversed(output.poses.items())
-    }
-    levels = [output.sparse, *output.dense]
-    each_part = NUM_PARTS if config.loss_reduction == "sum" else 1
-    parts = errors | {
-        "commitment": sum(
-            (squared_error(z.inputs, z.raw) for z in levels),
-            torch.zeros((), device=action.device),
-        ),
-        "local_alignment": each_part
-        * sum(
-            (
-                local_alignment(output.sparse.codes, level.codes, config.temperature)
-                for level in output.dense
-            ),
-            torch.zeros((), device=action.device),
-        ),
-        "global_alignment": F.cross_entropy(output.action_logits, action),
-    }
-    loss = (
-        sum(errors.values(), torch.zeros((), device=action.device))
-        + config.commitment_weight * parts["commitment"]
-        + config.lambda_local * parts["local_alignment"]
-        + config.lambda_global * parts["global_alignment"]
-    )
-    return loss, {name: part.detach() for name, part in parts.items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hipart.report.statistics import CONFIDENCE
+from hipart.report.statistics import student
 from hipart.results import SampleErrors
 
 Values = NDArray[np.float64]
@@ -54,8 +54,6 @@ def clustered(difference: Values, action: Labels, clip: Labels) -> OverClips | N
     than there are clips, times the bootstrap's standard error: with the few clips of a corpus the
     percentiles of a bootstrap are too narrow. None with fewer than five clips, or without spread.
     """
-    from scipy.special import stdtr, stdtrit
-
     clips, of_clip = np.unique(clip, return_inverse=True)
     actions, of_action = np.unique(action, return_inverse=True)
     count = len(clips)
@@ -72,9 +70,9 @@ def clustered(difference: Values, action: Labels, clip: Labels) -> OverClips | N
     error = float(draws.std(ddof=1)) * (count / (count - 1)) ** 0.5
     if not error > 0:
         return None
-    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
-    p = float(2 * stdtr(count - 1, -abs(delta / error)))
-    return OverClips(count, delta, delta - half, delta + half, p)
+    found = student(delta, error, count - 1)
+    assert found.low is not None and found.high is not None and found.p is not None
+    return OverClips(count, delta, found.low, found.high, found.p)
 
 
 def _pairs(

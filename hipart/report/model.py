@@ -124,7 +124,7 @@ class Content:
     #: The factors of a factorial design.
     crossed: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
-    #: Title of the metric, where the columns are its values by action.
+    #: Title of the metric, also where the columns are its values by action.
     metric: str = ""
 
     @property
@@ -132,11 +132,6 @@ class Content:
         """Title, with the place in the paper that it follows."""
         source = ", ".join(part for part in (self.paper, self.place) if part)
         return f"{self.title} (after {source})" if source else self.title
-
-    @property
-    def metric_title(self) -> str:
-        """The main metric in words, whatever its column is called here."""
-        return self.metric or self.columns[0].title
 
     @property
     def factors(self) -> list[str]:

@@ -36,21 +36,23 @@ class Interval(NamedTuple):
     p: float | None
 
 
-def one_sample(values: Sequence[float]) -> Interval | None:
-    """The mean of a few numbers; without interval or test where they are one or do not differ."""
+def student(mean: float, error: float, degrees: int) -> Interval:
+    """The interval and the test of a mean with this standard error and degrees of freedom."""
     from scipy.special import stdtr, stdtrit
 
+    half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
+    return Interval(mean, mean - half, mean + half, float(2 * stdtr(degrees, -abs(mean / error))))
+
+
+def one_sample(values: Sequence[float]) -> Interval | None:
+    """The mean of a few numbers; without interval or test where they are one or do not differ."""
     count = len(values)
     if not count:
         return None
-    middle = fmean(values)
     error = stdev(values) / count**0.5 if count > 1 else 0.0
     if not error > ROUNDING * max(map(abs, values)):
-        return Interval(middle, None, None, None)
-    half = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * error
-    return Interval(
-        middle, middle - half, middle + half, float(2 * stdtr(count - 1, -abs(middle / error)))
-    )
+        return Interval(fmean(values), None, None, None)
+    return student(fmean(values), error, count - 1)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -2,12 +2,11 @@
 
 from typing import Literal
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hipart.models.densifier import GENERATION_BATCH, densify
-from hipart.models.tokenizer import LEVEL_NAMES
+from hipart.models.densifier import GENERATION_BATCH, densify, gathered
+from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.context import StageContext
 from hipart.stages.prior import load_prior
 from hipart.stages.tensors import error_px, split_tensors
@@ -32,8 +31,8 @@ def train(context: StageContext) -> dict[str, float]:
             batches.append(batch)
             step += 1
             context.report(step, total, {})
-        for level in tokenizer.levels:
-            generated[f"{name}/{level}"] = torch.cat([batch[level] for batch in batches]).cpu()
+        for level, points in gathered(batches).items():
+            generated[f"{name}/{level}"] = points.cpu()
     save_file(generated, context.work / POSES)
     size = corpus.image_size
     return {

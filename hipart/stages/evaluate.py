@@ -1,5 +1,8 @@
 """Measure a trial on the test split: errors per sample first, then per action (Sec. 5.1)."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -9,9 +12,9 @@ from hipart.data.cameras import normalise_screen
 from hipart.data.occlusion import occlude
 from hipart.flip import flip
 from hipart.metrics import action_mean, frame_mean, mpjpe, p_mpjpe, per_action, procrustes
-from hipart.models.densifier import densify
-from hipart.models.tokenizer import LEVEL_NAMES
+from hipart.models.densifier import densify_all
 from hipart.models.windows import lift
+from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
 from hipart.stages.context import StageContext
 from hipart.stages.lifter import lifter_input, load_lifter
 from hipart.stages.prior import load_prior
@@ -36,13 +39,13 @@ def train(context: StageContext) -> dict[str, float]:
     errors: dict[str, Tensor] = {}
     examples: dict[str, Tensor] = {}
     hidden_share = 0.0
-    for seen, hidden in _views(context, test):
-        poses = _lifter_input(context, seen, of_the_data=seen is test)
-        lifted = _lift(context, poses, test.sequence)
+    lifting, dense_of = _lifting(context, test), _densifying(context, test)
+    for detected, hidden in _views(context, test):
+        known = detected is test.detected
+        poses = lifter_input(context, test, "test") if known else dense_of(detected)
+        lifted = lifting(poses)
         if context.config.evaluation.flip:
-            mirrored = test._replace(detected=flip(seen.detected))
-            other = _lift(context, _lifter_input(context, mirrored, False), test.sequence)
-            lifted = (lifted + flip(other)) / 2
+            lifted = (lifted + flip(lifting(dense_of(flip(detected))))) / 2
         visible = ~hidden if patch else torch.ones_like(hidden)
         found = _errors(lifted, test.target.cpu().double(), visible)
         found |= _errors_2d(context, poses, test)
@@ -65,35 +68,37 @@ def train(context: StageContext) -> dict[str, float]:
     return metrics
 
 
-def _views(context: StageContext, test: Split) -> list[tuple[Split, Tensor]]:
-    """The split as it is detected, and which of the 17 joints are hidden, view by view."""
+def _views(context: StageContext, test: Split) -> list[tuple[Tensor, Tensor]]:
+    """The 17 joints as they are detected, and which of them are hidden, view by view."""
     occlusion = context.config.occlusion
     if occlusion.kind == "none":
         nothing = torch.zeros(test.size, test.detected.shape[1], dtype=torch.bool)
-        return [(test, nothing)]
+        return [(test.detected, nothing)]
     corpus = context.corpus
     views = []
     for pixels, hidden in occlude(corpus.test.detected_2d, corpus.test.exact_2d, occlusion):
         screen = normalise_screen(np.array(pixels), corpus.image_size)
-        seen = test._replace(detected=torch.as_tensor(screen, device=context.device))
-        views.append((seen, torch.as_tensor(hidden)))
+        views.append((torch.as_tensor(screen, device=context.device), torch.as_tensor(hidden)))
     return views
 
 
-def _lifter_input(context: StageContext, seen: Split, of_the_data: bool) -> Tensor:
-    """The 17 joints and the dense points (N, J, 2); those not ``of_the_data`` generated anew."""
-    source = context.config.lifter.dense_input
-    if of_the_data:
-        return lifter_input(context, seen, "test")
+def _densifying(context: StageContext, test: Split) -> Callable[[Tensor], Tensor]:
+    """From other detections (N, 17, 2) to the lifter's input (N, J, 2), made dense anew."""
+    source, levels = context.config.lifter.dense_input, context.config.input_levels
+    points_of: Callable[[Tensor], dict[int, Tensor]]
     if source == "generated":
         tokenizer = load_tokenizer(context)
-        batches = list(densify(load_prior(context, tokenizer), tokenizer, seen.detected))
-        poses = {level: torch.cat([batch[level] for batch in batches]) for level in batches[0]}
+        points_of = partial(densify_all, load_prior(context, tokenizer), tokenizer)
     elif source == "regressed":
-        poses = regress(context, load_regressor(context), seen.detected)
+        points_of = partial(regress, context, load_regressor(context))
     else:
-        return lifter_input(context, seen, "test")
-    return torch.cat([seen.detected, *(poses[level] for level in context.config.input_levels)], 1)
+        points_of = lambda _: test.levels  # noqa: E731
+
+    def dense(detected: Tensor) -> Tensor:
+        points = points_of(detected) if levels else {}
+        return torch.cat([detected, *(points[level] for level in levels)], dim=1)
+
+    return dense
 
 
 def _examples(poses: Tensor, hidden: Tensor, lifted: Tensor, test: Split) -> dict[str, Tensor]:
@@ -121,9 +126,11 @@ def _errors_2d(context: StageContext, poses: Tensor, test: Split) -> dict[str, T
     }
 
 
-def _lift(context: StageContext, poses: Tensor, sequence: Tensor) -> Tensor:
-    lifter = load_lifter(context, poses.shape[1])
-    return lift(lifter, context.config.lifter.model, poses, sequence, BATCH).cpu().double()
+def _lifting(context: StageContext, test: Split) -> Callable[[Tensor], Tensor]:
+    """From the lifter's input to 3D poses (N, 17, 3), double precision, on the CPU."""
+    lifter = load_lifter(context, NUM_JOINTS + sum(context.config.input_levels))
+    model = context.config.lifter.model
+    return lambda poses: lift(lifter, model, poses, test.sequence, BATCH).cpu().double()
 
 
 def _errors(lifted: Tensor, target: Tensor, visible: Tensor) -> dict[str, Tensor]:

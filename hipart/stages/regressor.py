@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hipart.models.regressors.build import build_regressor
-from hipart.models.tokenizer import LEVEL_NAMES
+from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.densify import POSES

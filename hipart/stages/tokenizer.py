@@ -5,7 +5,9 @@ from torch import Tensor
 
 from hipart.data.corpus import Corpus
 from hipart.metrics import codebook_usage_pct, perplexity, token_histogram
-from hipart.models.tokenizer import LEVEL_NAMES, Tokenizer, tokenizer_loss
+from hipart.models.tokenizer import Tokenizer
+from hipart.models.tokenizer_loss import tokenizer_loss
+from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, read_facts, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.fit import fit_adamw, seeded

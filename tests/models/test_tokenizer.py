@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hipart.config import CodebookConfig, TokenizerConfig
-from hipart.models.tokenizer import Tokenizer, local_alignment, tokenizer_loss
+from hipart.models.tokenizer import Tokenizer
+from hipart.models.tokenizer_loss import local_alignment, tokenizer_loss
 
 SMALL = TokenizerConfig(
     width=32,

@@ -39,6 +39,6 @@ def draw(table: Content) -> Figure | None:
     for label in axes.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
     axes.axvline(len(order) - 1.5, color=GREY, linewidth=0.6, linestyle=":")
-    axes.set_ylabel(f"{table.metric_title} [{table.columns[0].unit}]")
+    axes.set_ylabel(f"{table.metric} [{table.columns[0].unit}]")
     figure.legend(loc="outside upper center", ncols=min(3, len(rows)), frameon=False)
     return figure
