@@ -55,7 +55,7 @@ def with_lifter(**changes):
 
 
 def trial(config, name="base"):
-    return Trial(Arm(name, None, None, {}, None, config), 0, config)
+    return Trial(Arm(name, {}, None, config), 0, config)
 
 
 def models(config):

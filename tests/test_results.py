@@ -78,7 +78,7 @@ def test_ten_thousand_trials_in_seconds(tmp_path: Path) -> None:
     lifters = [base.lifter.model_copy(update={"seed": seed}) for seed in range(2000)]
     configs = [base.model_copy(update={"lifter": lifter}) for lifter in lifters]
     tried = [
-        Trial(Arm(f"arm {arm}", "factor", str(arm), {}, None, config), seed, config)
+        Trial(Arm(f"arm {arm}", {}, None, config, (("factor", str(arm)),)), seed, config)
         for seed, config in enumerate(configs)
         for arm in range(5)
     ]

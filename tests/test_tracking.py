@@ -43,8 +43,8 @@ class Lab:
         faster = PipelineConfig(lifter=LifterConfig(learning_rate=0.01))
         changes = {"lifter.learning_rate": 0.01}
         arms = [
-            Arm("base", None, None, {}, None, PipelineConfig()),
-            Arm("rate=0.01", "rate", "0.01", changes, None, faster),
+            Arm("base", {}, None, PipelineConfig()),
+            Arm("rate=0.01", changes, None, faster, (("rate", "0.01"),)),
         ]
         self.trials = [Trial(arm, 0, arm.config) for arm in arms]
         self.jobs = [jobs(trial.config, DATA) for trial in self.trials]

@@ -14,17 +14,31 @@ from hipart.pipeline import FINAL_STAGE
 BASE = "base"
 
 
+class Standing:
+    """Something that stands off the base in some factors."""
+
+    #: Level by name of the factor, for every factor in which it is off the base.
+    levels: tuple[tuple[str, str], ...]
+
+    @property
+    def factor(self) -> str | None:
+        """The factors in which it is off the base, in words; None for the base and for arms."""
+        return ", ".join(factor for factor, _ in self.levels) or None
+
+    @property
+    def level(self) -> str | None:
+        """Its levels in those factors."""
+        return ", ".join(level for _, level in self.levels) or None
+
+
 @dataclass(frozen=True)
-class Arm:
+class Arm(Standing):
     """A setting that is compared: the base with some changes."""
 
     name: str
-    factor: str | None
-    level: str | None
     changes: dict[str, Any] = field(hash=False)
     published: Published | None
     config: PipelineConfig
-    #: Where it stands off the base, factor by factor: level by name of the factor.
     levels: tuple[tuple[str, str], ...] = ()
 
 
@@ -44,8 +58,6 @@ class _Proposal(NamedTuple):
 
     place: Place
     name: str
-    factor: str | None
-    level: str | None
     changes: Changes
     published: Published | None
     may_be_base: bool
@@ -54,7 +66,7 @@ class _Proposal(NamedTuple):
 
 def arms(ablation: Ablation) -> list[Arm]:
     """The arms, the base arm first. Raises ExperimentError with every level that is refused."""
-    base = Arm(BASE, None, None, {}, ablation.published, ablation.base_config)
+    base = Arm(BASE, {}, ablation.published, ablation.base_config)
     found = [base]
     problems: list[Problem] = []
     for proposal in _DESIGNS[ablation.design](ablation):
@@ -100,15 +112,7 @@ def _arm(proposal: _Proposal, config: PipelineConfig, found: list[Arm]) -> Arm:
         got = shown(proposal.changes)
         raise ExperimentError([Problem(proposal.place, rule, got, remedy=remedy)])
     changes = flat(proposal.changes)
-    return Arm(
-        name,
-        proposal.factor,
-        proposal.level,
-        changes,
-        proposal.published,
-        config,
-        proposal.levels,
-    )
+    return Arm(name, changes, proposal.published, config, proposal.levels)
 
 
 def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
@@ -118,8 +122,6 @@ def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
             yield _Proposal(
                 place=("factors", factor.name, "levels", level.name, *(() if plain else ("set",))),
                 name=f"{factor.name}={level.name}",
-                factor=factor.name,
-                level=level.name,
                 changes=level.set,
                 published=level.published,
                 may_be_base=plain,
@@ -144,8 +146,6 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
         yield _Proposal(
             place=("factors", name),
             name=name,
-            factor=", ".join(factor.name for factor, _ in away) or None,
-            level=", ".join(level.name for _, level in away) or None,
             changes={path: value for _, level in chosen for path, value in level.set.items()},
             published=stated[0] if stated and len(away) <= 1 else combined.get(frozenset(names)),
             may_be_base=all(factor.path for factor, _ in away),
@@ -159,8 +159,6 @@ def _written_out(ablation: Ablation) -> Iterator[_Proposal]:
         yield _Proposal(
             ("arms", arm.name, "set"),
             arm.name,
-            None,
-            None,
             arm.set,
             arm.published,
             may_be_base=False,

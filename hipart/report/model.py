@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hipart.experiment.design import Standing
 from hipart.experiment.form import Published
 from hipart.report.bootstrap import OverClips
 
@@ -61,19 +62,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Standing):
     """One arm: ``done`` of its ``planned`` seeds, one cell per column of the table."""
 
     arm: str
-    factor: str | None
-    level: str | None
     planned: int
     done: int
     failed: int
     reason: str | None
     published: Published | None
     cells: tuple[Cell, ...]
-    #: Level by name of the factor, for every factor in which it is off the base.
     levels: tuple[tuple[str, str], ...] = ()
 
     @property

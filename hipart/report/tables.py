@@ -187,8 +187,6 @@ def _rows(tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column]) 
     rows = [
         Row(
             arm=arm.name,
-            factor=arm.factor,
-            level=arm.level,
             published=arm.published,
             levels=arm.levels,
             cells=tuple(_cell(statistics[column.key, arm.name]) for column in columns),

@@ -13,7 +13,7 @@ def rows(*p_values: float | None, seeds: int = 2) -> list[Row]:
     cells = [Cell(seeds, seeds, 1.0, None, 0.1, None, None, p, p) for p in (None, *p_values)]
     names = ["base", *(f"arm {place}" for place in range(len(p_values)))]
     return [
-        Row(name, None, None, seeds, seeds, 0, None, None, (cell,))
+        Row(name, seeds, seeds, 0, None, None, (cell,))
         for name, cell in zip(names, cells, strict=True)
     ]
 
@@ -83,7 +83,7 @@ def test_the_footer_of_a_run() -> None:
 def test_failures_are_told_on_one_short_line_and_lost_numbers_too() -> None:
     cell = Cell(1, 1, 1.0, None, None, None, None, None, None)
     reason = "prior: " + "out of\nmemory " * 50
-    told = footer.failures([Row("a", None, None, 3, 2, 1, reason, None, (cell,))])
+    told = footer.failures([Row("a", 3, 2, 1, reason, None, (cell,))])
     assert told[0] == "Not a number: a, 1 of 3 trials, left out."
     assert told[1].startswith("Failed: a, 1 of 3 trials: prior: out of memory out of memory")
     assert "\n" not in told[1] and told[1].endswith("…") and len(told[1]) < 140

@@ -110,10 +110,7 @@ def cell(delta: float | None, p_holm: float | None) -> Cell:
 
 
 def rows(*cells: Cell) -> list[Row]:
-    return [
-        Row(f"arm {number}", None, None, 3, 3, 0, None, None, (one,))
-        for number, one in enumerate(cells)
-    ]
+    return [Row(f"arm {number}", 3, 3, 0, None, None, (one,)) for number, one in enumerate(cells)]
 
 
 def test_what_other_clips_would_change_is_said_in_words() -> None:

@@ -51,7 +51,7 @@ def test_a_bundle_predicts_what_was_evaluated(kind: str, tmp_path: Path) -> None
     config = with_changes(base_at_scale("smoke"), CHANGES[kind])
     measured = done(config, tmp_path / "store")
     assert np.isfinite(measured["mpjpe_mm"])
-    trial = Trial(Arm("base", None, None, {}, None, config), 0, config)
+    trial = Trial(Arm("base", {}, None, config), 0, config)
     bundle = export_bundle(
         ArtifactStore(tmp_path / "store"),
         load("toy_gt_dense", "smoke"),
