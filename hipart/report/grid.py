@@ -56,7 +56,7 @@ def section_starts(table: Content) -> list[int]:
     rows, crossed = table.rows, table.crossed
 
     def section(row: Row) -> str | None:
-        if not crossed or not (row.levels or row is rows[0]):
+        if not crossed or not table.in_design(row):
             return row.factor
         return table.standing(row, crossed[0])
 
@@ -76,9 +76,10 @@ def _side_by_side(table: Content) -> Grid:
     others = [name for name in table.crossed if name != factor]
     lines: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in table.rows:
-        if row.levels or row is table.rows[0]:
-            line = tuple(table.standing(row, name) for name in others)
-            lines.setdefault(line, {})[table.standing(row, factor)] = row
+        line = tuple(table.standing(row, name) for name in others)
+        if not table.in_design(row):  # a control stands in a line of its own, by its name
+            line = (row.arm, *("" for _ in others[1:]))
+        lines.setdefault(line, {})[table.standing(row, factor)] = row
     names = [
         GridColumn(name, "", [Text(line[place]) for line in lines], align="left")
         for place, name in enumerate(others)
@@ -102,7 +103,7 @@ def _crossed(table: Content) -> list[GridColumn]:
     for place, factor in enumerate(table.crossed):
         texts = [
             Text(table.standing(row, factor))
-            if row.levels or row is table.rows[0]
+            if table.in_design(row)
             else Text(row.arm if place == 0 else "")
             for row in table.rows
         ]

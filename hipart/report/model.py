@@ -136,6 +136,10 @@ class Content:
         """The factors, in the order of their rows."""
         return list(dict.fromkeys(row.factor for row in self.rows if row.factor is not None))
 
+    def in_design(self, row: Row) -> bool:
+        """Whether a row is a cell of the factors: the base, or what stands off it in one."""
+        return bool(row.levels) or row is self.rows[0]
+
     def standing(self, row: Row, factor: str) -> str:
         """The level of a row in a factor; that of the base by its own name."""
         return dict(row.levels).get(factor, self.base_levels.get(factor, "base"))

@@ -1,7 +1,7 @@
 """Measure a trial on the test split: errors per sample first, then per action (Sec. 5.1)."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -83,22 +83,28 @@ def _views(context: StageContext, test: Split) -> list[tuple[Tensor, Tensor]]:
 
 
 def _densifying(context: StageContext, test: Split) -> Callable[[Tensor], Tensor]:
-    """From other detections (N, 17, 2) to the lifter's input (N, J, 2), made dense anew."""
-    source, levels = context.config.lifter.dense_input, context.config.input_levels
-    points_of: Callable[[Tensor], dict[int, Tensor]]
-    if source == "generated":
-        tokenizer = load_tokenizer(context)
-        points_of = partial(densify_all, load_prior(context, tokenizer), tokenizer)
-    elif source == "regressed":
-        points_of = partial(regress, context, load_regressor(context))
-    else:
-        points_of = lambda _: test.levels  # noqa: E731
+    """From other detections (N, 17, 2) to the lifter's input (N, J, 2), made dense anew.
+
+    Models are loaded when they are first needed: plain evaluations need none.
+    """
+    levels = context.config.input_levels
+    densifier = cache(partial(_densifier, context, test))
 
     def dense(detected: Tensor) -> Tensor:
-        points = points_of(detected) if levels else {}
+        points = densifier()(detected) if levels else {}
         return torch.cat([detected, *(points[level] for level in levels)], dim=1)
 
     return dense
+
+
+def _densifier(context: StageContext, test: Split) -> Callable[[Tensor], dict[int, Tensor]]:
+    source = context.config.lifter.dense_input
+    if source == "generated":
+        tokenizer = load_tokenizer(context)
+        return partial(densify_all, load_prior(context, tokenizer), tokenizer)
+    if source == "regressed":
+        return partial(regress, context, load_regressor(context))
+    return lambda _: test.levels
 
 
 def _examples(poses: Tensor, hidden: Tensor, lifted: Tensor, test: Split) -> dict[str, Tensor]:

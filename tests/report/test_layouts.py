@@ -7,7 +7,7 @@ import pytest
 
 from hipart import results
 from hipart.experiment.design import trials
-from hipart.experiment.form import Ablation, PaperLayout
+from hipart.experiment.form import Ablation, Level, PaperLayout
 from hipart.report.tables import Table, table
 from tests.report.samples import DATA, ablation, filled, measured
 from tests.report.test_effects import CELLS, FACTORS
@@ -35,6 +35,17 @@ def test_a_factor_stands_side_by_side() -> None:
     assert rows[0] == r"| order | sparse\_to\_dense MPJPE [mm] ↓ | sequential MPJPE [mm] ↓ |"
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["c2p", "raster"]
     assert "43.0** ± 1.0" in rows[2] and "47.5 ± 1.3" in rows[3]
+
+
+def test_a_control_keeps_its_line_where_a_factor_stands_side_by_side() -> None:
+    control = Level(name="classification", set={"prior.framework": "classification"})
+    one = crossed(columns="within").model_copy(update={"arms": (control,)})
+    tried = trials(one)
+    values = CELLS | {"classification": [46.0, 46.5, 47.0]}
+    frame = results.frame(filled(tried, measured(values)), tried, DATA)
+    text = table(one, frame, {"trained": 0, "reused": 9}, layout="paper").markdown()
+    row = next(line for line in text.splitlines() if line.startswith("| classification"))
+    assert row == "| classification | 46.5 ± 0.5 | – |"
 
 
 def test_actions_stand_side_by_side_and_the_mean_comes_with_them() -> None:
