@@ -1,4 +1,4 @@
-"""A table in LaTeX; it needs ``\\usepackage{booktabs}`` and nothing else."""
+"""A table in LaTeX; it needs ``\\usepackage{booktabs}``; with ``graphicx`` a wide one is scaled."""
 
 import textwrap
 from collections.abc import Sequence
@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from hipart.report.grid import GridColumn, Text, grid
 from hipart.report.model import Content
 
+#: Without graphicx a wide table stays as wide as it is.
+_SCALED = r"\ifdefined\resizebox\def\scaled{\resizebox{\linewidth}{!}}\else\def\scaled{}\fi"
+#: Letters that fit into a line of small type; a wider table is scaled down to it.
+_LINE = 95
 #: Letters of a heading's line where the column itself is narrower.
 _HEADING = 14
 #: Columns from which on they stand closer.
@@ -48,6 +52,7 @@ def render(table: Content) -> str:
     for place in range(len(columns[0].texts)):
         body += [r"\midrule"] if place in laid.starts else []
         body.append(_line([_text(column.texts[place]) for column in columns]))
+    wide = sum(map(_letters, columns)) > _LINE
     label = "".join(sign if sign.isalnum() else "-" for sign in table.name)
     return "\n".join(
         [
@@ -56,13 +61,15 @@ def render(table: Content) -> str:
             *([r"\small\setlength{\tabcolsep}{3pt}"] if len(columns) > _NARROW else []),
             rf"\caption{{{escape(table.caption)}}}",
             rf"\label{{tab:{label}}}",
-            rf"\begin{{tabular}}{{{''.join(column.align[0] for column in columns)}}}",
+            *([_SCALED] if wide else []),
+            r"\scaled{" * wide
+            + rf"\begin{{tabular}}{{{''.join(column.align[0] for column in columns)}}}",
             r"\toprule",
             *_header(columns),
             r"\midrule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}" + "}" * wide,
             r"\par\smallskip",
             r"\begin{minipage}{\linewidth}\footnotesize",
             r"\textbf{Best} and \underline{second best} of the arms with all their seeds.",
@@ -72,6 +79,12 @@ def render(table: Content) -> str:
             "",
         ]
     )
+
+
+def _letters(column: GridColumn) -> int:
+    """Letters that a column is wide, with the gap beside it."""
+    texts = [f"{text.main} {text.rest}".strip() for text in column.texts]
+    return 2 + max(map(len, [*texts, *_broken(column)]), default=0)
 
 
 def escape(text: str) -> str:

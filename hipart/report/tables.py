@@ -50,7 +50,7 @@ class Table(Content):
         return render_markdown.render(self)
 
     def latex(self) -> str:
-        """A LaTeX table environment that needs booktabs."""
+        """A LaTeX table environment that needs booktabs; with graphicx a wide one is scaled."""
         return render_latex.render(self)
 
     def csv(self) -> str:
@@ -95,8 +95,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         place=ablation.source.place if ablation.source else "",
         columns=columns,
         rows=rows,
-        base_levels=base_levels(tried)
-        | {factor.name: factor.base for factor in ablation.factors if factor.base},
+        base_levels=base_levels(ablation),
         footer=footer.lines(ablation, facts, rows, found),
         partial=partial,
         layout="full" if layout == "full" else "paper",
@@ -136,16 +135,22 @@ def write_all(
     )
 
 
-def base_levels(tried: Sequence[Arm]) -> dict[str, str]:
-    """Where the base stands in each factor whose levels are plain values of its paths."""
-    standing: dict[str, set[str | None]] = {}
-    for arm in tried:
-        if arm.factor is not None:
-            plain = all(label(value) == arm.level for value in arm.changes.values())
-            values = {_value(tried[0].config, path) for path in arm.changes} if plain else {None}
-            standing.setdefault(arm.factor, set()).update(values)
-    single = {factor: next(iter(values)) for factor, values in standing.items() if len(values) == 1}
-    return {factor: value for factor, value in single.items() if value is not None}
+def base_levels(ablation: Ablation) -> dict[str, str]:
+    """Where the base stands in each factor: by its own word, or by the value that is varied.
+
+    A factor whose levels are not plain values of one path, and that has no word, is left out.
+    """
+    standing: dict[str, str] = {}
+    for factor in ablation.factors:
+        settings = [one for level in factor.levels for one in level.set.items()]
+        named = all(
+            label(value) == level.name for level in factor.levels for value in level.set.values()
+        )
+        values = {_value(ablation.base_config, path) for path, _ in settings} if named else {None}
+        value = values.pop() if len(values) == 1 else None
+        if factor.base or value:
+            standing[factor.name] = factor.base or str(value)
+    return standing
 
 
 def _value(config: Any, path: str) -> str | None:

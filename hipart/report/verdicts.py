@@ -69,7 +69,7 @@ def of_effects(found: Sequence[Effect]) -> list[str]:
         text += _signed(one.estimate, one.low, one.high, decimals=2)
         if one.p_holm is not None:
             text += f", p {told_p(one.p_holm)}"
-        lines.append(text + ("*" if _holds(one) else ", cannot be told from zero"))
+        lines.append(text + ("*." if _holds(one) else ", cannot be told from zero."))
     rest = len(found) - len(shown)
     if rest:
         told = f"{len(holding) - len(shown)} more hold, " if len(holding) > len(shown) else ""

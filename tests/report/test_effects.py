@@ -92,6 +92,6 @@ def test_the_footer_tells_them() -> None:
     told = [line for line in table.footer if line.startswith(("effect of", "interaction"))]
     assert len(told) == 3
     assert told[0].startswith("effect of order=raster +2.75 [")
-    assert told[0].endswith("*")
+    assert told[0].endswith("*.")
     lost = frame_of(CELLS).with_columns(pl.lit(None, dtype=pl.Float64).alias(METRIC))
     assert effects(NAMES, arms(ablation(*FACTORS, design="factorial")), lost, METRIC) == ()

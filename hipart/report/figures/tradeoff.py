@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hipart.report.figures.style import BASE_COLOUR, COLOURS, GREY, new_figure
 from hipart.report.model import Content
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: From this ratio of costs on, an axis has room for powers of ten alone.
+_TWO_DECADES = 100
 COSTS = ("parameters_m", "total_parameters_m", "gflops", "latency_ms", "frames_per_s")
 
 
@@ -38,7 +42,7 @@ def draw(table: Content) -> Figure | None:
                 label=row.arm if number == 0 else None,
             )
         column, metric = table.columns[place], table.columns[0]
-        axes.set_xscale("log")
+        _logarithmic(axes, [row.cells[place].mean for row in table.rows])
         axes.set_xlabel(f"{column.title} [{column.unit}]")
         if number == 0:
             axes.set_ylabel(f"{metric.title} [{metric.unit}]")
@@ -47,3 +51,15 @@ def draw(table: Content) -> Figure | None:
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     figure.supxlabel("square: base; bars: ± standard deviation over seeds", size=6, color=GREY)
     return figure
+
+
+def _logarithmic(axes: Axes, costs: Sequence[float | None]) -> None:
+    """A logarithmic axis whose ticks are plain numbers, few enough to stand beside each other."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    known = [cost for cost in costs if cost]
+    narrow = not known or max(known) < _TWO_DECADES * min(known)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
