@@ -13,7 +13,7 @@ import polars as pl
 from hipart.experiment.form import Claim
 from hipart.pipeline import PIPELINE
 from hipart.report.grid import number
-from hipart.report.model import SIGNIFICANCE, Cell
+from hipart.report.model import SIGNIFICANCE, Cell, Column
 from hipart.report.render_markdown import escape
 from hipart.report.statistics import Interval, holm, one_sample, student
 from hipart.report.tables import Table
@@ -166,16 +166,18 @@ def _experiment(table: Table) -> list[str]:
         told = f"{published.value} {published.unit} ({published.place})" if published else ""
         cell = row.cells[0]
         lines.append(
-            f"| {escape(row.arm)} | {cell.n} | {_mean(cell)} | {_difference(cell)} "
+            f"| {escape(row.arm)} | {cell.n} | {_mean(cell, column)} | {_difference(cell)} "
             f"| {_over_clips(cell)} | {escape(told)} |"
         )
     kept = [line for line in table.footer if not line.startswith(("Code:", "MPJPE:", "Published"))]
     return [*lines, "", *(f"* {escape(line)}" for line in kept)]
 
 
-def _mean(cell: Cell) -> str:
+def _mean(cell: Cell, column: Column) -> str:
     if cell.mean is None:
         return "–"
+    if PIPELINE[column.key.partition("/")[0]].unseeded:
+        return f"{number(cell.mean, 2)} [same for every seed]"
     if not cell.std or cell.n < 2:
         return _interval(Interval(cell.mean, None, None, None))
     return _interval(student(cell.mean, cell.std / cell.n**0.5, cell.n - 1))

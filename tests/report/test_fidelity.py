@@ -4,9 +4,22 @@ from typing import Any
 
 import pytest
 
+from hipart import results
+from hipart.experiment.design import trials
 from hipart.experiment.form import Claim, MetricChoice
+from hipart.pipeline import jobs
 from hipart.report.fidelity import findings, render
-from tests.report.samples import SIZES, ablation, frame_of, made, measured
+from hipart.report.tables import table
+from tests.report.samples import (
+    DATA,
+    SIZES,
+    MemoryArtifact,
+    ablation,
+    filled,
+    frame_of,
+    made,
+    measured,
+)
 
 METRIC = "evaluate/mpjpe_mm"
 VALUES = {
@@ -82,3 +95,15 @@ def test_every_number_of_an_experiment_has_seeds_and_an_interval() -> None:
         line for line in text.splitlines() if line.startswith("| sparse codebook size=512")
     )
     assert "+10.83 [" in small
+
+
+def test_what_no_seed_reaches_says_so() -> None:
+    one = ablation(SIZES, metric=MetricChoice(stage="profile", name="parameters_m", goal="min"))
+    tried = trials(one)
+    store = filled(tried, lambda trial: None)
+    for trial in tried:
+        job = jobs(trial.config, DATA, ("profile",))["profile"]
+        store.held["profile", job.key] = MemoryArtifact({"parameters_m": 2.0})
+    counts = {"trained": 0, "reused": 9}
+    text = render([table(one, results.frame(store, tried, DATA), counts)], [], [], "c")
+    assert "| base | 1 | 2.00 [same for every seed] |" in text
