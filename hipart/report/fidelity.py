@@ -24,6 +24,9 @@ Verdict = Literal[
 ]
 
 
+_SAME = "[same for every seed]"
+
+
 @dataclass(frozen=True)
 class Finding:
     """A claim with the numbers of both arms; ``gain`` is positive where the claim is right."""
@@ -166,7 +169,7 @@ def _experiment(table: Table) -> list[str]:
         told = f"{published.value} {published.unit} ({published.place})" if published else ""
         cell = row.cells[0]
         lines.append(
-            f"| {escape(row.arm)} | {cell.n} | {_mean(cell, column)} | {_difference(cell)} "
+            f"| {escape(row.arm)} | {cell.n} | {_mean(cell, column)} | {_difference(cell, column)} "
             f"| {_over_clips(cell)} | {escape(told)} |"
         )
     kept = [line for line in table.footer if not line.startswith(("Code:", "MPJPE:", "Published"))]
@@ -176,17 +179,24 @@ def _experiment(table: Table) -> list[str]:
 def _mean(cell: Cell, column: Column) -> str:
     if cell.mean is None:
         return "–"
-    if PIPELINE[column.key.partition("/")[0]].unseeded:
-        return f"{number(cell.mean, 2)} [same for every seed]"
+    if _exact(column):
+        return f"{number(cell.mean, 2)} {_SAME}"
     if not cell.std or cell.n < 2:
         return _interval(Interval(cell.mean, None, None, None))
     return _interval(student(cell.mean, cell.std / cell.n**0.5, cell.n - 1))
 
 
-def _difference(cell: Cell) -> str:
+def _difference(cell: Cell, column: Column) -> str:
     if cell.delta is None:
         return ""
+    if _exact(column):
+        return f"{number(cell.delta, 2, '+')} {_SAME}"
     return _interval(Interval(cell.delta, cell.low, cell.high, None), "+") + "*" * cell.significant
+
+
+def _exact(column: Column) -> bool:
+    """Whether no seed reaches the stage that a metric is of."""
+    return PIPELINE[column.key.partition("/")[0]].unseeded
 
 
 def _over_clips(cell: Cell) -> str:
