@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 from hipart.config import DetectorConfig
 from hipart.pipeline import FINAL_STAGE, PIPELINE
-from hipart.report.fidelity import Finding, findings, render
+from hipart.report.claims import Finding, findings
+from hipart.report.fidelity import render
 from hipart.report.footer import origin
 from hipart.report.tables import Layout, Table, table, write_all
 from hipart.results import frame, provenances, sample_errors

@@ -1,107 +1,29 @@
 """What of the paper holds on this data: its claims against what the store has measured.
 
-A claim says that one arm is better than another. Whether it holds is a paired test over the seeds
-that both have; over all claims of the document together it is Holm-corrected.
+All claims of the document are Holm-corrected together.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
-import polars as pl
-
-from hipart.experiment.form import Claim
 from hipart.pipeline import PIPELINE
+from hipart.report.claims import Finding, corrected
 from hipart.report.grid import number
-from hipart.report.model import SIGNIFICANCE, Cell, Column
+from hipart.report.model import Cell, Column
 from hipart.report.render_markdown import escape
-from hipart.report.statistics import Interval, holm, one_sample, student
+from hipart.report.statistics import Interval, student
 from hipart.report.tables import Table
-from hipart.report.verdicts import told_p
-
-Verdict = Literal[
-    "holds", "leans that way", "cannot be told", "leans against it", "does not hold", "not measured"
-]
-
+from hipart.report.verdicts import CLAIM, told_p
 
 _SAME = "[same for every seed]"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A claim with the numbers of both arms; ``gain`` is positive where the claim is right."""
-
-    experiment: str
-    claim: Claim
-    unit: str
-    better: Interval | None
-    worse: Interval | None
-    gain: Interval | None
-    pairs: int
-    p_holm: float | None = None
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the paired test over seeds allows to say."""
-        if self.gain is None:
-            return "not measured"
-        if self.gain.p is None or self.p_holm is None:
-            return "cannot be told"
-        right = self.gain.mean > 0
-        if self.p_holm < SIGNIFICANCE:
-            return "holds" if right else "does not hold"
-        if self.gain.p < SIGNIFICANCE:
-            return "leans that way" if right else "leans against it"
-        return "cannot be told"
-
-
-def findings(experiment: str, claims: Sequence[Claim], frame: pl.DataFrame) -> list[Finding]:
-    """The claims of an experiment against its results; those of arms that are not there are out."""
-    return [
-        _finding(experiment, claim, frame)
-        for claim in claims
-        if {claim.better, claim.worse} <= set(frame["arm"])
-    ]
-
-
-def _finding(experiment: str, claim: Claim, frame: pl.DataFrame) -> Finding:
-    assert claim.metric is not None
-    stage, name = claim.metric.stage, claim.metric.name
-    declared = next(one for one in PIPELINE[stage].metrics if one.name == name)
-    key = f"{stage}/{name}"
-    sign = 1 if declared.goal == "min" else -1
-    found: dict[str, dict[int, tuple[str, float]]] = {claim.better: {}, claim.worse: {}}
-    if key in frame.columns:
-        rows = frame.filter(pl.col("arm").is_in(list(found)), pl.col(key).is_finite())
-        for row in rows.iter_rows(named=True):
-            found[row["arm"]][row["seed"]] = (
-                str(row.get(f"key/{stage}") or row["seed"]),
-                float(row[key]),
-            )
-    better, worse = found[claim.better], found[claim.worse]
-    paired = {
-        (better[seed][0], worse[seed][0]): sign * (worse[seed][1] - better[seed][1])
-        for seed in better
-        if seed in worse
-    }
-    return Finding(
-        experiment=experiment,
-        claim=claim,
-        unit=declared.unit,
-        better=one_sample([*dict(better.values()).values()]),
-        worse=one_sample([*dict(worse.values()).values()]),
-        gain=one_sample(list(paired.values())),
-        pairs=len(paired),
-    )
 
 
 def render(
     tables: Iterable[Table], found: Sequence[Finding], facts: Sequence[str], command: str
 ) -> str:
     """The document, in Markdown: the claims first, then every experiment's numbers."""
-    p_values = [one.gain.p if one.gain else None for one in found]
-    found = [replace(one, p_holm=p) for one, p in zip(found, holm(p_values), strict=True)]
-    count = sum(p is not None for p in p_values)
+    found = corrected(found)
+    count = sum(one.p_holm is not None for one in found)
     lines = [
         "# What of the paper holds here",
         "",
@@ -172,7 +94,11 @@ def _experiment(table: Table) -> list[str]:
             f"| {escape(row.arm)} | {cell.n} | {_mean(cell, column)} | {_difference(cell, column)} "
             f"| {_over_clips(cell)} | {escape(told)} |"
         )
-    kept = [line for line in table.footer if not line.startswith(("Code:", "MPJPE:", "Published"))]
+    kept = [
+        line
+        for line in table.footer
+        if not line.startswith(("Code:", "MPJPE:", "Published", CLAIM))
+    ]
     return [*lines, "", *(f"* {escape(line)}" for line in kept)]
 
 

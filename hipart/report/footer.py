@@ -7,8 +7,9 @@ from typing import Any
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
 from hipart.pipeline import FINAL_STAGE, PIPELINE, jobs
+from hipart.report.claims import Finding
 from hipart.report.model import Effect, Row
-from hipart.report.verdicts import of_effects, over_clips, over_seeds
+from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds
 
 SPREAD = (
     "± is the standard deviation over seeds; Δ is the mean paired difference with its own 95 % "
@@ -37,7 +38,11 @@ class Facts:
 
 
 def lines(
-    ablation: Ablation, facts: Facts, rows: Sequence[Row], found: Sequence[Effect] = ()
+    ablation: Ablation,
+    facts: Facts,
+    rows: Sequence[Row],
+    found: Sequence[Effect] = (),
+    claims: Sequence[Finding] = (),
 ) -> tuple[str, ...]:
     """The footer, one statement a line."""
     reached = {stage for arm in arms(ablation) for stage in jobs(arm.config, "", ablation.targets)}
@@ -50,6 +55,7 @@ def lines(
         over_seeds(rows),
         over_clips(rows),
         *of_effects(found),
+        *of_claims(claims),
         *failures(rows),
         f"{facts.trained + facts.reused} stage jobs: trained {facts.trained} now, "
         f"reused {facts.reused}.",

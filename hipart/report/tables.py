@@ -21,6 +21,7 @@ from hipart.report import (
     render_terminal,
 )
 from hipart.report.bootstrap import over_clips
+from hipart.report.claims import corrected, findings
 from hipart.report.effects import effects
 from hipart.report.footer import Facts
 from hipart.report.model import Cell, Column, Content, Row
@@ -87,6 +88,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
     rows = _over_clips(_rows(tried, frame, columns), errors)
     names = tuple(factor.name for factor in ablation.factors)
     found = effects(names, tried, frame, columns[0].key)
+    claims = corrected(findings(ablation.name, ablation.claims, frame))
     facts = Facts(data, fingerprint, counts["trained"], counts["reused"], tuple(provenance))
     return Table(
         name=ablation.name,
@@ -96,7 +98,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         columns=columns,
         rows=rows,
         base_levels=base_levels(ablation),
-        footer=footer.lines(ablation, facts, rows, found),
+        footer=footer.lines(ablation, facts, rows, found, claims),
         partial=partial,
         layout="full" if layout == "full" else "paper",
         side_by_side=ablation.paper_layout.columns,

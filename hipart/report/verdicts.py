@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from hipart.report.claims import Finding
 from hipart.report.grid import number
 from hipart.report.model import SIGNIFICANCE, Effect, Row
 
+#: How a line on a claim begins.
+CLAIM = "Claim"
 #: With more arms or effects than this, not each is told.
 SHOWN = 8
 
@@ -75,6 +78,21 @@ def of_effects(found: Sequence[Effect]) -> list[str]:
         told = f"{len(holding) - len(shown)} more hold, " if len(holding) > len(shown) else ""
         told += f"{len(found) - len(holding)} effects cannot be told from zero"
         lines.append(f"{told}{'' if shown else f' ({count})'}; all are in table.json.")
+    return lines
+
+
+def of_claims(found: Sequence[Finding]) -> list[str]:
+    """The paper's claims on these arms, a line each."""
+    tested = sum(one.p_holm is not None for one in found)
+    lines = []
+    for one in found:
+        text = f'{CLAIM} "{one.claim.says}" ({one.claim.place}): {one.verdict}'
+        if one.gain is not None:
+            gain = _signed(one.gain.mean, one.gain.low, one.gain.high, decimals=2)
+            text += f", gain {gain} {one.unit}".rstrip()
+        if one.p_holm is not None:
+            text += f", p {told_p(one.p_holm)} ({one.pairs} seeds, Holm-corrected over {tested})"
+        lines.append(f"{text}.")
     return lines
 
 

@@ -8,7 +8,9 @@ from hipart import results
 from hipart.experiment.design import trials
 from hipart.experiment.form import Claim, MetricChoice
 from hipart.pipeline import jobs
-from hipart.report.fidelity import findings, render
+from hipart.report import verdicts
+from hipart.report.claims import corrected, findings
+from hipart.report.fidelity import render
 from hipart.report.tables import table
 from tests.report.samples import (
     DATA,
@@ -61,6 +63,15 @@ def test_verdicts() -> None:
         "not measured",
     ]
     assert "the 3 tested claims" in text
+
+
+def test_a_table_tells_its_claims_below() -> None:
+    found = corrected(findings("x", CLAIMS, frame_of(VALUES, METRIC)))
+    told = verdicts.of_claims(found)
+    assert told[0].startswith('Claim "base beats far" (Table 1): holds, gain +10.00 [')
+    assert "mm, p " in told[0] and told[0].endswith("(4 seeds, Holm-corrected over 3).")
+    assert told[1].startswith('Claim "far beats base" (Table 1): does not hold, gain −10.00 [')
+    assert told[3] == 'Claim "base beats waiting" (Table 1): not measured.'
 
 
 def test_a_metric_whose_more_is_better_is_turned_round() -> None:
