@@ -77,6 +77,11 @@ def plan(workers: int | None, **options: Any) -> None:
 @click.option("--workers", type=click.IntRange(1), help="At most this many jobs at once.")
 @click.option("--cpus-per-job", type=float, default=1.0, show_default=True)
 @click.option("--gpus-per-job", type=float, default=0.0, show_default=True)
+@click.option(
+    "--array",
+    type=click.IntRange(1),
+    help="Train at most this many jobs of equal shapes together: 8 on a GPU, else 1.",
+)
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
 def run(**options: Any) -> None:
     """Train what is missing, then write the table. Run it again to go on after any crash."""

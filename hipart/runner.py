@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
-from hipart.pipeline import final_jobs
+from hipart.pipeline import StageJob, final_jobs
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table
 from hipart.reporting import session_table, write_results
@@ -35,7 +35,7 @@ def run(work: Work, console: Console) -> bool:
             for listener in listeners:
                 listener(event)
 
-        executor = _executor(first, len(to_train), tell)
+        executor = _executor(first, to_train, tell)
     graph = StageGraph(store, executor, tell)
     progress = Progress(lambda job: estimate_seconds(job, known), executor.slots)
 
@@ -112,21 +112,15 @@ def _finished_trials(work: Work) -> RenderableType:
     return rows
 
 
-def _executor(session: Session, wanted: int, tell: Listener) -> Executor:
+def _executor(session: Session, to_train: Sequence[StageJob], tell: Listener) -> Executor:
     runtime = session.runtime
-    if runtime.executor == "ray" and wanted:
+    if runtime.executor == "ray" and to_train:
         from hipart.scheduling.ray_pool import RayPool
 
-        return RayPool(runtime, wanted)
+        return RayPool(runtime, len(to_train), to_train)
     from hipart.scheduling.inline import InlineExecutor
 
-    workplace = Workplace(
-        store=runtime.store.absolute(),
-        motion=runtime.motion,
-        threads=max(1, int(runtime.cpus_per_job)),
-        use_gpu=runtime.gpus_per_job > 0,
-    )
-    return InlineExecutor(workplace, tell)
+    return InlineExecutor(Workplace.of(runtime), tell)
 
 
 def _next_commands(console: Console, session: Session) -> None:

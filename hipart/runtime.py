@@ -17,6 +17,13 @@ class Runtime:
     workers: int | None = None
     cpus_per_job: float = 1.0
     gpus_per_job: float = 0.0
+    #: At most so many jobs of equal shapes are trained together; None for what suits the device.
+    array: int | None = None
+
+    @property
+    def array_limit(self) -> int:
+        """How many jobs may be trained together: a CPU gains nothing by it."""
+        return self.array or (8 if self.gpus_per_job else 1)
 
     @property
     def store(self) -> Path:

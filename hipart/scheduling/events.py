@@ -22,10 +22,11 @@ class JobReused:
 
 @dataclass(frozen=True)
 class JobStarted:
-    """A worker took the job."""
+    """A worker took the job, alone or as one of ``members`` that are trained together."""
 
     job: StageJob
     worker: str
+    members: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class JobFinished:
-    """The job's artifact is in the store."""
+    """The job's artifact is in the store; ``seconds`` are its share of what its array took."""
 
     job: StageJob
     metrics: dict[str, float]

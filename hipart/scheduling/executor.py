@@ -1,12 +1,17 @@
 """What the stage graph asks of whoever runs its jobs."""
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from hipart.pipeline import StageJob
-from hipart.scheduling.events import Event
+from hipart.runtime import Runtime
+from hipart.scheduling.events import Event, JobFailed, JobFinished
+
+#: Package whose modules are the stages.
+STAGES = "hipart.stages"
 
 
 @dataclass(frozen=True)
@@ -17,14 +22,37 @@ class Workplace:
     motion: Path | None
     threads: int
     use_gpu: bool
+    #: Package whose modules are the stages; tests and benchmarks have their own.
+    stages: str = STAGES
+
+    @classmethod
+    def of(cls, runtime: Runtime, stages: str = STAGES) -> "Workplace":
+        """The share of a machine that a run gives to each of its workers."""
+        return cls(
+            store=runtime.store.absolute(),
+            motion=runtime.motion.absolute() if runtime.motion else None,
+            threads=max(1, int(runtime.cpus_per_job)),
+            use_gpu=runtime.gpus_per_job > 0,
+            stages=stages,
+        )
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished job leaves with the scheduler."""
+    """What a finished job leaves with the scheduler; ``seconds`` are its share of its array's."""
 
     metrics: dict[str, float]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed."""
+
+    error: str
+
+
+Result = Outcome | Failure
 
 
 class Executor(Protocol):
@@ -32,23 +60,34 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many jobs can run at once."""
+        """How many arrays of jobs can run at once; an array is usually one job."""
         ...
 
-    def start(self, job: StageJob) -> None:
-        """Take a job; never called with more than ``slots`` jobs running."""
+    def start(self, jobs: Sequence[StageJob]) -> None:
+        """Take an array of jobs with one signature; never called while ``slots`` arrays run."""
         ...
 
     def poll(self, timeout_s: float) -> list[Event]:
         """What happened since the last call; waits up to ``timeout_s`` for something to happen.
 
-        Every started job ends in exactly one ``JobFinished`` or ``JobFailed``.
+        Every started job ends in exactly one ``JobFinished`` or ``JobFailed``; those of an array
+        all in the same answer.
         """
         ...
 
     def close(self) -> None:
         """Stop everything; jobs in progress keep their checkpoints."""
         ...
+
+
+def ended(jobs: Sequence[StageJob], results: Sequence[Result]) -> list[Event]:
+    """How each job of an array ended, as events."""
+    return [
+        JobFailed(job, result.error)
+        if isinstance(result, Failure)
+        else JobFinished(job, result.metrics, result.seconds)
+        for job, result in zip(jobs, results, strict=True)
+    ]
 
 
 def reason(error: BaseException) -> str:

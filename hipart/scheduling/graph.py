@@ -1,10 +1,8 @@
 """The stage graph: trials in, finished artifacts out, each distinct job once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
 
-from hipart.pipeline import PIPELINE, StageJob, final_jobs
+from hipart.pipeline import StageJob, final_jobs
 from hipart.scheduling.events import (
     Event,
     JobFailed,
@@ -14,43 +12,63 @@ from hipart.scheduling.events import (
     Listener,
 )
 from hipart.scheduling.executor import Executor
+from hipart.scheduling.ready import Node, ReadyJobs, State
 from hipart.store import ArtifactStore
 
-State = Literal["waiting", "running", "finished", "reused", "failed"]
-DEPTH = {name: depth for depth, name in enumerate(PIPELINE)}
-
-
-@dataclass
-class Node:
-    """A distinct job and where it stands."""
-
-    job: StageJob
-    state: State
-    number: int
+#: What a job is taken to cost where nothing is known: then its chain counts the jobs after it.
+UNKNOWN_S = 1.0
 
 
 class StageGraph:
     """Jobs by key. ``ensure`` asks for a trial's jobs, ``pump`` moves the work on.
 
     A job in the store is reused; a job already asked for is shared; any other runs once what it
-    needs is there. Of the jobs that could start, the deepest stage of the earliest trial goes
-    first, so that rows of the table finish early.
+    needs is there, in the order of ``ReadyJobs``. ``estimate`` gives a job's seconds where they
+    are known. Jobs of equal shapes that are ready start together, at most ``array`` at a time.
     """
 
-    def __init__(self, store: ArtifactStore, executor: Executor, listener: Listener) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        executor: Executor,
+        listener: Listener,
+        estimate: Callable[[StageJob], float | None] = lambda _: None,
+        array: int = 1,
+    ) -> None:
         self._store = store
         self._executor = executor
         self._listener = listener
+        self._estimate = estimate
+        self._ready = ReadyJobs(executor.slots, array)
+        self._running: list[list[Node]] = []
+        self._left_s = 0.0
         self.nodes: dict[str, Node] = {}
-        self._running = 0
+        #: Jobs that wait or run.
+        self.open_jobs = 0
 
     def ensure(self, jobs: Mapping[str, StageJob]) -> None:
-        """Ask for a trial's final job, and for whatever it still needs."""
+        """Ask for a trial's final jobs, and for whatever they still need."""
         for job in final_jobs(jobs):
             self._ensure(job, jobs)
         for job in jobs.values():  # finished work that nothing here waits for
             if job.key not in self.nodes and job in self._store:
                 self._add(job, "reused")
+
+    def run(self) -> None:
+        """Move on until every job has ended."""
+        while self.open_jobs:
+            self.pump(timeout_s=0.5)
+
+    def pump(self, timeout_s: float) -> None:
+        """One turn: start what is ready, hear what happened, start what that made ready.
+
+        Only then is the listener told: a free worker does not wait for what listeners do.
+        """
+        self._start()
+        told = [one for event in self._executor.poll(timeout_s) for one in self._hear(event)]
+        self._start()
+        for event in told:
+            self._listener(event)
 
     def _ensure(self, job: StageJob, jobs: Mapping[str, StageJob]) -> None:
         if job.key in self.nodes:
@@ -60,58 +78,76 @@ class StageGraph:
             return
         for stage in job.needs:
             self._ensure(jobs[stage], jobs)
-        self._add(job, "waiting")
-        self._fail_if_blocked(job)
+        node = self._add(job, "waiting")
+        self.open_jobs += 1
+        self._left_s += node.seconds
+        needs = [self.nodes[key] for key in job.needs.values()]
+        for need in needs:
+            need.needed_by.append(node)
+            self._lengthen(need, node.chain_s)
+        node.lacks = sum(need.state in ("waiting", "running") for need in needs)
+        failed = [need for need in needs if need.state == "failed"]
+        if failed:
+            for event in self._block(node, failed[0]):
+                self._listener(event)
+        elif not node.lacks:
+            self._ready.add(node)
 
-    def _add(self, job: StageJob, state: State) -> None:
-        self.nodes[job.key] = Node(job, state, len(self.nodes))
+    def _add(self, job: StageJob, state: State) -> Node:
+        known = self._estimate(job) if state == "waiting" else 0.0
+        seconds = UNKNOWN_S if known is None else known
+        node = self.nodes[job.key] = Node(job, state, len(self.nodes), seconds, seconds)
         self._listener(JobReused(job) if state == "reused" else JobWaiting(job))
+        return node
 
-    @property
-    def open_jobs(self) -> int:
-        """Jobs that wait or run."""
-        return sum(node.state in ("waiting", "running") for node in self.nodes.values())
+    def _lengthen(self, node: Node, after_s: float) -> None:
+        """Let the chain through a job be at least its own seconds and these."""
+        if node.seconds + after_s <= node.chain_s or node.state != "waiting":
+            return
+        node.chain_s = node.seconds + after_s
+        if not node.lacks:
+            self._ready.lengthened(node)
+        for key in node.job.needs.values():
+            self._lengthen(self.nodes[key], node.chain_s)
 
-    def run(self) -> None:
-        """Move on until every job has ended."""
-        while self.open_jobs:
-            self.pump(timeout_s=0.5)
+    def _start(self) -> None:
+        while free := self._executor.slots - len(self._running):
+            nodes = self._ready.take(free, self._left_s)
+            if not nodes:
+                return
+            for node in nodes:
+                node.state = "running"
+            self._running.append(nodes)
+            self._executor.start([node.job for node in nodes])
 
-    def pump(self, timeout_s: float) -> None:
-        """One turn: start what is ready, hear what happened."""
-        for node in self._ready()[: self._executor.slots - self._running]:
-            node.state = "running"
-            self._running += 1
-            self._executor.start(node.job)
-        for event in self._executor.poll(timeout_s):
-            self._hear(event)
-
-    def _ready(self) -> list[Node]:
-        ready = [
-            node
-            for node in self.nodes.values()
-            if node.state == "waiting"
-            and all(
-                self.nodes[key].state in ("finished", "reused") for key in node.job.needs.values()
-            )
+    def _hear(self, event: Event) -> Iterator[Event]:
+        """Bring the jobs' states up to date; what there is to tell, in order."""
+        yield event
+        if not isinstance(event, JobFinished | JobFailed):
+            return
+        node = self.nodes[event.job.key]
+        self._end(node, "finished" if isinstance(event, JobFinished) else "failed")
+        self._running = [
+            array for array in self._running if any(one.state == "running" for one in array)
         ]
-        return sorted(ready, key=lambda node: (-DEPTH[node.job.stage], node.number))
+        for other in node.needed_by:
+            if node.state == "failed":
+                yield from self._block(other, node)
+            else:
+                other.lacks -= 1
+                if not other.lacks and other.state == "waiting":
+                    self._ready.add(other)
 
-    def _hear(self, event: Event) -> None:
-        if isinstance(event, JobFinished | JobFailed):
-            self._running -= 1
-            self.nodes[event.job.key].state = (
-                "finished" if isinstance(event, JobFinished) else "failed"
-            )
-        self._listener(event)
-        if isinstance(event, JobFailed):
-            for node in list(self.nodes.values()):
-                self._fail_if_blocked(node.job)
+    def _block(self, node: Node, failed: Node) -> Iterator[Event]:
+        """Fail a waiting job that needs a failed one, and what needs it; all else goes on."""
+        if node.state != "waiting":
+            return
+        self._end(node, "failed")
+        yield JobFailed(node.job, f"needs {failed.job.name}, which failed")
+        for other in node.needed_by:
+            yield from self._block(other, node)
 
-    def _fail_if_blocked(self, job: StageJob) -> None:
-        """Fail a waiting job that needs a failed one; everything else goes on."""
-        node = self.nodes[job.key]
-        failed = [key for key in job.needs.values() if self.nodes[key].state == "failed"]
-        if node.state == "waiting" and failed:
-            node.state = "failed"
-            self._listener(JobFailed(job, f"needs {self.nodes[failed[0]].job.name}, which failed"))
+    def _end(self, node: Node, state: State) -> None:
+        node.state = state
+        self.open_jobs -= 1
+        self._left_s -= node.seconds

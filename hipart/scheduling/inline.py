@@ -1,50 +1,45 @@
-"""The executor without Ray: one job at a time, in this process."""
+"""The executor without Ray: one array of jobs at a time, in this process."""
 
 from collections import deque
+from collections.abc import Sequence
 
 from hipart.pipeline import StageJob
-from hipart.scheduling.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    JobProgress,
-    JobStarted,
-    Listener,
-)
-from hipart.scheduling.executor import Workplace, reason
+from hipart.scheduling.events import Event, JobProgress, JobStarted, Listener
+from hipart.scheduling.executor import Failure, Result, Workplace, ended, reason
 
 
 class InlineExecutor:
-    """Runs a job inside ``poll``; progress goes to ``listener`` while it runs."""
+    """Runs jobs inside ``poll``; progress goes to ``listener`` while they run."""
 
     slots = 1
 
     def __init__(self, workplace: Workplace, listener: Listener) -> None:
         self._workplace = workplace
         self._listener = listener
-        self._waiting: deque[StageJob] = deque()
+        self._waiting: deque[list[StageJob]] = deque()
 
-    def start(self, job: StageJob) -> None:
-        """Take a job; it runs at the next ``poll``."""
-        self._waiting.append(job)
+    def start(self, jobs: Sequence[StageJob]) -> None:
+        """Take an array; it runs at the next ``poll``."""
+        self._waiting.append(list(jobs))
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """Run the job that waits, if one does."""
+        """Run the array that waits, if one does."""
         if not self._waiting:
             return []
-        from hipart.scheduling.worker import run_job
+        from hipart.scheduling.worker import run_jobs
 
-        job = self._waiting.popleft()
-        self._listener(JobStarted(job, "inline"))
+        jobs = self._waiting.popleft()
+        for job in jobs:
+            self._listener(JobStarted(job, "inline", len(jobs)))
 
-        def report(step: int, total: int, metrics: dict[str, float]) -> None:
+        def report(job: StageJob, step: int, total: int, metrics: dict[str, float]) -> None:
             self._listener(JobProgress(job, step, total, metrics))
 
         try:
-            outcome = run_job(job, self._workplace, report)
+            results: list[Result] = run_jobs(jobs, self._workplace, report)
         except Exception as error:
-            return [JobFailed(job, reason(error))]
-        return [JobFinished(job, outcome.metrics, outcome.seconds)]
+            results = [Failure(reason(error))] * len(jobs)
+        return ended(jobs, results)
 
     def close(self) -> None:
         """Nothing runs between polls."""

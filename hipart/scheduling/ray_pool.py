@@ -6,77 +6,48 @@ corpus once. Progress is asked for by the driver, so a worker never waits for it
 
 import logging
 import os
-import threading
+import time
 import warnings
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from hipart.pipeline import StageJob
-from hipart.provenance import code_version
 from hipart.runtime import Runtime
-from hipart.scheduling.events import Event, JobFailed, JobFinished, JobProgress, JobStarted
-from hipart.scheduling.executor import Outcome, Workplace, reason
+from hipart.scheduling.events import Event, JobProgress, JobStarted
+from hipart.scheduling.executor import STAGES, Failure, Result, Workplace, ended
+from hipart.scheduling.ray_worker import PoolWorker
 
-#: How often a job is tried again after its worker died.
+#: How often jobs are tried again after their worker died.
 RETRIES = 2
-
-
-class Report(NamedTuple):
-    """Where a job stands."""
-
-    key: str
-    step: int
-    total: int
-    metrics: dict[str, float]
-
-
-class PoolWorker:
-    """The actor: runs one job in one thread and answers ``progress`` in the other."""
-
-    def __init__(self, workplace: Any) -> None:
-        code_version()  # as of now: the checkout may change while jobs run
-        self._workplace = workplace
-        self._lock = threading.Lock()
-        self._latest: Report | None = None
-
-    def run(self, job: StageJob) -> Any:
-        """Do the job; returns its outcome, or the reason why it failed."""
-        from hipart.scheduling.worker import run_job
-
-        def report(step: int, total: int, metrics: dict[str, float]) -> None:
-            with self._lock:
-                self._latest = Report(job.key, step, total, metrics)
-
-        try:
-            return run_job(job, self._workplace, report)
-        except Exception as error:
-            return reason(error)
-
-    def progress(self) -> Report | None:
-        """The newest report that was not yet asked for."""
-        with self._lock:
-            latest, self._latest = self._latest, None
-        return latest
+#: How long workers are left alone before they are asked again where their jobs stand.
+PROGRESS_S = 0.25
 
 
 @dataclass
 class _Slot:
     number: int
     actor: Any
-    job: StageJob | None = None
+    jobs: list[StageJob] | None = None
     result: Any = None
     progress: Any = None
-    attempts: int = field(default=0)
+    attempts: int = 0
 
 
 class RayPool:
     """Executor over a local Ray or the cluster at ``runtime.address``.
 
-    Raises ``ValueError`` at once if the share asked for fits on no node: Ray itself would wait
-    for ever.
+    ``expected`` are jobs that will come: workers load what these need while they start. Raises
+    ``ValueError`` at once if the share asked for fits on no node: Ray itself would wait for ever.
     """
 
-    def __init__(self, runtime: Runtime, max_workers: int) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        max_workers: int,
+        expected: Sequence[StageJob] = (),
+        stages: str = STAGES,
+    ) -> None:
         import ray
 
         _check_fraction(runtime)
@@ -85,29 +56,32 @@ class RayPool:
         self._owns_ray = not ray.is_initialized()
         if self._owns_ray:
             _start_ray(runtime)
+        self._workplace = Workplace.of(runtime, stages)
+        # One job of each stage tells what to load; the first one's data are the likeliest.
+        self._expected = list({job.stage: job for job in reversed(expected)}.values())[::-1]
         wanted = min(self._capacity(), runtime.workers or max_workers, max_workers)
         self._slots = [_Slot(number, self._actor()) for number in range(max(1, wanted))]
         self._events: list[Event] = []
+        self._asked_at = 0.0
 
     @property
     def slots(self) -> int:
         """Number of workers."""
         return len(self._slots)
 
-    def start(self, job: StageJob) -> None:
-        """Give the job to a free worker."""
-        slot = next(slot for slot in self._slots if slot.job is None)
-        slot.job, slot.attempts = job, 0
-        slot.result = slot.actor.run.remote(job)
-        self._events.append(JobStarted(job, f"worker {slot.number}"))
+    def start(self, jobs: Sequence[StageJob]) -> None:
+        """Give the jobs to a free worker, as one array."""
+        slot = next(slot for slot in self._slots if slot.jobs is None)
+        slot.jobs, slot.attempts = list(jobs), 0
+        self._events += self._give(slot, slot.jobs)
 
     def poll(self, timeout_s: float) -> list[Event]:
-        """Wait for a job to end; hand over what happened, progress included."""
+        """Wait for an array to end; hand over what happened, progress included."""
         events, self._events = self._events, []
-        busy = {slot.result: slot for slot in self._slots if slot.job is not None}
+        busy = {slot.result: slot for slot in self._slots if slot.jobs is not None}
         if busy:
-            ended, _ = self._ray.wait(list(busy), timeout=0 if events else timeout_s)
-            for reference in ended:
+            ready, _ = self._ray.wait(list(busy), timeout=0 if events else timeout_s)
+            for reference in ready:
                 events += self._end(busy[reference])
         return events + self._gather_progress()
 
@@ -118,32 +92,40 @@ class RayPool:
         if self._owns_ray:
             self._ray.shutdown()
 
+    def _give(self, slot: _Slot, jobs: list[StageJob]) -> list[Event]:
+        slot.result = slot.actor.run.remote(jobs)
+        again = f", try {slot.attempts + 1}" if slot.attempts else ""
+        return [JobStarted(job, f"worker {slot.number}{again}", len(jobs)) for job in jobs]
+
     def _end(self, slot: _Slot) -> list[Event]:
-        job = slot.job
-        assert job is not None
+        jobs = slot.jobs
+        assert jobs is not None
+        results: list[Result]
         try:
-            result = self._ray.get(slot.result)
+            results = self._ray.get(slot.result)
         except self._ray.exceptions.RayActorError as error:
             slot.actor, slot.progress = self._actor(), None
             slot.attempts += 1
             if slot.attempts <= RETRIES:
-                slot.result = slot.actor.run.remote(job)
-                return [JobStarted(job, f"worker {slot.number}, try {slot.attempts + 1}")]
-            result = f"its worker died {slot.attempts} times ({type(error).__name__})"
-        slot.job = slot.result = None
-        if isinstance(result, Outcome):
-            return [JobFinished(job, result.metrics, result.seconds)]
-        return [JobFailed(job, str(result))]
+                return self._give(slot, jobs)
+            died = f"its worker died {slot.attempts} times ({type(error).__name__})"
+            results = [Failure(died) for _ in jobs]
+        slot.jobs = slot.result = None
+        return ended(jobs, results)
 
     def _gather_progress(self) -> list[Event]:
-        events: list[Event] = []
-        for slot in self._slots:
-            if slot.progress is None and slot.job is not None:
-                slot.progress = slot.actor.progress.remote()
+        """Answers to the last question; a new one if it was long ago."""
+        now = time.monotonic()
+        if now - self._asked_at > PROGRESS_S:
+            self._asked_at = now
+            for slot in self._slots:
+                if slot.progress is None and slot.jobs is not None:
+                    slot.progress = slot.actor.progress.remote()
         asked = {slot.progress: slot for slot in self._slots if slot.progress is not None}
-        ready, _ = (
-            self._ray.wait(list(asked), num_returns=len(asked), timeout=0) if asked else ([], [])
-        )
+        if not asked:
+            return []
+        events: list[Event] = []
+        ready, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=0)
         for reference in ready:
             slot = asked[reference]
             slot.progress = None
@@ -151,18 +133,13 @@ class RayPool:
                 latest = self._ray.get(reference)
             except self._ray.exceptions.RayActorError:
                 continue
-            if latest is not None and slot.job is not None and latest.key == slot.job.key:
-                events.append(JobProgress(slot.job, *latest[1:]))
+            events += [
+                JobProgress(job, *latest[job.key]) for job in slot.jobs or () if job.key in latest
+            ]
         return events
 
     def _actor(self) -> Any:
         runtime = self._runtime
-        workplace = Workplace(
-            store=runtime.store.absolute(),
-            motion=runtime.motion.absolute() if runtime.motion else None,
-            threads=max(1, int(runtime.cpus_per_job)),
-            use_gpu=runtime.gpus_per_job > 0,
-        )
         return (
             self._ray.remote(PoolWorker)
             .options(
@@ -170,7 +147,7 @@ class RayPool:
                 num_gpus=runtime.gpus_per_job,
                 max_concurrency=2,
             )
-            .remote(workplace)
+            .remote(self._workplace, self._expected)
         )
 
     def _capacity(self) -> int:

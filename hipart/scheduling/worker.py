@@ -1,12 +1,15 @@
-"""One stage job on one worker: load what it needs, train, publish. The only door to torch."""
+"""Stage jobs on one worker: load what they need, train, publish. The only door to torch."""
 
 import importlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,61 +17,184 @@ from hipart.config import DataConfig, DetectorConfig
 from hipart.data.corpus import Corpus, load_corpus
 from hipart.pipeline import StageJob
 from hipart.provenance import code_version, machine
-from hipart.scheduling.executor import Outcome, Workplace
+from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
 from hipart.stages.checkpoint import CHECKPOINT
-from hipart.stages.context import StageContext
+from hipart.stages.context import Report, StageContext
 from hipart.store import ArtifactStore
 
-ProgressReport = Callable[[int, int, dict[str, float]], None]
+#: ``report(job, step, total, metrics)``: where a job stands.
+JobReport = Callable[[StageJob, int, int, dict[str, float]], None]
 
 
-def run_job(job: StageJob, workplace: Workplace, report: ProgressReport) -> Outcome:
-    """Do a job and publish its artifact; if another process did it meanwhile, take that."""
+@dataclass(frozen=True)
+class Member:
+    """A claimed job of an array: where it works, and to whom it reports."""
+
+    job: StageJob
+    work: Path
+    report: Report
+
+
+def warm(workplace: Workplace, jobs: Sequence[StageJob]) -> None:
+    """Load what these jobs will need before the first is given: stages, and the first one's data.
+
+    Whatever fails here fails again, and is told, where a job needs it.
+    """
+    torch.set_num_threads(workplace.threads)
+    code_version()  # as of now: the checkout may change while jobs run
+    _machine()
+    for name in dict.fromkeys(job.stage for job in jobs):
+        importlib.import_module(f"{workplace.stages}.{name}")
+    if jobs:
+        _corpus(jobs[0].config.data, jobs[0].config.detector, workplace.motion)
+
+
+def run_job(job: StageJob, workplace: Workplace, report: Report) -> Outcome:
+    """Do one job; raises ``RuntimeError`` with the reason if it fails."""
+    (result,) = run_jobs([job], workplace, lambda _, *where: report(*where))
+    if isinstance(result, Failure):
+        raise RuntimeError(result.error)
+    return result
+
+
+def run_jobs(jobs: Sequence[StageJob], workplace: Workplace, report: JobReport) -> list[Result]:
+    """Do the jobs of an array and publish each; what another process did meanwhile is taken.
+
+    A member that fails fails alone. Where an array does not fit into the device's memory, its
+    halves are trained one after the other.
+    """
     torch.set_num_threads(workplace.threads)
     store = ArtifactStore(workplace.store)
-    with store.claim(job) as work:
-        done = store.find(job.stage, job.key)
-        if done is not None:
-            return Outcome(done.metrics, 0.0)
-        started, clock = datetime.now(UTC), time.monotonic()
-        device = torch.device("cuda" if workplace.use_gpu else "cpu")
-        corpus = _corpus(job.config.data, job.config.detector, workplace.motion)
-        if corpus.fingerprint != job.identity["data"]:
-            raise ValueError(
-                f"the data on this worker has fingerprint {corpus.fingerprint}, the run was "
-                f"planned on {job.identity['data']}: give every worker the same motion folder"
-            )
-        stage = importlib.import_module(f"hipart.stages.{job.stage}")
-        resumed = (work / CHECKPOINT).exists()
-        metrics = stage.train(
-            StageContext(
-                config=job.config,
-                corpus=corpus,
-                upstream=_upstream(job, store),
-                work=work,
-                device=device,
-                report=report,
-            )
+    results: dict[str, Result] = {}
+    with ExitStack() as claims:
+        folders: dict[str, Path] = {}
+        # In one order in every process, so that no two of them wait for each other.
+        for job in sorted(jobs, key=lambda job: job.name):
+            folders[job.key] = claims.enter_context(store.claim(job))
+            done = store.find(job.stage, job.key)
+            if done is not None:
+                results[job.key] = Outcome(done.metrics, 0.0)
+        missing = [job for job in jobs if job.key not in results]
+        reports = _reports(missing, report)
+        members = [Member(job, folders[job.key], reports[job.key]) for job in missing]
+        if members:
+            results |= _attempt(members, workplace, store)
+    return [results[job.key] for job in jobs]
+
+
+def _attempt(
+    members: Sequence[Member], workplace: Workplace, store: ArtifactStore
+) -> dict[str, Result]:
+    try:
+        return _train(members, workplace, store)
+    except Exception as error:
+        if len(members) == 1:
+            return {members[0].job.key: Failure(reason(error))}
+        size = -(-len(members) // 2) if isinstance(error, torch.OutOfMemoryError) else 1
+    # The handler is left, so the error's frames no longer hold the tensors of the array.
+    torch.cuda.empty_cache()
+    results: dict[str, Result] = {}
+    for start in range(0, len(members), size):
+        results |= _attempt(members[start : start + size], workplace, store)
+    return results
+
+
+def _train(
+    members: Sequence[Member], workplace: Workplace, store: ArtifactStore
+) -> dict[str, Result]:
+    """Train one job, or several together, and publish each."""
+    first = members[0].job
+    started, clock = datetime.now(UTC), time.perf_counter()
+    corpus = _corpus_of(first, workplace.motion)
+    loaded = time.perf_counter()
+    stage = importlib.import_module(f"{workplace.stages}.{first.stage}")
+    imported = time.perf_counter()
+    device = torch.device("cuda" if workplace.use_gpu else "cpu")
+    resumed = [(member.work / CHECKPOINT).exists() for member in members]
+    contexts = [
+        StageContext(
+            config=member.job.config,
+            corpus=corpus,
+            upstream=_upstream(member.job, store),
+            work=member.work,
+            device=device,
+            report=member.report,
         )
-        seconds = time.monotonic() - clock
-        (work / CHECKPOINT).unlink(missing_ok=True)
-        provenance = {
-            **code_version(),
-            **machine(),
-            "device": _device_name(device),
-            "threads": workplace.threads,
-            "pid": os.getpid(),
-            "started_at": started.isoformat(timespec="seconds"),
-            "seconds": round(seconds, 3),
-            "resumed": resumed,
-            "data": corpus.description,
-        }
-        return Outcome(store.publish(job, work, metrics, provenance).metrics, seconds)
+        for member in members
+    ]
+    alone = len(members) == 1
+    metrics = [stage.train(contexts[0])] if alone else stage.train_array(contexts)
+    seconds = time.perf_counter() - imported
+    shared = {
+        **code_version(),
+        **_machine(),
+        "device": _device_name(device),
+        "threads": workplace.threads,
+        "pid": os.getpid(),
+        "started_at": started.isoformat(timespec="milliseconds"),
+        "seconds": round(seconds / len(members), 3),
+        "array": len(members),
+        "array_seconds": round(seconds, 3),
+        "startup": {
+            "data_s": round(loaded - clock, 3),
+            "import_s": round(imported - loaded, 3),
+        },
+        "data": corpus.description,
+    }
+    results: dict[str, Result] = {}
+    for member, own, again in zip(members, metrics, resumed, strict=True):
+        (member.work / CHECKPOINT).unlink(missing_ok=True)
+        provenance = shared | {"resumed": again}
+        results[member.job.key] = _published(store, member, own, provenance, seconds / len(members))
+    return results
+
+
+def _published(
+    store: ArtifactStore,
+    member: Member,
+    metrics: dict[str, float],
+    provenance: dict[str, Any],
+    seconds: float,
+) -> Result:
+    try:
+        return Outcome(store.publish(member.job, member.work, metrics, provenance).metrics, seconds)
+    except Exception as error:
+        return Failure(reason(error))
+
+
+def _reports(jobs: Sequence[StageJob], report: JobReport) -> dict[str, Report]:
+    """A report for each member; the first one's also stands for those that say nothing."""
+    spoken: set[str] = set()
+
+    def of(job: StageJob) -> Report:
+        def tell(step: int, total: int, metrics: dict[str, float]) -> None:
+            spoken.add(job.key)
+            report(job, step, total, metrics)
+            for other in jobs if job is jobs[0] else ():
+                if other.key not in spoken:
+                    report(other, step, total, metrics)
+
+        return tell
+
+    return {job.key: of(job) for job in jobs}
+
+
+def _corpus_of(job: StageJob, motion: Path | None) -> Corpus:
+    corpus = _corpus(job.config.data, job.config.detector, motion)
+    if corpus.fingerprint != job.identity["data"]:
+        raise ValueError(
+            f"the data on this worker has fingerprint {corpus.fingerprint}, the run was "
+            f"planned on {job.identity['data']}: give every worker the same motion folder"
+        )
+    return corpus
 
 
 @lru_cache(maxsize=2)
 def _corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None) -> Corpus:
     return load_corpus(data, detector, motion)
+
+
+_machine = cache(machine)
 
 
 def _upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
@@ -77,6 +203,8 @@ def _upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
     open_needs = list(job.needs.items())
     while open_needs:
         stage, key = open_needs.pop()
+        if stage in found:
+            continue
         artifact = store.find(stage, key)
         if artifact is None:
             raise FileNotFoundError(f"{store.root / stage / key}: needed by {job.name}, not there")

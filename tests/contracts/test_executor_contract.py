@@ -60,7 +60,7 @@ def started(
 def test_every_stage_runs_and_says_so(started: tuple[Executor, ArtifactStore, Heard]) -> None:
     executor, store, heard = started
     for done, job in enumerate(JOBS.values(), start=1):
-        executor.start(job)
+        executor.start([job])
         heard.until_ended(executor, done)
         assert job in store
         events = heard.of(job)
@@ -85,9 +85,9 @@ def test_a_job_that_fails_says_why_and_the_next_one_runs(
         CONFIG.model_copy(update={"tokenizer": CONFIG.tokenizer.model_copy(update={"seed": 5})}),
         fingerprint(CONFIG.data),
     )["tokenizer"]
-    executor.start(wrong)
+    executor.start([wrong])
     heard.until_ended(executor, 1)
-    executor.start(right)
+    executor.start([right])
     heard.until_ended(executor, 2)
     last = heard.of(wrong)[-1]
     assert isinstance(last, JobFailed)
@@ -104,7 +104,7 @@ def test_finished_work_is_taken_not_done_again(
     job = JOBS["tokenizer"]
     before = store.find(job.stage, job.key)
     assert before is not None
-    executor.start(job)
+    executor.start([job])
     heard.until_ended(executor, 1)
     after = store.find(job.stage, job.key)
     assert after is not None

@@ -1,5 +1,6 @@
 """The stage graph on an executor that does as it is told: order, sharing, failure."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ class Scripted:
         self.given: list[StageJob] = []
         self.open: list[StageJob] = []
 
-    def start(self, job: StageJob) -> None:
+    def start(self, jobs: Sequence[StageJob]) -> None:
+        (job,) = jobs
         assert len(self.open) < self.slots
         assert all(self.store.find(stage, key) for stage, key in job.needs.items())
         self.given.append(job)

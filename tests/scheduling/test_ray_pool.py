@@ -46,7 +46,7 @@ def kill_worker(pool: RayPool) -> None:
 
 def run(pool: RayPool, job: StageJob, kills: int) -> list[Event]:
     """Do a job, killing its worker whenever it has got somewhere, at most so many times."""
-    pool.start(job)
+    pool.start([job])
     events: list[Event] = []
     end = time.monotonic() + 120
     while not events or not isinstance(events[-1], JobFinished | JobFailed):

@@ -1,0 +1,57 @@
+"""The actor of the Ray pool: one process that keeps torch, the stages and the data between jobs."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hipart.pipeline import StageJob
+from hipart.scheduling.executor import Failure, Result, Workplace, reason
+
+_log = logging.getLogger(__name__)
+
+
+class Report(NamedTuple):
+    """Where a job stands."""
+
+    step: int
+    total: int
+    metrics: dict[str, float]
+
+
+class PoolWorker:
+    """Runs one array of jobs in one thread and answers ``progress`` in the other.
+
+    It loads what ``expected`` jobs will need while it starts, and the driver goes on meanwhile.
+    """
+
+    def __init__(self, workplace: Workplace, expected: Sequence[StageJob]) -> None:
+        self._workplace = workplace
+        self._lock = threading.Lock()
+        self._latest: dict[str, Report] = {}
+        try:
+            from hipart.scheduling.worker import warm
+
+            warm(workplace, expected)
+        except Exception:
+            _log.exception("the first job that needs this will fail")
+
+    def run(self, jobs: Sequence[StageJob]) -> list[Result]:
+        """Do the jobs; how each of them ended, in their order."""
+
+        def report(job: StageJob, step: int, total: int, metrics: dict[str, float]) -> None:
+            with self._lock:
+                self._latest[job.key] = Report(step, total, metrics)
+
+        try:
+            from hipart.scheduling.worker import run_jobs
+
+            return run_jobs(jobs, self._workplace, report)
+        except Exception as error:
+            return [Failure(reason(error)) for _ in jobs]
+
+    def progress(self) -> dict[str, Report]:
+        """The newest report of each job that was not yet asked for."""
+        with self._lock:
+            latest, self._latest = self._latest, {}
+        return latest
