@@ -10,9 +10,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from hipart.config import PipelineConfig
+from hipart.config import PipelineConfig, Section
 from hipart.skeleton import LEVEL_NAMES
 
 
@@ -194,20 +195,30 @@ NEUTRAL: dict[str, Any] = {
 class StageJob:
     """One distinct piece of work: a stage under a config, on data, after what it needs.
 
-    ``config`` holds what the stage and the stages before it read; every other section stands
-    at its default, so that nothing outside the key can reach the computation.
+    ``hashed`` is the identity as the text that gave the key; ``sections`` are those that the
+    stage and the stages before it read.
     """
 
     stage: str
     key: str
-    identity: dict[str, Any]
-    config: PipelineConfig
+    hashed: str
+    sections: dict[str, Section]
     needs: dict[str, str]
 
     @property
     def name(self) -> str:
         """``stage/key``, as in the store."""
         return f"{self.stage}/{self.key}"
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What was hashed into the key."""
+        return dict(json.loads(self.hashed))
+
+    @cached_property
+    def config(self) -> PipelineConfig:
+        """The sections, every other one at its default: nothing outside the key is in sight."""
+        return PipelineConfig(**self.sections)  # type: ignore[arg-type]
 
 
 def canonical_json(value: Any) -> str:
@@ -217,7 +228,7 @@ def canonical_json(value: Any) -> str:
 
 def key_of(identity: Mapping[str, Any]) -> str:
     """The 16 hexadecimal digits that name an identity."""
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:16]
+    return _key(canonical_json(identity))
 
 
 def jobs(
@@ -227,10 +238,77 @@ def jobs(
 
     ``targets`` are the stages that are wanted for themselves.
     """
-    found: dict[str, StageJob] = {}
-    for target in targets:
-        _collect(target, config, data_fingerprint, found)
-    return {name: found[name] for name in PIPELINE if name in found}
+    return Jobs(data_fingerprint).of(config, targets)
+
+
+class Jobs:
+    """Makes the stage jobs of many trials on the same data; a job that they share is made once.
+
+    What is known of a section goes by its ``id``: everything here is kept, so none is used twice.
+    """
+
+    def __init__(self, data_fingerprint: str) -> None:
+        self._data = canonical_json(data_fingerprint)
+        self._made: dict[tuple[object, ...], StageJob] = {}
+        self._texts: dict[int, tuple[Section, str]] = {}
+        self._unseeded: dict[int, tuple[Section, Section]] = {}
+
+    def of(
+        self, config: PipelineConfig, targets: Iterable[str] = (FINAL_STAGE,)
+    ) -> dict[str, StageJob]:
+        """As ``jobs`` does."""
+        found: dict[str, StageJob] = {}
+        for target in targets:
+            self._collect(target, config, found)
+        return {name: found[name] for name in PIPELINE if name in found}
+
+    def _collect(self, name: str, config: PipelineConfig, found: dict[str, StageJob]) -> StageJob:
+        if name in found:
+            return found[name]
+        stage = PIPELINE[name]
+        needs = [self._collect(need, config, found) for need in stage.needs(config)]
+        sections = [getattr(config, section) for section in stage.reads]
+        known = (name, *map(id, sections), *[job.key for job in needs])
+        job = self._made.get(known)
+        if job is None:
+            read = dict(zip(stage.reads, sections, strict=True))
+            job = self._made[known] = self._make(stage, read, needs)
+        found[name] = job
+        return job
+
+    def _make(self, stage: Stage, read: dict[str, Section], needs: list[StageJob]) -> StageJob:
+        if stage.unseeded:
+            read = {name: self._without_seed(section) for name, section in read.items()}
+        texts = {name: self._text_of(name, section) for name, section in read.items()}
+        keys = {job.stage: job.key for job in needs}
+        # The canonical JSON of the identity, put together from what many jobs have in common.
+        config = ",".join([f'"{name}":{texts[name]}' for name in sorted(texts) if texts[name]])
+        needed = ",".join([f'"{name}":"{keys[name]}"' for name in sorted(keys)])
+        hashed = (
+            f'{{"config":{{{config}}},"data":{self._data},"needs":{{{needed}}},'
+            f'"stage":"{stage.name}","version":{stage.version}}}'
+        )
+        reached: dict[str, Section] = {}
+        for job in needs:
+            reached |= job.sections
+        return StageJob(stage.name, _key(hashed), hashed, reached | read, keys)
+
+    def _text_of(self, name: str, section: Section) -> str:
+        """What a section adds to an identity; nothing where all of it is neutral."""
+        if id(section) not in self._texts:
+            values = identity_of(name, section)
+            self._texts[id(section)] = section, canonical_json(values) if values else ""
+        return self._texts[id(section)][1]
+
+    def _without_seed(self, section: Section) -> Section:
+        if id(section) not in self._unseeded:
+            changed = {"seed": 0} if hasattr(section, "seed") else {}
+            self._unseeded[id(section)] = section, section.model_copy(update=changed)
+        return self._unseeded[id(section)][1]
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
@@ -239,50 +317,9 @@ def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
     return [job for job in trial_jobs.values() if job.key not in needed]
 
 
-def _collect(
-    name: str, config: PipelineConfig, data_fingerprint: str, found: dict[str, StageJob]
-) -> StageJob:
-    if name in found:
-        return found[name]
-    stage = PIPELINE[name]
-    needs = [_collect(need, config, data_fingerprint, found) for need in stage.needs(config)]
-    keys = {job.stage: job.key for job in needs}
-    if stage.unseeded:
-        config = _unseeded(config)
-    identity: dict[str, Any] = {
-        "stage": name,
-        "version": stage.version,
-        "data": data_fingerprint,
-        "config": _identity_of(stage.reads, config),
-        "needs": keys,
-    }
-    reached = set(stage.reads)
-    for job in needs:
-        reached |= job.config.model_fields_set
-    found[name] = StageJob(
-        stage=name,
-        key=key_of(identity),
-        identity=identity,
-        config=PipelineConfig(**{section: getattr(config, section) for section in reached}),
-        needs=keys,
-    )
-    return found[name]
-
-
-def _unseeded(config: PipelineConfig) -> PipelineConfig:
-    sections = {name: getattr(config, name) for name in PipelineConfig.model_fields}
-    seeded = {name: one for name, one in sections.items() if hasattr(one, "seed")}
-    return PipelineConfig(
-        **sections | {name: one.model_copy(update={"seed": 0}) for name, one in seeded.items()}
-    )
-
-
-def _identity_of(sections: Iterable[str], config: PipelineConfig) -> dict[str, Any]:
-    found = {
-        section: _without_neutral(section, getattr(config, section).model_dump(mode="json"))
-        for section in sections
-    }
-    return {section: values for section, values in found.items() if values}
+def identity_of(name: str, section: Section) -> dict[str, Any]:
+    """The settings of a section that enter identities."""
+    return _without_neutral(name, section.model_dump(mode="json"))
 
 
 def _without_neutral(path: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ rename of that folder publishes it. There are no status files and nothing is unp
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,9 +58,10 @@ class Artifact:
         return self._read("provenance.json")
 
     def _read(self, name: str) -> dict[str, Any]:
-        file = self.path / name
+        file = f"{self.path}/{name}"
         try:
-            content = json.loads(file.read_text())
+            with open(file, "rb") as stream:
+                content = json.loads(stream.read())
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"{file}: cannot be read ({error}). Remove the folder {self.path} to have the job "
@@ -85,6 +86,16 @@ class ArtifactStore:
         """The artifact of a job, or None if it is not finished."""
         path = self.root / stage / key
         return Artifact(path) if path.is_dir() else None
+
+    def held(self, jobs: Iterable[StageJob]) -> dict[str, Artifact]:
+        """The artifacts of those jobs that are finished, by key; looks once into every stage."""
+        folders = {stage: self.root / stage for stage in PIPELINE}
+        there = {stage: _folders_in(folder) for stage, folder in folders.items()}
+        return {
+            job.key: Artifact(folders[job.stage] / job.key)
+            for job in jobs
+            if job.key in there[job.stage]
+        }
 
     def __contains__(self, job: StageJob) -> bool:
         return self.find(job.stage, job.key) is not None
@@ -171,6 +182,15 @@ class ArtifactStore:
                 f"{mark}: the store has format {found}, written by a newer version; this version "
                 f"reads format {FORMAT} and older. Upgrade hipart-search or choose another folder."
             )
+
+
+def _folders_in(folder: Path) -> set[str]:
+    """Names of the folders in a folder, which need not be there."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_dir()}
+    except FileNotFoundError:
+        return set()
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -1,14 +1,15 @@
 """Arms and trials of an ablation: which changes of the base are tried, and with which seeds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
-from hipart.config import PipelineConfig
+from hipart.config import PipelineConfig, Section
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown
 from hipart.experiment.form import Ablation, Changes, Factor, Level, Published, changed_at
-from hipart.experiment.paths import flat, moved, with_changes
+from hipart.experiment.paths import Changer, flat, moved, with_changes
 from hipart.pipeline import FINAL_STAGE
 
 BASE = "base"
@@ -64,55 +65,100 @@ class _Proposal(NamedTuple):
     levels: tuple[tuple[str, str], ...] = ()
 
 
+#: A factor with one of its levels, and whether that moves the base; None stays at the base.
+_Choice = tuple[Factor, Level, bool] | None
+
+
 def arms(ablation: Ablation) -> list[Arm]:
     """The arms, the base arm first. Raises ExperimentError with every level that is refused."""
-    base = Arm(BASE, {}, ablation.published, ablation.base_config)
-    found = [base]
+    return list(_arms(ablation))
+
+
+@lru_cache(maxsize=64)
+def _arms(ablation: Ablation) -> tuple[Arm, ...]:
+    found = _Found(ablation)
+    changer = Changer()
     problems: list[Problem] = []
     for proposal in _DESIGNS[ablation.design](ablation):
         try:
-            config = changed_at(proposal.place, base.config, proposal.changes)
-            if proposal.may_be_base and config == base.config:
-                found[0] = replace(base, published=found[0].published or proposal.published)
-            else:
-                found.append(_arm(proposal, config, found))
+            config = changed_at(proposal.place, ablation.base_config, proposal.changes, changer)
+            found.add(proposal, config)
         except ExperimentError as error:
             problems += error.problems
     if problems:
         raise ExperimentError(problems)
-    return found
+    return tuple(found.arms)
 
 
 def trials(ablation: Ablation) -> list[Trial]:
     """Every arm with every seed, all arms of a seed before the next seed."""
-    return [
-        Trial(
-            arm,
-            seed,
-            with_changes(arm.config, {f"{stage}.seed": seed for stage in ablation.reseed}),
-            ablation.targets,
+    tried, seeded = arms(ablation), _Seeded()
+    made: list[Trial] = []
+    for seed in ablation.seeds:
+        with_changes(tried[0].config, {f"{stage}.seed": seed for stage in ablation.reseed})
+        for arm in tried:
+            config = seeded.config(arm.config, ablation.reseed, seed)
+            made.append(Trial(arm, seed, config, ablation.targets))
+    return made
+
+
+class _Seeded:
+    """Configs with other seeds: a section with a seed is made once for all arms that have it."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], tuple[Section, Section]] = {}
+
+    def config(self, config: PipelineConfig, stages: Iterable[str], seed: int) -> PipelineConfig:
+        """A config with this seed, which is known to be one, in these stages."""
+        return config.model_copy(
+            update={stage: self._section(getattr(config, stage), seed) for stage in stages}
         )
-        for seed in ablation.seeds
-        for arm in arms(ablation)
-    ]
+
+    def _section(self, section: Section, seed: int) -> Section:
+        known = id(section), seed
+        if known not in self._made:  # the section itself is kept, so that its id stays its own
+            self._made[known] = section, section.model_copy(update={"seed": seed})
+        return self._made[known][1]
 
 
-def _arm(proposal: _Proposal, config: PipelineConfig, found: list[Arm]) -> Arm:
-    name = proposal.name
-    for arm in found:
-        if arm.name == name:
+class _Found:
+    """The arms so far, base first, and where among them a name and a config stand."""
+
+    def __init__(self, ablation: Ablation) -> None:
+        base = Arm(BASE, {}, ablation.published, ablation.base_config)
+        self.arms = [base]
+        self._by_name = {base.name: 0}
+        self._by_config = {base.config: 0}
+
+    def add(self, proposal: _Proposal, config: PipelineConfig) -> None:
+        """Another arm, or the base found anew; ExperimentError for one that is there already."""
+        base = self.arms[0]
+        if proposal.may_be_base and config == base.config:
+            self.arms[0] = replace(base, published=base.published or proposal.published)
+            return
+        self._refuse_twice(proposal, config)
+        name, place = proposal.name, len(self.arms)
+        self._by_name[name] = self._by_config[config] = place
+        changes = flat(proposal.changes)
+        self.arms.append(Arm(name, changes, proposal.published, config, proposal.levels))
+
+    def _refuse_twice(self, proposal: _Proposal, config: PipelineConfig) -> None:
+        """Of an arm of this name and one of this config, the first speaks, by its name."""
+        name = proposal.name
+        named, equal = self._by_name.get(name), self._by_config.get(config)
+        if named is not None and (equal is None or named <= equal):
+            arm = self.arms[named]
             rule = f"arm {name!r} has the name of another arm: {arm.changes or 'the base'}"
             remedy = "give every arm a name of its own"
-        elif arm.config == config:
+        elif equal is not None:
+            arm = self.arms[equal]
             nothing = "changes nothing, it" if arm.name == BASE else ""
             rule = f"arm {name!r} {nothing} is the same as arm {arm.name!r}".replace("  ", " ")
             remedy = "change another value or leave it out"
         else:
-            continue
+            return
         got = shown(proposal.changes)
         raise ExperimentError([Problem(proposal.place, rule, got, remedy=remedy)])
-    changes = flat(proposal.changes)
-    return Arm(name, changes, proposal.published, config, proposal.levels)
 
 
 def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
@@ -133,13 +179,16 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
     """Every combination. A factor with named levels also stands at the base."""
     base = ablation.base_config
     combined = {frozenset(one.levels): one.published for one in ablation.combinations}
-    choices: list[list[tuple[Factor, Level | None]]] = []
+    choices: list[list[_Choice]] = []
     for factor in ablation.factors:
-        at_base = [] if factor.path else [(factor, None)]
-        choices.append([*at_base, *((factor, level) for level in factor.levels)])
+        at_base: list[_Choice] = [] if factor.path else [None]
+        named = factor.path is None
+        levels = [(factor, one, named or moved(base, one.set)) for one in factor.levels]
+        choices.append([*at_base, *levels])
     for combination in product(*choices):
-        chosen = [(factor, level) for factor, level in combination if level is not None]
-        away = [pair for pair in chosen if pair[0].path is None or moved(base, pair[1].set)]
+        there = [choice for choice in combination if choice is not None]
+        chosen = [(factor, level) for factor, level, _ in there]
+        away = [(factor, level) for factor, level, moves in there if moves]
         stated = [level.published for _, level in (away or chosen) if level.published]
         names = [level.name for _, level in away]
         name = ", ".join(f"{factor.name}={level.name}" for factor, level in away)

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from hipart.config import PipelineConfig, Section, Seed
 from hipart.experiment.errors import ExperimentError
-from hipart.experiment.paths import with_changes
+from hipart.experiment.paths import Changer, flat, with_changes
 from hipart.experiment.scales import PRESETS, SCALES
 from hipart.pipeline import PIPELINE, SIDE_STAGES
 
@@ -185,6 +185,10 @@ class Ablation(Written):
     scale: str
     preset: str
 
+    # One that is checked is told from others by identity, and what follows from it is kept.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     @property
     def at_scale(self) -> AtScale:
         """What the file says of this scale."""
@@ -206,10 +210,13 @@ class Ablation(Written):
 
 
 def changed_at(
-    place: Iterable[str | int], config: PipelineConfig, changes: Changes
+    place: Iterable[str | int],
+    config: PipelineConfig,
+    changes: Changes,
+    changer: Changer | None = None,
 ) -> PipelineConfig:
     """``with_changes`` whose problems say where in the file the changes stand."""
     try:
-        return with_changes(config, changes)
+        return (changer or Changer()).changed(config, flat(changes))
     except ExperimentError as error:
         raise ExperimentError(problem.within(*place) for problem in error.problems) from None

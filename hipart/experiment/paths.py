@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hipart.config import PipelineConfig
+from hipart.config import PipelineConfig, Section
 from hipart.experiment.errors import ExperimentError, Place, Problem, did_you_mean, shown, unknown
 from hipart.experiment.explain import problems_of
 from hipart.skeleton import ORDERS
@@ -27,24 +27,57 @@ def with_changes(config: PipelineConfig, changes: Mapping[str, Any]) -> Pipeline
     Changing a discriminating ``kind`` first resets its siblings to that kind's defaults.
     Raises ExperimentError with all problems, their places being paths.
     """
-    leaves = flat(changes)
+    return Changer().changed(config, flat(changes))
+
+
+class Changer:
+    """Changes configs by the thousand: a change of one section, asked for again, is made once.
+
+    What is known of a section goes by its ``id``: all are kept here, so none is used twice.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, str], tuple[Section, Section]] = {}
+
+    def changed(self, config: PipelineConfig, leaves: Mapping[str, Any]) -> PipelineConfig:
+        """``with_changes`` of changes that are ``flat``."""
+        by_section: dict[str, dict[str, Any]] = {}
+        for path, value in leaves.items():
+            by_section.setdefault(path.partition(".")[0], {})[path] = value
+        sections = {name: getattr(config, name) for name in PipelineConfig.model_fields}
+        try:
+            for name, own in by_section.items():
+                sections[name] = self._section(name, sections[name], own)
+            return PipelineConfig(**sections)
+        except ValidationError:
+            raise ExperimentError(_problems(config, leaves)) from None
+
+    def _section(self, name: str, section: Section, leaves: Mapping[str, Any]) -> Section:
+        # Texts, because 1, 1.0 and true are equal as values.
+        known = id(section), repr(leaves)
+        if known not in self._made:
+            values = section.model_dump()
+            _put_all({name: values}, leaves)
+            self._made[known] = section, type(section).model_validate(values)
+        return self._made[known][1]
+
+
+def _problems(config: PipelineConfig, leaves: Mapping[str, Any]) -> list[Problem]:
+    """Everything that is wrong with changes that are refused."""
     wrong = [
         unknown((path,), what, leaves[path], names)
         for path, (what, names) in _NAMED_VALUES.items()
         if isinstance(leaves.get(path), str) and leaves[path] not in names
     ]
     values = config.model_dump()
-    for path in sorted(leaves, key=lambda path: _tree()[path] != "kind"):
-        _put(values, path, leaves[path])
+    _put_all(values, leaves)
     try:
-        changed = PipelineConfig.model_validate(values)
+        PipelineConfig.model_validate(values)
     except ValidationError as error:
         found = [_at_path(problem, leaves) for problem in problems_of(error, PipelineConfig)]
         known = {place for problem in wrong for place in problem.place}
         wrong += [problem for problem in found if problem.place[0] not in known]
-    if wrong:
-        raise ExperimentError(wrong)
-    return changed
+    return wrong
 
 
 def moved(config: PipelineConfig, changes: Mapping[str, Any]) -> bool:
@@ -112,6 +145,11 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, _Role]]:
             yield from _walk(section, f"{path}.")
         if isinstance(field.discriminator, str):
             yield f"{path}.{field.discriminator}", "kind"  # the last word on this path
+
+
+def _put_all(values: dict[str, Any], leaves: Mapping[str, Any]) -> None:
+    for path in sorted(leaves, key=lambda path: _tree()[path] != "kind"):
+        _put(values, path, leaves[path])
 
 
 def _put(values: dict[str, Any], path: str, value: Any) -> None:

@@ -30,9 +30,14 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read a file that holds one mapping; duplicate keys are refused."""
+    lines: dict[Place, int] = {}
+    data: Any = None
     try:
-        text = path.read_text(encoding="utf-8")
-        data = YAML(typ="safe", pure=True).load(text)
+        yaml = YAML(typ="safe", pure=True)
+        node = yaml.compose(path.read_text(encoding="utf-8"))
+        if node is not None:
+            _index(node, (), lines)
+            data = yaml.constructor.construct_document(node)
     except MarkedYAMLError as error:
         raise _refused(path, error) from None
     except (YAMLError, ValueError, OSError) as error:
@@ -40,8 +45,6 @@ def read(path: Path) -> Document:
     if not isinstance(data, dict):
         problem = Problem((), "must hold a mapping of keys to values", shown(data))
         raise ExperimentError([problem], path)
-    lines: dict[Place, int] = {}
-    _index(YAML(typ="safe", pure=True).compose(text), (), lines)
     return Document(path, data, lines)
 
 

@@ -1,13 +1,16 @@
 """What a run will do and cost, before it starts. Reads the store; imports no torch."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from statistics import median
 from typing import Any
 
-from hipart.pipeline import PIPELINE, StageJob, final_jobs
+import numpy as np
+
+from hipart.config import Section
+from hipart.pipeline import PIPELINE, StageJob, final_jobs, identity_of
 from hipart.store import ArtifactStore
 
 #: Model fields that decide how long a step takes; learning rates and seeds do not.
@@ -55,39 +58,42 @@ def make_plan(trials: Sequence[Mapping[str, StageJob]], store: ArtifactStore) ->
     """Count the jobs of all trials, as asked and as distinct, and estimate those to train."""
     plan = Plan(stages={name: StagePlan() for name in PIPELINE})
     seen: dict[str, StageJob] = {}
-    needed: set[str] = set()
     for jobs in trials:
         for name, job in jobs.items():
             plan.stages[name].asked += 1
-            if job.key not in seen:
-                seen[job.key] = job
-                plan.stages[name].distinct += 1
-                plan.stages[name].ready += job in store
-        needed |= _needed(jobs, store)
+            seen[job.key] = job
+    done = store.held(seen.values())
+    for key, job in seen.items():
+        plan.stages[job.stage].distinct += 1
+        plan.stages[job.stage].ready += key in done
+    needed = _needed(trials, done)
     plan.to_train = [job for key, job in seen.items() if key in needed]
-    _estimate(plan, store)
+    if plan.to_train:
+        _estimate(plan, store)
     return plan
 
 
-def _needed(jobs: Mapping[str, StageJob], store: ArtifactStore) -> set[str]:
-    """Keys that must be trained so that the trial's final job can be."""
+def _needed(trials: Sequence[Mapping[str, StageJob]], done: Container[str]) -> set[str]:
+    """Keys that must be trained so that every trial's final jobs can be."""
     needed: set[str] = set()
-    open_jobs = final_jobs(jobs)
-    while open_jobs:
-        job = open_jobs.pop()
-        if job not in store:
-            needed.add(job.key)
-            open_jobs += [jobs[stage] for stage in job.needs]
+    for jobs in trials:
+        open_jobs = final_jobs(jobs)
+        while open_jobs:
+            job = open_jobs.pop()
+            if job.key not in done and job.key not in needed:
+                needed.add(job.key)
+                open_jobs += [jobs[stage] for stage in job.needs]
     return needed
 
 
 def _estimate(plan: Plan, store: ArtifactStore) -> None:
     known, plan.shipped = measurements(store)
     plan.measured = len(known)
+    estimates = Estimates(known)
     for job in plan.to_train:
         stage = plan.stages[job.stage]
         stage.to_train += 1
-        seconds = estimate_seconds(job, known)
+        seconds = estimates.seconds(job)
         stage.seconds = (
             None if seconds is None or stage.seconds is None else stage.seconds + seconds
         )
@@ -103,30 +109,81 @@ def measurements(store: ArtifactStore) -> tuple[list[Measurement], bool]:
 
 
 def estimate_seconds(job: StageJob, measurements: Iterable[Measurement]) -> float | None:
+    """What one job will take, see ``Estimates``; for many jobs keep one of those."""
+    return Estimates(measurements).seconds(job)
+
+
+class Estimates:
     """Median of the most alike measured jobs, scaled by samples processed; None if none is alike.
 
     Alike: at most a third of the settings that decide a step's cost differ.
     """
-    mine = _flat(job.identity["config"])
-    near: list[tuple[int, float]] = []
-    for other in measurements:
-        if other.stage != job.stage:
-            continue
-        theirs = _flat(other.config)
-        differing = sum(mine.get(name) != theirs.get(name) for name in mine | theirs)
-        if differing <= len(mine) / 3:
-            ratio = _samples(job.stage, mine) / max(1.0, _samples(job.stage, theirs))
-            near.append((differing, other.seconds * ratio))
-    if not near:
-        return None
-    closest = min(differing for differing, _ in near)
-    return median(seconds for differing, seconds in near if differing == closest)
+
+    def __init__(self, measurements: Iterable[Measurement]) -> None:
+        self._measured: dict[str, list[Measurement]] = {}
+        for one in measurements:
+            self._measured.setdefault(one.stage, []).append(one)
+        self._tables = {stage: _Settings(stage, some) for stage, some in self._measured.items()}
+        self._of_settings: dict[tuple[str, ...], float | None] = {}
+        self._of_section: dict[int, tuple[Section, dict[str, Any], str]] = {}
+
+    def seconds(self, job: StageJob) -> float | None:
+        """The estimate for a job; it is made once for all that only differ in other settings."""
+        known = self._tables.get(job.stage)
+        if known is None:
+            return None
+        parts = [self._settings(name, job.sections[name]) for name in PIPELINE[job.stage].reads]
+        alike = (job.stage, *[text for _, _, text in parts])
+        if alike not in self._of_settings:
+            mine = {path: value for _, some, _ in parts for path, value in some.items()}
+            self._of_settings[alike] = known.nearest(mine)
+        return self._of_settings[alike]
+
+    def _settings(self, name: str, section: Section) -> tuple[Section, dict[str, Any], str]:
+        """A section, kept so that its ``id`` stays its own, with its settings, also as a text."""
+        if id(section) not in self._of_section:
+            settings = _flat(identity_of(name, section), f"{name}.")
+            self._of_section[id(section)] = section, settings, repr(settings)
+        return self._of_section[id(section)]
+
+
+class _Settings:
+    """The settings of all measured jobs of a stage, a row of numbers for each."""
+
+    def __init__(self, stage: str, measured: Sequence[Measurement]) -> None:
+        self.stage = stage
+        settings = [_flat(one.config) for one in measured]
+        self.seconds = [one.seconds for one in measured]
+        self.samples = [max(1.0, _samples(stage, one)) for one in settings]
+        self.numbers: dict[str, dict[str, int]] = {name: {} for one in settings for name in one}
+        self.rows = np.array([self._row(one, learn=True) for one in settings], dtype=np.int32)
+
+    def nearest(self, mine: Mapping[str, Any]) -> float | None:
+        """The scaled median of the rows nearest to these settings, if they are near."""
+        unheard_of = sum(mine[name] is not None for name in mine.keys() - self.numbers.keys())
+        differing = (self.rows != self._row(mine)).sum(axis=1) + unheard_of
+        closest = differing.min()
+        if closest > len(mine) / 3:
+            return None
+        samples = _samples(self.stage, mine)
+        return median(
+            self.seconds[row] * (samples / self.samples[row])
+            for row in np.flatnonzero(differing == closest)
+        )
+
+    def _row(self, settings: Mapping[str, Any], learn: bool = False) -> list[int]:
+        """A number for each value, equal for equal ones; one that was never learnt has -1."""
+        row = []
+        for name, known in self.numbers.items():
+            value = repr(settings.get(name))
+            row.append(known.setdefault(value, len(known)) if learn else known.get(value, -1))
+        return row
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         elif name not in IRRELEVANT:
             flat[f"{prefix}{name}"] = value

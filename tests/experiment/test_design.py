@@ -174,3 +174,32 @@ scales:
     assert ablation.seeds == (1,)
     base = ablation.base_config
     assert (base.tokenizer.epochs, base.prior.epochs) == (7, 2)
+
+
+def test_of_an_arm_with_the_name_of_one_and_the_config_of_another_the_first_speaks(
+    write: Write,
+) -> None:
+    text = """
+design: arms
+arms:
+  - {name: raster, set: {prior.order: raster}}
+  - {name: long, set: {prior.epochs: 9}}
+  - {name: long, set: {prior.order: raster}}
+  - {name: raster, set: {prior.epochs: 9}}
+"""
+    with pytest.raises(ExperimentError) as refusal:
+        write(text)
+    rules = [problem.rule for problem in refusal.value.problems]
+    assert rules == [
+        "arm 'long' is the same as arm 'raster'",
+        "arm 'raster' has the name of another arm: {'prior.order': 'raster'}",
+    ]
+
+
+def test_seeds_differ_by_trial_and_equal_sections_are_one_object(write: Write) -> None:
+    ablation = write("design: arms\narms: [{name: raster, set: {prior.order: raster}}]\n")
+    first, second, other, _ = trials(ablation)
+    assert first.config.tokenizer is second.config.tokenizer is other.config.tokenizer
+    assert first.config.lifter is second.config.lifter
+    assert (first.config.prior.seed, other.config.prior.seed) == (3, 5)
+    assert first.config == type(first.config).model_validate(first.config.model_dump())
