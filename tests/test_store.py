@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -111,3 +112,20 @@ def test_a_damaged_artifact_says_how_to_mend_it(store: ArtifactStore) -> None:
     (found.path / "metrics.json").write_text("{")
     with pytest.raises(StoreError, match="Remove the folder"):
         _ = found.metrics
+
+
+def test_a_claim_holds_between_threads_and_leaves_no_file(store: ArtifactStore) -> None:
+    other = jobs(PipelineConfig(), "other")["tokenizer"]
+    taken = threading.Event()
+
+    def take() -> None:
+        with store.claim(JOB):
+            taken.set()
+
+    with store.claim(JOB), store.claim(other):
+        waiting = threading.Thread(target=take)
+        waiting.start()
+        assert not taken.wait(0.1)
+    assert taken.wait(10)
+    waiting.join()
+    assert {path.name for path in store.root.iterdir()} == {".claims", ".work", "format.json"}

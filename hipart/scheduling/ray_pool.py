@@ -55,7 +55,7 @@ class RayPool:
         self._ray = ray
         self._owns_ray = not ray.is_initialized()
         if self._owns_ray:
-            _start_ray(runtime)
+            start_ray(runtime)
         self._workplace = Workplace.of(runtime, stages)
         # One job of each stage tells what to load; the first one's data are the likeliest.
         self._expected = list({job.stage: job for job in reversed(expected)}.values())[::-1]
@@ -181,7 +181,8 @@ def _check_fraction(runtime: Runtime) -> None:
             raise ValueError(f"{option} {share:g}: a share is between 0 and 1, or a whole number")
 
 
-def _start_ray(runtime: Runtime) -> None:
+def start_ray(runtime: Runtime) -> None:
+    """Start Ray on this machine, or join the cluster at ``runtime.address``."""
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

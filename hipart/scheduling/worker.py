@@ -70,7 +70,8 @@ def run_jobs(jobs: Sequence[StageJob], workplace: Workplace, report: JobReport) 
         folders: dict[str, Path] = {}
         # In one order in every process, so that no two of them wait for each other.
         for job in sorted(jobs, key=lambda job: job.name):
-            folders[job.key] = claims.enter_context(store.claim(job))
+            if job not in store:
+                folders[job.key] = claims.enter_context(store.claim(job))
             done = store.find(job.stage, job.key)
             if done is not None:
                 results[job.key] = Outcome(done.metrics, 0.0)
