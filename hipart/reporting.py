@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from hipart.config import DetectorConfig
+from hipart.config import Section
 from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.claims import Finding, findings
 from hipart.report.fidelity import render
 from hipart.report.footer import origin
 from hipart.report.tables import Layout, Table, table, write_all
-from hipart.results import frame, provenances, sample_errors
-from hipart.session import Session, Work
+from hipart.results import ErrorsByArm, frame, provenances
+from hipart.session import Session, Work, without_collection
+from hipart.store import Artifact
 
 
 def session_table(
@@ -27,46 +28,48 @@ def session_table(
     A ``brief`` one is for a view without notes, drawn again and again: it reads no provenance
     and no errors of single samples.
     """
-    store, metric = session.store, session.ablation.metric
-    rows = frame(store, session.trials, session.fingerprint, failures)
-    made = [] if brief else list(provenances(store, rows))
-    errors = (
-        sample_errors(store, session.trials, session.fingerprint, metric.name)
-        if not brief and metric.stage == FINAL_STAGE
-        else {}
-    )
-    return table(
-        session.ablation,
-        rows,
-        counts,
-        data="" if brief else _described(session) or (made[0]["data"] if made else ""),
-        fingerprint=session.fingerprint,
-        provenance=made,
-        partial=partial,
-        layout=layout,
-        errors=errors,
-    )
+    ablation, found = session.ablation, session.finished()
+    chosen = (ablation.metric, *ablation.also, *(claim.metric for claim in ablation.claims))
+    stages = {metric.stage for metric in chosen if metric}
+    with without_collection():
+        rows = frame(session.trials, session.jobs, found, failures, stages)
+        made = [] if brief else list(provenances(found, rows))
+        kept = not brief and ablation.metric.stage == FINAL_STAGE
+        name = ablation.metric.name
+        return table(
+            ablation,
+            rows,
+            counts,
+            data="" if brief else _described(session, found) or (made[0]["data"] if made else ""),
+            fingerprint=session.fingerprint,
+            provenance=made,
+            partial=partial,
+            layout=layout,
+            errors=ErrorsByArm(session.trials, session.jobs, found, name) if kept else {},
+        )
 
 
 def fidelity_of(work: Work) -> str:
     """The document on which claims of the paper hold in what the store has of this work."""
     tables: list[Table] = []
     found: list[Finding] = []
-    seen = {job.key: job for one in work.sessions for jobs in one.jobs for job in jobs.values()}
-    artifacts = [work.sessions[0].store.find(job.stage, job.key) for job in seen.values()]
+    artifacts: dict[str, Artifact] = {}
     for session in work.sessions:
-        rows = frame(session.store, session.trials, session.fingerprint)
+        own = session.finished()
+        artifacts |= own
+        rows = frame(session.trials, session.jobs, own)
         there = sum(stage.ready for stage in session.plan.stages.values())
         tables.append(session_table(session, {"trained": 0, "reused": there}))
         found += findings(session.ablation.name, session.ablation.claims, rows)
     first = work.sessions[0]
     stages = work.plan.stages.values()
+    data = _described(first, artifacts) or "nothing is measured yet"
     facts = [
-        f"Data: {_described(first) or 'nothing is measured yet'}; fingerprint {first.fingerprint}.",
+        f"Data: {data}; fingerprint {first.fingerprint}.",
         f"Scale {first.ablation.scale}, preset {first.ablation.preset}; "
         f"{sum(one.ready for one in stages)} of {sum(one.distinct for one in stages)} "
         "stage jobs are done.",
-        origin([artifact.provenance for artifact in artifacts if artifact]),
+        origin([artifact.provenance for artifact in artifacts.values()]),
     ]
     suite = work.title.split(",")[0].removeprefix("suite ")
     scale = first.ablation.scale
@@ -82,24 +85,22 @@ def write_results(session: Session, final: Table) -> list[Path]:
     if "actions" in kinds:
         counts = {"trained": 0, "reused": 0}
         by_action = session_table(session, counts, layout="actions", brief=True)
+    there = session.finished()
     folders: dict[str, dict[str, Path]] = {}
     for trial, trial_jobs in zip(session.trials, session.jobs, strict=True):
-        found = {name: session.store.find(name, job.key) for name, job in trial_jobs.items()}
-        paths = {name: artifact.path for name, artifact in found.items() if artifact}
-        if len(paths) == len(found):
+        if all(job.key in there for job in trial_jobs.values()):
+            paths = {name: there[job.key].path for name, job in trial_jobs.items()}
             folders.setdefault(trial.arm.name, paths)
     return write_all(final, session.results, kinds, by_action, folders)
 
 
-def _described(session: Session) -> str:
+def _described(session: Session, artifacts: Mapping[str, Artifact]) -> str:
     """The corpus, and the detections of every detector that the finished trials see."""
-    told: dict[DetectorConfig, str] = {}
-    seen = {job.key: job for jobs in session.jobs for job in jobs.values()}
-    for job in seen.values():
-        detector = job.config.detector
-        if "detector" in PIPELINE[job.stage].reads and detector not in told:
-            artifact = session.store.find(job.stage, job.key)
-            if artifact is not None:
-                told[detector] = str(artifact.provenance["data"])
+    told: dict[Section, str] = {}
+    for job in session.distinct.values():
+        if "detector" in PIPELINE[job.stage].reads and job.key in artifacts:
+            detector = job.sections["detector"]
+            if detector not in told:
+                told[detector] = str(artifacts[job.key].provenance["data"])
     first, *others = told.values() if told else ("",)
     return "; other arms: ".join([first, *(one.rpartition("; ")[2] for one in others)])

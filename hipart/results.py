@@ -1,58 +1,74 @@
-"""One Polars frame from a store: what is known about every trial of an experiment."""
+"""One Polars frame from finished artifacts: what is known about every trial of an experiment."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hipart.config import PipelineConfig
 from hipart.experiment.design import Trial
-from hipart.pipeline import FINAL_STAGE, PIPELINE, final_jobs, jobs
-from hipart.store import Artifact
+from hipart.pipeline import FINAL_STAGE, PIPELINE, StageJob, final_jobs
 
 #: File of an evaluation that holds its errors sample by sample.
 ERRORS = "errors.safetensors"
+LABELS = ("action", "clip")
+
+#: The stage jobs of every trial.
+Chains = Sequence[Mapping[str, StageJob]]
 
 _NO_FAILURES: Mapping[str, str] = {}
 
 
-class Finder(Protocol):
-    """What is asked of an artifact store."""
+class Finished(Protocol):
+    """What is asked of a finished artifact."""
 
-    def find(self, stage: str, key: str) -> Artifact | None:
-        """The artifact of a job, or None if it is not finished."""
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Final numbers by name."""
+        ...
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """When, where, how long."""
         ...
 
 
 def frame(
-    store: Finder,
     trials: Sequence[Trial],
-    data_fingerprint: str,
+    chains: Chains,
+    artifacts: Mapping[str, Finished],
     failures: Mapping[str, str] = _NO_FAILURES,
+    stages: Collection[str] = tuple(PIPELINE),
 ) -> pl.DataFrame:
     """One row per trial: arm, factor, level, seed, state, reason, keys and metrics of its stages.
 
-    ``state`` is done, missing or failed; ``failures`` are error texts by job key. A stage's key
-    stands in ``key/STAGE``, its metrics in ``STAGE/METRIC`` (a column per metric that was found).
+    ``state`` is done, missing or failed; ``artifacts`` and ``failures``, which are error texts, go
+    by job key. A stage's key stands in ``key/STAGE``, and its metrics in ``STAGE/METRIC`` (a column
+    per metric that was found) if it is one of ``stages``: no other metrics are read.
     """
-    chains = [_chain(trial.config, data_fingerprint, trial.targets) for trial in trials]
-    keys = {stage: [chain.get(stage) for chain in chains] for stage in PIPELINE}
+    keys = {
+        stage: [chain[stage].key if stage in chain else None for chain in chains]
+        for stage in PIPELINE
+    }
     columns: dict[str, pl.Series] = {}
     for stage in PIPELINE:
-        columns |= _metrics(store, stage, keys[stage])
-    ends = [_ends(trial.config, data_fingerprint, trial.targets) for trial in trials]
-    finished = {end for end in {end for one in ends for end in one} if store.find(*end)}
+        columns |= _metrics(artifacts, stage, keys[stage]) if stage in stages else {}
+    done = [all(job.key in artifacts for job in final_jobs(chain)) for chain in chains]
     reasons = [
-        None if finished.issuperset(one) else _reason(chain, failures)
-        for one, chain in zip(ends, chains, strict=True)
+        None if is_done else _reason(chain, failures)
+        for is_done, chain in zip(done, chains, strict=True)
     ]
     states = [
-        "done" if finished.issuperset(one) else "failed" if reason else "missing"
-        for one, reason in zip(ends, reasons, strict=True)
+        "done" if is_done else "failed" if reason else "missing"
+        for is_done, reason in zip(done, reasons, strict=True)
     ]
     identity = {
         "arm": pl.Series([trial.arm.name for trial in trials], dtype=pl.String),
@@ -66,13 +82,14 @@ def frame(
     return pl.DataFrame(identity | named | columns)
 
 
-def provenances(store: Finder, results: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def provenances(
+    artifacts: Mapping[str, Finished], results: pl.DataFrame
+) -> Iterator[dict[str, Any]]:
     """Provenance of every distinct artifact behind a frame, in the order of the pipeline."""
     for stage in PIPELINE:
         for key in results[f"key/{stage}"].drop_nulls().unique(maintain_order=True):
-            artifact = store.find(stage, key)
-            if artifact is not None:
-                yield artifact.provenance
+            if key in artifacts:
+                yield artifacts[key].provenance
 
 
 @dataclass(frozen=True)
@@ -86,63 +103,73 @@ class SampleErrors:
     clip: NDArray[np.int64]
 
 
-def sample_errors(
-    store: Finder, trials: Sequence[Trial], data_fingerprint: str, metric: str
-) -> dict[str, list[SampleErrors]]:
-    """The metric's value of every test sample, by arm and trial; empty where none is kept."""
-    from safetensors.numpy import load_file
+class ErrorsByArm(Mapping[str, list[SampleErrors]]):
+    """A metric's value of every test sample, by arm and trial, read when an arm is asked for.
 
-    found: dict[str, list[SampleErrors]] = {}
-    kept: dict[str, dict[str, Any]] = {}
-    for trial in trials:
-        key = _chain(trial.config, data_fingerprint, trial.targets).get(FINAL_STAGE)
-        artifact = store.find(FINAL_STAGE, key) if key else None
-        if key is None or artifact is None:
-            continue
-        if key not in kept:
-            kept[key] = load_file(artifact.path / ERRORS)
-        arrays = kept[key]
-        if metric in arrays:
-            labels = arrays["action"], arrays["clip"]
-            one = SampleErrors(trial.seed, key, arrays[metric], *labels)
-            found.setdefault(trial.arm.name, []).append(one)
-    return found
+    Only arms of which an evaluation is finished are there; a list is empty where the evaluations
+    do not keep the metric.
+    """
 
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        chains: Chains,
+        artifacts: Mapping[str, Finished],
+        metric: str,
+    ) -> None:
+        self._metric = metric
+        self._places: dict[str, list[tuple[int, str, Path]]] = {}
+        for trial, chain in zip(trials, chains, strict=True):
+            job = chain.get(FINAL_STAGE)
+            if job is not None and job.key in artifacts:
+                place = trial.seed, job.key, artifacts[job.key].path / ERRORS
+                self._places.setdefault(trial.arm.name, []).append(place)
 
-@lru_cache(maxsize=2**16)
-def _chain(
-    config: PipelineConfig, data_fingerprint: str, targets: tuple[str, ...]
-) -> dict[str, str]:
-    """Key by stage of a trial; kept, as a live view asks for the same trials all the time."""
-    return {stage: job.key for stage, job in jobs(config, data_fingerprint, targets).items()}
+    def __getitem__(self, arm: str) -> list[SampleErrors]:
+        places = self._places[arm]
+        read = {key: _arrays(path, self._metric) for key, path in {one[1:] for one in places}}
+        return [
+            SampleErrors(seed, key, *arrays)
+            for seed, key, _ in places
+            if (arrays := read[key]) is not None
+        ]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
 
-@lru_cache(maxsize=2**16)
-def _ends(
-    config: PipelineConfig, data_fingerprint: str, targets: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
-    """Stage and key of the jobs with which a trial is done."""
-    found = final_jobs(jobs(config, data_fingerprint, targets))
-    return tuple((job.stage, job.key) for job in found)
+    def __len__(self) -> int:
+        return len(self._places)
 
 
-def _reason(chain: Mapping[str, str], failures: Mapping[str, str]) -> str | None:
+def _arrays(path: Path, metric: str) -> tuple[Any, Any, Any] | None:
+    """The metric of every sample with its action and its clip; nothing else is read."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as kept:
+        if metric not in kept.keys():  # noqa: SIM118 - not a mapping
+            return None
+        action, clip = (kept.get_tensor(name) for name in LABELS)
+        return kept.get_tensor(metric), action, clip
+
+
+def _reason(chain: Mapping[str, StageJob], failures: Mapping[str, str]) -> str | None:
     """The first failure along a trial's chain, with the stage where it happened."""
-    for stage, key in chain.items():
-        if key in failures:
-            return f"{stage}: {failures[key]}"
+    for stage, job in chain.items():
+        if job.key in failures:
+            return f"{stage}: {failures[job.key]}"
     return None
 
 
-def _metrics(store: Finder, stage: str, keys: Sequence[str | None]) -> dict[str, pl.Series]:
+def _metrics(
+    artifacts: Mapping[str, Finished], stage: str, keys: Iterable[str | None]
+) -> dict[str, pl.Series]:
     """Columns of a stage's metrics, each distinct artifact read once."""
     place: dict[str, int] = {}
-    found: list[dict[str, float]] = []
+    found: list[Mapping[str, float]] = []
     for key in dict.fromkeys(keys):
-        artifact = None if key is None else store.find(stage, key)
-        if key is not None and artifact is not None:
+        if key is not None and key in artifacts:
             place[key] = len(found)
-            found.append(artifact.metrics)
+            found.append(artifacts[key].metrics)
     rows = pl.Series([None if key is None else place.get(key) for key in keys], dtype=pl.Int64)
     declared = [metric.name for metric in PIPELINE[stage].metrics]
     names = {name for metrics in found for name in metrics}

@@ -14,7 +14,7 @@ from hipart.experiment.suite import load_suite
 from hipart.pipeline import Jobs, StageJob
 from hipart.runtime import Runtime
 from hipart.scheduling.plan import Plan, make_plan
-from hipart.store import ArtifactStore
+from hipart.store import Artifact, ArtifactStore
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class Session:
         """Counts and cost as of now."""
         with without_collection():
             return make_plan(self.jobs, self.store)
+
+    @cached_property
+    def distinct(self) -> dict[str, StageJob]:
+        """Every job once, by key."""
+        return {job.key: job for jobs in self.jobs for job in jobs.values()}
+
+    def finished(self) -> dict[str, Artifact]:
+        """The artifacts that the store has of these jobs now, by key."""
+        return self.store.held(self.distinct.values())
 
     @property
     def results(self) -> Any:

@@ -5,20 +5,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from safetensors.numpy import save_file
 
 from hipart import results
 from hipart.experiment.design import Arm, Trial, trials
-from hipart.pipeline import jobs
+from hipart.pipeline import Jobs, jobs
 from hipart.store import ArtifactStore
-from tests.report.samples import DATA, ORDERS, ablation, filled, measured
+from tests.report.samples import DATA, ORDERS, ablation, filled, frame_from, measured
 
 
 def test_states_reasons_and_metrics_of_trials() -> None:
     tried = trials(ablation(ORDERS, seeds=(0, 1)))
     store = filled(tried, measured({"base": [50.0, 51.0], tried[1].arm.name: [None, None]}))
     broken = jobs(tried[1].config, DATA)["prior"].key
-    frame = results.frame(store, tried, DATA, {broken: "out of memory"})
+    frame = frame_from(store, tried, {broken: "out of memory"})
     assert frame["seed"].to_list() == [0, 0, 1, 1]
     assert frame["state"].to_list() == ["done", "failed", "done", "missing"]
     assert frame["reason"].to_list() == [None, "prior: out of memory", None, None]
@@ -32,7 +34,7 @@ def test_states_reasons_and_metrics_of_trials() -> None:
 def test_a_stage_that_a_trial_does_without_has_no_key() -> None:
     bare = {"name": "input", "levels": [{"name": "17", "set": {"lifter.dense_input": "none"}}]}
     tried = trials(ablation(bare, seeds=(0,)))
-    frame = results.frame(filled(tried, lambda trial: {"mpjpe_mm": 1.0}), tried, DATA)
+    frame = frame_from(filled(tried, lambda trial: {"mpjpe_mm": 1.0}), tried)
     assert frame["key/tokenizer"].is_null().to_list() == [False, True]
     assert frame["tokenizer/sparse_usage_pct"].to_list() == [90.0, None]
 
@@ -40,7 +42,7 @@ def test_a_stage_that_a_trial_does_without_has_no_key() -> None:
 def test_actions_follow_declared_metrics_and_integers_become_floats() -> None:
     tried = trials(ablation(ORDERS, seeds=(0,)))
     metrics: dict[str, Any] = {"mpjpe_mm/Walk": 3, "p_mpjpe_mm": 2.5, "mpjpe_mm": 7}
-    frame = results.frame(filled(tried, lambda trial: metrics), tried, DATA)
+    frame = frame_from(filled(tried, lambda trial: metrics), tried)
     names = [name for name in frame.columns if name.startswith("evaluate/")]
     assert names == ["evaluate/mpjpe_mm", "evaluate/p_mpjpe_mm", "evaluate/mpjpe_mm/Walk"]
     assert frame.select(names).dtypes == [pl.Float64] * 3
@@ -48,29 +50,17 @@ def test_actions_follow_declared_metrics_and_integers_become_floats() -> None:
 
 def test_an_empty_store_and_no_trials_give_frames_too() -> None:
     tried = trials(ablation())
-    frame = results.frame(filled([], lambda trial: None), tried, DATA)
+    frame = frame_from(filled([], lambda trial: None), tried)
     assert set(frame["state"]) == {"missing"}
-    assert len(results.frame(filled([], lambda trial: None), [], DATA)) == 0
+    assert len(frame_from(filled([], lambda trial: None), [])) == 0
 
 
 def test_provenance_of_each_distinct_artifact_once() -> None:
     tried = trials(ablation(ORDERS, seeds=(0, 1)))
     store = filled(tried, lambda trial: {"mpjpe_mm": 1.0})
-    frame = results.frame(store, tried, DATA)
+    frame = frame_from(store, tried)
     # Two arms share a tokenizer per seed: two tokenizers, four evaluations.
-    assert len(list(results.provenances(store, frame))) == 6
-
-
-class CountingStore:
-    """A store on disk that remembers what was asked."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = ArtifactStore(root)
-        self.asked: list[tuple[str, str]] = []
-
-    def find(self, stage: str, key: str) -> Any:
-        self.asked.append((stage, key))
-        return self.store.find(stage, key)
+    assert len(list(results.provenances(store.by_key(), frame))) == 6
 
 
 def test_ten_thousand_trials_in_seconds(tmp_path: Path) -> None:
@@ -89,11 +79,43 @@ def test_ten_thousand_trials_in_seconds(tmp_path: Path) -> None:
             folder = tmp_path / stage / key
             folder.mkdir(parents=True)
             (folder / "metrics.json").write_text(json.dumps({"mpjpe_mm": 1.0} | actions))
-    store = CountingStore(tmp_path)
     started = time.process_time()
-    frame = results.frame(store, tried, DATA)
+    maker = Jobs(DATA)
+    found = [maker.of(trial.config, trial.targets) for trial in tried]
+    held = ArtifactStore(tmp_path).held(job for chain in found for job in chain.values())
+    frame = results.frame(tried, found, held)
     assert time.process_time() - started < 2.0
     assert len(frame) == 10_000
     assert set(frame["state"]) == {"done"}
     assert frame["evaluate/mpjpe_mm/Action7"].to_list() == [7.0] * 10_000
-    assert len(store.asked) < 10_000
+
+
+def test_only_metrics_of_the_stages_that_are_asked_for_are_read() -> None:
+    tried = trials(ablation(ORDERS, seeds=(0,)))
+    store = filled(tried, lambda trial: {"mpjpe_mm": 1.0})
+    chains = [jobs(trial.config, DATA) for trial in tried]
+    frame = results.frame(tried, chains, store.by_key(), stages={"evaluate"})
+    assert "evaluate/mpjpe_mm" in frame.columns
+    assert "tokenizer/sparse_usage_pct" not in frame.columns
+    assert frame["key/tokenizer"].null_count() == 0
+
+
+def test_errors_of_samples_are_read_arm_by_arm(tmp_path: Path) -> None:
+    tried = trials(ablation(ORDERS, seeds=(0, 1)))
+    chains = [jobs(trial.config, DATA) for trial in tried]
+    labels = np.arange(3)
+    for number, chain in enumerate(chains[:3]):
+        folder = tmp_path / "evaluate" / chain["evaluate"].key
+        folder.mkdir(parents=True)
+        arrays = {"mpjpe_mm": np.full(3, float(number)), "action": labels, "clip": labels}
+        save_file(arrays, folder / results.ERRORS)
+    held = ArtifactStore(tmp_path).held(chain["evaluate"] for chain in chains)
+    errors = results.ErrorsByArm(tried, chains, held, "mpjpe_mm")
+    base, other = (trial.arm.name for trial in tried[:2])
+    assert set(errors) == {base, other}
+    assert [(one.seed, one.error.tolist()) for one in errors[base]] == [
+        (0, [0.0] * 3),
+        (1, [2.0] * 3),
+    ]
+    assert [(one.seed, one.clip.tolist()) for one in errors[other]] == [(0, [0, 1, 2])]
+    assert results.ErrorsByArm(tried, chains, held, "p_mpjpe_mm")[base] == []

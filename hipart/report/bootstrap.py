@@ -7,6 +7,7 @@ whole clips are drawn (clustered bootstrap; Cameron, Gelbach and Miller 2008), n
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,25 +55,60 @@ def clustered(difference: Values, action: Labels, clip: Labels) -> OverClips | N
     than there are clips, times the bootstrap's standard error: with the few clips of a corpus the
     percentiles of a bootstrap are too narrow. None with fewer than five clips, or without spread.
     """
-    clips, of_clip = np.unique(clip, return_inverse=True)
-    actions, of_action = np.unique(action, return_inverse=True)
-    count = len(clips)
-    if count < FEWEST_CLIPS:
+    drawn = _draws(*(np.asarray(labels, np.int64).tobytes() for labels in (action, clip)))
+    if drawn is None:
         return None
-    sums, sizes = np.zeros((2, count, len(actions)))
-    np.add.at(sums, (of_clip, of_action), difference)
-    np.add.at(sizes, (of_clip, of_action), 1)
-    chance = np.random.default_rng(SEED)
-    times = chance.multinomial(count, np.full(count, 1 / count), DRAWS).astype(float)
+    count = drawn.clips
+    sums = np.bincount(drawn.cell, difference, drawn.sizes.size).reshape(drawn.sizes.shape)
     with np.errstate(invalid="ignore"):
-        draws = np.nanmean((times @ sums) / (times @ sizes), axis=1)
-    delta = float((sums.sum(0) / sizes.sum(0)).mean())
+        means = (drawn.times @ sums) / drawn.drawn_sizes
+    means[drawn.absent] = 0  # as ``nanmean`` does it
+    draws = means.sum(axis=1) / drawn.present
+    delta = float((sums.sum(0) / drawn.sizes.sum(0)).mean())
     error = float(draws.std(ddof=1)) * (count / (count - 1)) ** 0.5
     if not error > 0:
         return None
     found = student(delta, error, count - 1)
     assert found.low is not None and found.high is not None and found.p is not None
     return OverClips(count, delta, found.low, found.high, found.p)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """How often each clip is drawn, and how many samples of each action then are there.
+
+    It follows from the labels of the samples, which the arms of a table have in common.
+    """
+
+    clips: int
+    cell: Labels
+    """(N,), a sample's clip and action as one number."""
+    sizes: Values
+    """(clips, actions), how many samples."""
+    times: Values
+    """(draws, clips)."""
+    drawn_sizes: Values
+    absent: NDArray[np.bool_]
+    """(draws, actions), where an action has no sample in a draw."""
+    present: Labels
+    """(draws,), how many actions have."""
+
+
+@lru_cache(maxsize=16)
+def _draws(action: bytes, clip: bytes) -> _Draws | None:
+    """The draws for these labels; None with too few clips."""
+    clips, of_clip = np.unique(np.frombuffer(clip, np.int64), return_inverse=True)
+    actions, of_action = np.unique(np.frombuffer(action, np.int64), return_inverse=True)
+    count = len(clips)
+    if count < FEWEST_CLIPS:
+        return None
+    cell = of_clip * len(actions) + of_action
+    sizes = np.bincount(cell, minlength=count * len(actions)).reshape(count, -1).astype(float)
+    chance = np.random.default_rng(SEED)
+    times = chance.multinomial(count, np.full(count, 1 / count), DRAWS).astype(float)
+    drawn_sizes = times @ sizes
+    absent = drawn_sizes == 0
+    return _Draws(count, cell, sizes, times, drawn_sizes, absent, (~absent).sum(axis=1))
 
 
 def _pairs(

@@ -6,7 +6,7 @@ from typing import Any
 
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
-from hipart.pipeline import FINAL_STAGE, PIPELINE, jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE, Jobs
 from hipart.report.claims import Finding
 from hipart.report.model import Effect, Row
 from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds
@@ -45,7 +45,8 @@ def lines(
     claims: Sequence[Finding] = (),
 ) -> tuple[str, ...]:
     """The footer, one statement a line."""
-    reached = {stage for arm in arms(ablation) for stage in jobs(arm.config, "", ablation.targets)}
+    chains = Jobs("")
+    reached = {stage for arm in arms(ablation) for stage in chains.of(arm.config, ablation.targets)}
     told = [
         _data(facts),
         PROTOCOL if FINAL_STAGE in ablation.targets else SPREAD,

@@ -252,12 +252,12 @@ def _ranked(rows: list[Row], place: int, column: Column) -> list[Row]:
         return rows
     marks: dict[float | None, Literal["best", "second"]] = {order[0]: "best", order[1]: "second"}
     return [
-        replace(row, cells=_marked(row.cells, place, marks.get(mean)))
+        replace(row, cells=_marked(row.cells, place, marks[mean])) if mean in marks else row
         for row, mean in zip(rows, shown, strict=True)
     ]
 
 
 def _marked(
-    cells: tuple[Cell, ...], place: int, mark: Literal["best", "second"] | None
+    cells: tuple[Cell, ...], place: int, mark: Literal["best", "second"]
 ) -> tuple[Cell, ...]:
     return (*cells[:place], replace(cells[place], mark=mark), *cells[place + 1 :])

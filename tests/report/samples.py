@@ -1,6 +1,6 @@
 """A small ablation, its trials and made-up measurements, shared by the tests of the report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,17 +41,18 @@ PROVENANCE = {
 @dataclass
 class MemoryArtifact:
     metrics: dict[str, float]
+    path: Path = Path("nowhere")
     provenance: dict[str, Any] = field(default_factory=lambda: dict(PROVENANCE))
 
 
 class MemoryStore:
-    """Finished stage jobs by stage and key; counts how often each was looked at."""
+    """Finished stage jobs by stage and key."""
 
     def __init__(self) -> None:
         self.held: dict[tuple[str, str], MemoryArtifact] = {}
 
-    def find(self, stage: str, key: str) -> Any:
-        return self.held.get((stage, key))
+    def by_key(self) -> dict[str, Any]:
+        return {key: artifact for (_, key), artifact in self.held.items()}
 
 
 def ablation(*factors: dict[str, Any], **changes: Any) -> Ablation:
@@ -89,6 +90,14 @@ def filled(
     return store
 
 
+def frame_from(
+    store: MemoryStore, tried: Sequence[Trial], failures: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """The results frame of these trials."""
+    chains = [jobs(trial.config, DATA, trial.targets) for trial in tried]
+    return results.frame(tried, chains, store.by_key(), failures or {})
+
+
 def measured(values: dict[str, Sequence[float | None]]) -> Measure:
     """MPJPE by arm, one value per seed; None is a trial that is not finished."""
 
@@ -109,14 +118,14 @@ def made(
 ) -> Table:
     tried = trials(one)
     store = filled(tried, error, usage)
-    frame = results.frame(store, tried, DATA, failures or {})
+    frame = frame_from(store, tried, failures or {})
     return table(
         one,
         frame,
         {"trained": 3, "reused": 9},
         data="open corpus, 100 test poses",
         fingerprint=DATA,
-        provenance=results.provenances(store, frame),
+        provenance=results.provenances(store.by_key(), frame),
         partial=partial,
     )
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from hipart import results
 from hipart.experiment.design import trials
 from hipart.experiment.form import Claim, MetricChoice
 from hipart.pipeline import jobs
@@ -18,6 +17,7 @@ from tests.report.samples import (
     MemoryArtifact,
     ablation,
     filled,
+    frame_from,
     frame_of,
     made,
     measured,
@@ -116,5 +116,5 @@ def test_what_no_seed_reaches_says_so() -> None:
         job = jobs(trial.config, DATA, ("profile",))["profile"]
         store.held["profile", job.key] = MemoryArtifact({"parameters_m": 2.0})
     counts = {"trained": 0, "reused": 9}
-    text = render([table(one, results.frame(store, tried, DATA), counts)], [], [], "c")
+    text = render([table(one, frame_from(store, tried), counts)], [], [], "c")
     assert "| base | 1 | 2.00 [same for every seed] |" in text

@@ -5,11 +5,10 @@ from typing import Any, Literal
 
 import pytest
 
-from hipart import results
 from hipart.experiment.design import trials
 from hipart.experiment.form import Ablation, Level, PaperLayout
 from hipart.report.tables import Table, table
-from tests.report.samples import DATA, ablation, filled, measured
+from tests.report.samples import ablation, filled, frame_from, measured
 from tests.report.test_effects import CELLS, FACTORS
 
 
@@ -21,7 +20,7 @@ def made(one: Ablation, layout: Literal["full", "paper"], actions: bool = False)
         value = (measure(trial) or {})["mpjpe_mm"]
         return {"mpjpe_mm": value, "mpjpe_mm/Eat": value - 1, "mpjpe_mm/Walk": value + 1}
 
-    frame = results.frame(filled(tried, error if actions else measure), tried, DATA)
+    frame = frame_from(filled(tried, error if actions else measure), tried)
     return table(one, frame, {"trained": 0, "reused": 9}, layout=layout)
 
 
@@ -42,7 +41,7 @@ def test_a_control_keeps_its_line_where_a_factor_stands_side_by_side() -> None:
     one = crossed(columns="within").model_copy(update={"arms": (control,)})
     tried = trials(one)
     values = CELLS | {"classification": [46.0, 46.5, 47.0]}
-    frame = results.frame(filled(tried, measured(values)), tried, DATA)
+    frame = frame_from(filled(tried, measured(values)), tried)
     text = table(one, frame, {"trained": 0, "reused": 9}, layout="paper").markdown()
     row = next(line for line in text.splitlines() if line.startswith("| classification"))
     assert row == "| classification | 46.5 ± 0.5 | – |"

@@ -7,12 +7,20 @@ from unittest import mock
 import polars as pl
 import pytest
 
-from hipart import results
 from hipart.experiment.design import trials
 from hipart.experiment.form import MetricChoice
 from hipart.pipeline import jobs
 from hipart.report.tables import Table, write_all
-from tests.report.samples import DATA, ORDERS, SIZES, ablation, filled, made, measured
+from tests.report.samples import (
+    DATA,
+    ORDERS,
+    SIZES,
+    ablation,
+    filled,
+    frame_from,
+    made,
+    measured,
+)
 
 SMALL, MIDDLE = "sparse codebook size=512", "sparse codebook size=1024"
 VALUES = {"base": [50.0, 52.0, 54.0], SMALL: [61.0, 62.0, 63.0], MIDDLE: [51.0, 53.0, 55.0]}
@@ -108,10 +116,10 @@ def test_csv_does_not_depend_on_what_was_reused_or_on_the_order_of_trials() -> N
     one = ablation()
     tried = trials(one)
     store = filled(tried, measured(VALUES))
-    fresh = table(one, results.frame(store, tried, DATA), {"trained": 21, "reused": 0})
+    fresh = table(one, frame_from(store, tried), {"trained": 21, "reused": 0})
     again = table(
         one,
-        results.frame(store, tried[::-1], DATA),
+        frame_from(store, tried[::-1]),
         {"trained": 0, "reused": 21},
         provenance=[{"commit": "another", "device": "cpu", "seconds": 1.0}],
     )
