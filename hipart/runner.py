@@ -1,7 +1,8 @@
 """``hipart-search run``: ask the graph for every trial, show it, mirror it, write the table."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
@@ -13,8 +14,9 @@ from hipart.reporting import session_table, write_results
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
-from hipart.scheduling.plan import estimate_seconds, measurements
+from hipart.scheduling.plan import Estimates, measurements
 from hipart.session import Session, Work
+from hipart.store import ArtifactStore
 from hipart.tracking import MlflowMirror
 
 
@@ -24,20 +26,19 @@ def run(work: Work, console: Console) -> bool:
     runtime, store = first.runtime, first.store
     store.prepare()
     to_train = work.plan.to_train
-    known, _ = measurements(store)
+    estimate = _estimates(store, to_train)
     warnings: list[str] = []
-    # A suite's experiments share stage jobs, so they are mirrored one after another at the end.
-    mirror = None if others else _mirror(first, warnings)
-    with console.status(f"starting {runtime.executor} workers") if to_train else _Quiet():
-        listeners: list[Listener] = [mirror] if mirror else []
+    mirror = MlflowMirror(work.sessions, warnings.append)
+    listeners: list[Listener] = [mirror]
 
-        def tell(event: Event) -> None:
-            for listener in listeners:
-                listener(event)
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
 
+    with console.status(f"starting {runtime.executor} workers") if to_train else nullcontext():
         executor = _executor(first, to_train, tell)
-    graph = StageGraph(store, executor, tell)
-    progress = Progress(lambda job: estimate_seconds(job, known), executor.slots)
+    graph = StageGraph(store, executor, tell, estimate, runtime.array_limit)
+    progress = Progress(estimate, executor.slots)
 
     def counts(sessions: Sequence[Session] = work.sessions) -> dict[str, int]:
         keys = {job.key for session in sessions for jobs in session.jobs for job in jobs.values()}
@@ -63,21 +64,14 @@ def run(work: Work, console: Console) -> bool:
                     graph.ensure(jobs)
             graph.run()
     except BaseException as error:
-        if mirror:
-            mirror.abort()
+        mirror.abort()
         if not isinstance(error, KeyboardInterrupt):
             raise
         console.print("\nStopped. Run the same command to go on where it was.")
         return False
     finally:
         executor.close()
-    for session in work.sessions:
-        final = made(session)
-        written = write_results(session, final)
-        (mirror or _mirror(session, warnings)).finish(written)
-        console.print(final.terminal())
-        for path in written:
-            console.print(f"wrote {path}", highlight=False)
+    _write(work, made, mirror, console)
     for warning in warnings:
         console.print(f"[yellow]{warning}[/]")
     if others:
@@ -91,16 +85,30 @@ def run(work: Work, console: Console) -> bool:
     return not progress.failures
 
 
-def _mirror(session: Session, warnings: list[str]) -> MlflowMirror:
-    return MlflowMirror(
-        session.runtime,
-        session.ablation,
-        session.trials,
-        session.jobs,
-        session.store,
-        session.fingerprint,
-        warnings.append,
-    )
+def _write(
+    work: Work, made: Callable[[Session], Table], mirror: MlflowMirror, console: Console
+) -> None:
+    """Tables and figures, at once; then MLflow's turn."""
+    files: list[list[Path]] = []
+    for session in work.sessions:
+        final = made(session)
+        files.append(write_results(session, final))
+        console.print(final.terminal())
+        for path in files[-1]:
+            console.print(f"wrote {path}", highlight=False)
+    with console.status("MLflow catches up"):
+        account = mirror.finish(*files)
+    console.print(account, style="dim", highlight=False)
+
+
+def _estimates(
+    store: ArtifactStore, to_train: Sequence[StageJob]
+) -> Callable[[StageJob], float | None]:
+    """Seconds of each job to train by what is known; None where that is nothing."""
+    known, _ = measurements(store)
+    estimates = Estimates(known)
+    seconds = {job.key: estimates.seconds(job) for job in to_train}
+    return lambda job: seconds.get(job.key)
 
 
 def _finished_trials(work: Work) -> RenderableType:
@@ -133,13 +141,3 @@ def _next_commands(console: Console, session: Session) -> None:
         (f"show {name}", "what was varied, around which configuration"),
     ):
         console.print(f"  hipart-search {command}  [dim]# {what}[/]", highlight=False)
-
-
-class _Quiet:
-    """Stands where a status line would, when there is nothing to wait for."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: Any) -> None:
-        return None

@@ -1,7 +1,11 @@
 """The mirror in MLflow: one run per trial and per job, whatever happened on the way."""
 
 import json
+import re
 import shutil
+import threading
+import time
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -19,12 +23,32 @@ from hipart.scheduling.events import (
     JobStarted,
     JobWaiting,
 )
+from hipart.session import Session
 from hipart.store import ArtifactStore
-from hipart.tracking import MlflowMirror, serve
+from hipart.tracking import MlflowMirror, server
+from hipart.tracking.mirror import ProcessLine
+from hipart.tracking.process import serve
 from hipart.tracking.runs import STAMP_TAG, RunBook
 
 DATA = "feedbeef"
 STEPS = 600  # of the tokenizer, times two metrics: more than MLflow takes in one call
+
+
+class ThreadLine:
+    """The mirror's process as a thread of this one: what it imports is imported once."""
+
+    def __init__(self):
+        self.inbox, self.answers = SimpleQueue(), []
+        self.thread = threading.Thread(target=serve, args=(self.inbox, self.answers.append))
+        self.thread.start()
+
+    def send(self, message):
+        self.inbox.put(message)
+
+    def close(self, timeout_s):
+        self.inbox.put(None)
+        self.thread.join(timeout_s)
+        return self.answers
 
 
 class Lab:
@@ -50,11 +74,11 @@ class Lab:
         self.jobs = [jobs(trial.config, DATA) for trial in self.trials]
         self.distinct = {job.key: job for chain in self.jobs for job in chain.values()}
 
-    def mirror(self):
-        return MlflowMirror(
-            self.runtime, self.ablation, self.trials, self.jobs, self.store, DATA,
-            self.warnings.append,
-        )  # fmt: skip
+    def mirror(self, line=None):
+        session = Session(
+            self.ablation, self.runtime, self.store, DATA, list(self.trials), list(self.jobs)
+        )
+        return MlflowMirror([session], self.warnings.append, line or ThreadLine())
 
     def train(self, job, started="2026-01-02T03:04:05+00:00", error=40.0):
         metrics = {"mpjpe_mm": error, "mpjpe_mm/Sitting Down": error + 1, "odd(name)": 1.0}
@@ -321,8 +345,47 @@ def test_errors_of_mlflow_are_told_once_and_stop_nothing(tmp_path):
 
 
 def test_the_server_listens_to_this_machine_alone(tmp_path):
-    command = serve(Runtime(tmp_path), 5123)
+    command = server.serve(Runtime(tmp_path), 5123)
     options = dict(zip(command[4::2], command[5::2], strict=True))
     assert options["--host"] == "127.0.0.1"
     assert options["--allowed-hosts"] == "localhost:5123,127.0.0.1:5123"
     assert options["--backend-store-uri"] == f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def test_the_mirrors_own_process_gives_an_account(lab):
+    mirror = lab.mirror(ProcessLine())
+    lab.run(mirror)
+    account = mirror.finish()
+    assert lab.warnings == []
+    assert re.fullmatch(
+        r"MLflow: 10 runs in \d+\.\d s, \d+\.\d s of it after the last job", account
+    )
+    assert lab.states("lifter_ablation") == dict.fromkeys({PARENT, *TRIALS}, "FINISHED")
+    assert set(lab.states("stages").values()) == {"FINISHED"}
+
+
+def test_a_mirror_whose_process_dies_says_so_and_holds_nobody_up(lab):
+    line = ProcessLine()
+    mirror = lab.mirror(line)
+    while line._process is None:
+        time.sleep(0.01)
+    line._process.kill()
+    lab.run(mirror)
+    mirror.finish()
+    assert len(lab.warnings) == 1
+    assert "its process ended with status -9" in lab.warnings[0]
+
+
+def test_two_experiments_share_the_runs_of_their_jobs(lab):
+    other = SimpleNamespace(**{**vars(lab.ablation), "name": "other"})
+    sessions = [
+        Session(ablation, lab.runtime, lab.store, DATA, [trial], [chain])
+        for ablation, trial, chain in zip((lab.ablation, other), lab.trials, lab.jobs, strict=True)
+    ]
+    mirror = MlflowMirror(sessions, lab.warnings.append, ThreadLine())
+    lab.run(mirror)
+    mirror.finish()
+    assert lab.states("lifter_ablation") == {PARENT: "FINISHED", "base · seed 0": "FINISHED"}
+    assert set(lab.states("other").values()) == {"FINISHED"}
+    assert len(lab.states("stages")) == 7
+    assert lab.warnings == []

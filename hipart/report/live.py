@@ -34,6 +34,8 @@ class Running:
     job: StageJob
     worker: str
     started: float
+    #: Jobs of its array, which end together.
+    members: int = 1
     step: int = 0
     total: int = 0
     loss: float | None = None
@@ -66,6 +68,8 @@ class Progress:
         self.reused = self.done = 0
         self.failures: dict[str, str] = {}
         self._spent: dict[str, list[float]] = {}
+        #: By stage of the waiting jobs: their number, known seconds, and how many are unknown.
+        self._asked: dict[str, list[float]] = {}
         self.started = time.monotonic()
 
     def hear(self, event: Event) -> None:
@@ -74,11 +78,12 @@ class Progress:
         match event:
             case JobWaiting(job):
                 self.waiting[key] = job
+                self._count(job, 1)
             case JobReused():
                 self.reused += 1
-            case JobStarted(job, worker):
-                self.waiting.pop(key, None)
-                self.running[key] = Running(job, worker, time.monotonic())
+            case JobStarted(job, worker, members):
+                self._leave(key)
+                self.running[key] = Running(job, worker, time.monotonic(), members)
             case JobProgress():
                 if key in self.running:
                     self.running[key].move(event, time.monotonic())
@@ -87,31 +92,46 @@ class Progress:
                 self.done += 1
                 self._spent.setdefault(job.stage, []).append(seconds)
             case JobFailed(_, error):
-                self.waiting.pop(key, None)
+                self._leave(key)
                 self.running.pop(key, None)
                 self.failures[key] = error
 
     def left_s(self) -> float | None:
         """Seconds to the run's end: open work over the workers; None if nothing tells."""
         work = 0.0
-        for job in self.waiting.values():
-            seconds = self._typical(job)
-            if seconds is None:
+        for stage, (count, seconds, unknown) in self._asked.items():
+            typical = self._typical(stage)
+            if typical is None and unknown:
                 return None
-            work += seconds
+            work += seconds if typical is None else count * typical
         for running in self.running.values():
             left = running.left_s()
-            if left is None:
-                typical = self._typical(running.job)
+            if left is not None:
+                left /= running.members
+            else:
+                typical = self._typical(running.job.stage) or self._expected_s(running.job)
                 if typical is None:
                     return None
-                left = max(0.0, typical - (time.monotonic() - running.started))
+                left = max(0.0, typical - (time.monotonic() - running.started) / running.members)
             work += left
         return work / max(1, self.workers)
 
-    def _typical(self, job: StageJob) -> float | None:
-        spent = self._spent.get(job.stage)
-        return sum(spent) / len(spent) if spent else self._expected_s(job)
+    def _leave(self, key: str) -> None:
+        job = self.waiting.pop(key, None)
+        if job is not None:
+            self._count(job, -1)
+
+    def _count(self, job: StageJob, sign: int) -> None:
+        expected = self._expected_s(job)
+        asked = self._asked.setdefault(job.stage, [0, 0.0, 0])
+        asked[0] += sign
+        asked[1] += sign * (expected or 0.0)
+        asked[2] += sign * (expected is None)
+
+    def _typical(self, stage: str) -> float | None:
+        """Seconds of the jobs of a stage that this run has finished, if it has any."""
+        spent = self._spent.get(stage)
+        return sum(spent) / len(spent) if spent else None
 
     def summary(self) -> str:
         """One line: how many jobs stand where, and how long the rest takes."""
@@ -139,6 +159,7 @@ class LiveView:
         self._progress = progress
         self._table = table
         self._rows: RenderableType = table()
+        self._stale, self._due = False, 0.0
         self._live = Live(
             console=console, get_renderable=self._draw, refresh_per_second=4, transient=True
         )
@@ -151,10 +172,17 @@ class LiveView:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        """Take in an event; a finished trial redraws the table's rows."""
+        """Take in an event; a finished trial has the table's rows drawn anew.
+
+        Never for more than a tenth of the time: many trials may finish, and the table is long.
+        """
         self._progress.hear(event)
         if isinstance(event, JobFinished | JobFailed) and event.job.stage in LAST:
-            self._rows = self._table()
+            self._stale = True
+        now = time.monotonic()
+        if self._stale and now >= self._due:
+            self._rows, self._stale = self._table(), False
+            self._due = now + 10 * (time.monotonic() - now)
 
     def _draw(self) -> RenderableType:
         jobs = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")

@@ -4,11 +4,9 @@ Members of an array take the same steps on the same data: they differ in their s
 that a step only multiplies by, and in the values of what they need, never in a shape.
 """
 
-from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
-from hipart.pipeline import PIPELINE, StageJob, canonical_json, key_of
+from hipart.pipeline import PIPELINE, StageJob, canonical_json, identity_of
 
 #: What members may have of their own, for each stage that trains in arrays.
 OWN: dict[str, frozenset[str]] = {
@@ -31,36 +29,25 @@ OWN: dict[str, frozenset[str]] = {
 TRAINING = frozenset({"epochs", "batch_size", "warmup_steps", "decay_epochs"})
 
 
-@lru_cache(maxsize=4096)
-def _signature(canonical: str) -> str:
-    return key_of({"array": canonical})
-
-
 def trains_in_arrays(stage: str) -> bool:
     """Whether jobs of a stage can be members of an array at all."""
     return stage in OWN
 
 
 def signature(job: StageJob) -> str:
-    """Equal for two jobs if, and only if, both may be members of one array."""
+    """Equal for two jobs if, and only if, both may be members of one array.
+
+    What a job needs counts by its shapes: its settings without those of its training.
+    """
     if not trains_in_arrays(job.stage):
         return job.key
     reads = PIPELINE[job.stage].reads
-    own = {name: _shared(name, job.identity["config"].get(name, {}), OWN) for name in reads}
-    above = {
-        name: _shared(name, getattr(job.config, name).model_dump(mode="json"), OWN, TRAINING)
-        for name in job.config.model_fields_set - set(reads)
-    }
-    head = {name: job.identity[name] for name in ("stage", "version", "data")}
-    return _signature(canonical_json([head, sorted(job.needs), own, above]))
-
-
-def _shared(
-    section: str,
-    values: Mapping[str, Any],
-    own: Mapping[str, frozenset[str]],
-    more: frozenset[str] = frozenset(),
-) -> dict[str, Any]:
-    """A section without the fields that may differ."""
-    left_out = own.get(section, frozenset()) | (more if section in own else frozenset())
-    return {name: value for name, value in values.items() if name not in left_out}
+    shared: dict[str, dict[str, Any]] = {}
+    for name, section in job.sections.items():
+        left_out = OWN.get(name, frozenset())
+        if name in OWN and name not in reads:
+            left_out |= TRAINING
+        values = identity_of(name, section)
+        shared[name] = {field: value for field, value in values.items() if field not in left_out}
+    head = [job.stage, PIPELINE[job.stage].version, job.identity["data"], sorted(job.needs)]
+    return canonical_json([head, shared])

@@ -1,6 +1,7 @@
 """The stage graph: trials in, finished artifacts out, each distinct job once."""
 
 from collections.abc import Callable, Iterator, Mapping
+from statistics import fmean
 
 from hipart.pipeline import StageJob, final_jobs
 from hipart.scheduling.events import (
@@ -15,7 +16,7 @@ from hipart.scheduling.executor import Executor
 from hipart.scheduling.ready import Node, ReadyJobs, State
 from hipart.store import ArtifactStore
 
-#: What a job is taken to cost where nothing is known: then its chain counts the jobs after it.
+#: What a job is taken to cost as long as nothing is known: a chain then counts its jobs.
 UNKNOWN_S = 1.0
 
 
@@ -42,6 +43,7 @@ class StageGraph:
         self._ready = ReadyJobs(executor.slots, array)
         self._running: list[list[Node]] = []
         self._left_s = 0.0
+        self._known: list[float] = []
         self.nodes: dict[str, Node] = {}
         #: Jobs that wait or run.
         self.open_jobs = 0
@@ -94,11 +96,17 @@ class StageGraph:
             self._ready.add(node)
 
     def _add(self, job: StageJob, state: State) -> Node:
-        known = self._estimate(job) if state == "waiting" else 0.0
-        seconds = UNKNOWN_S if known is None else known
+        seconds = self._seconds(job) if state == "waiting" else 0.0
         node = self.nodes[job.key] = Node(job, state, len(self.nodes), seconds, seconds)
         self._listener(JobReused(job) if state == "reused" else JobWaiting(job))
         return node
+
+    def _seconds(self, job: StageJob) -> float:
+        known = self._estimate(job)
+        if known is not None:
+            self._known.append(known)
+            return known
+        return fmean(self._known[-100:]) if self._known else UNKNOWN_S
 
     def _lengthen(self, node: Node, after_s: float) -> None:
         """Let the chain through a job be at least its own seconds and these."""

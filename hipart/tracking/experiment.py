@@ -1,13 +1,14 @@
 """The runs of one experiment: which there are, and the status that its jobs give them."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from hipart.experiment.design import Trial
 from hipart.pipeline import StageJob
-from hipart.scheduling.events import Event, JobFailed, JobFinished, JobReused, JobStarted
 from hipart.store import Artifact, ArtifactStore
-from hipart.tracking.runs import RunBook, RunRecord
+from hipart.tracking.messages import Happened, TrialJobs
+from hipart.tracking.runs import RunBook, RunRecord, RunSpec
 from hipart.tracking.specs import (
     Subject,
     parent_spec,
@@ -16,8 +17,6 @@ from hipart.tracking.specs import (
     trial_outcome,
     trial_spec,
 )
-
-TrialJobs = tuple[Trial, Mapping[str, StageJob]]
 
 
 class ExperimentRuns:
@@ -37,6 +36,10 @@ class ExperimentRuns:
         self._reused = set(reused)
         self._book, self._store, self._subject = book, store, subject
         self._trials = list(trials)
+        self._specs: dict[int, RunSpec] = {}
+        self._trials_of: defaultdict[str, list[int]] = defaultdict(list)
+        for number, (_, jobs) in enumerate(self._trials):
+            self._learn(number, jobs)
         self._artifacts: dict[str, Artifact] = {}
         self._failed: dict[str, str] = {}
         self._begun: set[str] = set()
@@ -47,35 +50,44 @@ class ExperimentRuns:
         """Mirror what the store holds, and give every trial its run."""
         for _, jobs in self._trials:
             self._mirror(jobs)
-        for trial, jobs in self._trials:
-            self._show(trial, jobs)
+        for number in range(len(self._trials)):
+            self._show(number)
 
     def add(self, trial: Trial, jobs: Mapping[str, StageJob], reused: Set[str]) -> None:
         """One more trial."""
         self._reused |= reused
+        self._learn(len(self._trials), jobs)
         self._trials.append((trial, jobs))
         self._ensure_parent()
         self._mirror(jobs)
-        self._show(trial, jobs)
+        self._show(len(self._trials) - 1)
 
-    def on(self, event: Event) -> None:
-        """Bring the job's run, and those of the trials that need the job, up to date."""
-        job = event.job
-        match event:
-            case JobStarted():
-                self._artifacts.pop(job.key, None)
-                self._begun.add(job.key)
-                self._book.set_status(self._book.ensure(stage_spec(job)), "RUNNING")
-            case JobFinished() | JobReused():
-                self._mirror({job.stage: job})
-            case JobFailed():
-                self._failed[job.key] = event.error
-                self._book.fail(self._book.ensure(stage_spec(job)), event.error)
-            case _:
-                return
-        for trial, jobs in self._trials:
-            if job.stage in jobs and jobs[job.stage].key == job.key:
-                self._show(trial, jobs)
+    def take_in(self, happened: Sequence[Happened], jobs: Mapping[str, StageJob]) -> None:
+        """Bring the runs of these jobs, and those of the trials that need them, up to date.
+
+        Of a job to which several things happened only the last is shown.
+        """
+        last = {one.key: one for one in happened if one.key in self._trials_of}
+        touched: dict[int, None] = {}
+        for key, one in last.items():
+            job = jobs[key]
+            if one.kind != "reused":
+                self._begun.add(key)
+            match one.kind:
+                case "started":
+                    self._artifacts.pop(key, None)
+                    self._book.set_status(self._book.ensure(stage_spec(job)), "RUNNING")
+                case "finished":
+                    self._artifacts.pop(key, None)  # it may have been trained anew
+                    self._mirror({job.stage: job})
+                case "reused":
+                    self._mirror({job.stage: job})
+                case "failed":
+                    self._failed[key] = one.error
+                    self._book.fail(self._book.ensure(stage_spec(job)), one.error)
+            touched |= dict.fromkeys(self._trials_of[key])
+        for number in touched:
+            self._show(number)
 
     def attach(self, files: Sequence[Path]) -> None:
         """Tables and figures, at the parent run."""
@@ -83,7 +95,7 @@ class ExperimentRuns:
 
     def end(self, status: str) -> None:
         """End the parent with ``status``; whatever is still open is KILLED."""
-        specs = [trial_spec(self._subject, *pair, self._parent.run_id) for pair in self._trials]
+        specs = [self._spec(number) for number in range(len(self._trials))]
         for _, jobs in self._trials:
             specs += [stage_spec(job) for job in jobs.values() if job.key in self._begun]
         for spec in specs:
@@ -104,11 +116,22 @@ class ExperimentRuns:
                 self._artifacts[job.key] = artifact
                 self._failed.pop(job.key, None)
 
-    def _show(self, trial: Trial, jobs: Mapping[str, StageJob]) -> None:
+    def _learn(self, number: int, jobs: Mapping[str, StageJob]) -> None:
+        for job in jobs.values():
+            self._trials_of[job.key].append(number)
+
+    def _spec(self, number: int) -> RunSpec:
+        if number not in self._specs:
+            pair = self._trials[number]
+            self._specs[number] = trial_spec(self._subject, *pair, self._parent.run_id)
+        return self._specs[number]
+
+    def _show(self, number: int) -> None:
         """Give the trial's run the status that its jobs imply."""
+        _, jobs = self._trials[number]
         keys = [job.key for job in jobs.values()]
         done = [self._artifacts[key] for key in keys if key in self._artifacts]
-        spec = trial_spec(self._subject, trial, jobs, self._parent.run_id)
+        spec = self._spec(number)
         reused = [stage for stage, job in jobs.items() if job.key in self._reused]
         record = self._book.ensure(spec, reused=", ".join(reused) or "none")
         errors = [self._failed[key] for key in keys if key in self._failed]

@@ -7,109 +7,166 @@ happened while nobody looked: any number of crashes leaves one run per trial and
 """
 
 import logging
+import pickle
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 from hipart.experiment.design import Trial
-from hipart.experiment.form import Ablation
 from hipart.pipeline import StageJob
-from hipart.runtime import Runtime
-from hipart.scheduling.events import Event
-from hipart.store import ArtifactStore
-from hipart.tracking.experiment import ExperimentRuns
-from hipart.tracking.runs import RunBook
+from hipart.scheduling.events import Event, JobFailed, JobFinished, JobReused, JobStarted
+from hipart.session import Session
+from hipart.tracking.messages import Answer, Drawn, End, Happened, Kind, Message, Mirrored, Open
 from hipart.tracking.server import artifact_folder
-from hipart.tracking.specs import Subject
 
-#: How long ``close`` waits for what is still queued.
+#: How long ``close`` waits for what is still to be written.
 FLUSH_S = 600.0
+KINDS: dict[type, Kind] = {
+    JobStarted: "started",
+    JobFinished: "finished",
+    JobReused: "reused",
+    JobFailed: "failed",
+}
 
 _log = logging.getLogger(__name__)
 
 
+class Line(Protocol):
+    """The way to whoever writes MLflow."""
+
+    def send(self, message: Message) -> None:
+        """Hand over a message; returns at once."""
+        ...
+
+    def close(self, timeout_s: float) -> list[Answer]:
+        """Wait until all is written; what was answered, the account of it last."""
+        ...
+
+
 class MlflowMirror:
-    """Mirrors one experiment into MLflow, on a thread of its own.
+    """Mirrors the experiments of a run into MLflow, in a process of its own.
 
     Calls return at once. No error of MLflow's reaches the caller: the first is told to
-    ``on_warning``, from that thread.
+    ``on_warning`` when the mirror is closed.
     """
 
     def __init__(
         self,
-        runtime: Runtime,
-        ablation: Ablation,
-        trials: Sequence[Trial],
-        trial_jobs: Sequence[Mapping[str, StageJob]],
-        store: ArtifactStore,
-        data_fingerprint: str,
+        sessions: Sequence[Session],
         on_warning: Callable[[str], None] = _log.warning,
+        line: Line | None = None,
     ) -> None:
-        pairs = list(zip(trials, trial_jobs, strict=True))
-        # Looked up now: once the thread has opened MLflow, jobs of this very run may be there.
-        reused = {job.key for _, jobs in pairs for job in jobs.values() if job in store}
-
-        def opened() -> ExperimentRuns:
-            book = RunBook(runtime.tracking_database, artifact_folder(runtime))
-            return ExperimentRuns(book, store, Subject(ablation, data_fingerprint), pairs, reused)
-
-        self._store = store
+        self._line = line or ProcessLine()
         self._on_warning = on_warning
-        self._warned = False
-        self._queue: SimpleQueue[Callable[[ExperimentRuns], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(
-            target=self._work, args=(opened,), name="mlflow-mirror", daemon=True
+        self._store = sessions[0].store
+        runtime = sessions[0].runtime
+        # Looked up now: when the other side has opened MLflow, jobs of this very run may be there.
+        mirrored = []
+        for one in sessions:
+            jobs = [job for jobs in one.jobs for job in jobs.values()]
+            pairs = list(zip(one.trials, one.jobs, strict=True))
+            reused = set(one.store.held(jobs))
+            mirrored.append(Mirrored(one.ablation, one.fingerprint, list(pairs), reused))
+        self._line.send(
+            Open(
+                runtime.tracking_database.absolute(),
+                artifact_folder(runtime).absolute(),
+                self._store.root,
+                mirrored,
+            )
         )
-        self._queue.put(ExperimentRuns.catch_up)
-        self._thread.start()
 
     def __call__(self, event: Event) -> None:
         """Take note of what happened to a job."""
-        self._queue.put(lambda runs: runs.on(event))
+        kind = KINDS.get(type(event))
+        if kind is not None:
+            error = event.error if isinstance(event, JobFailed) else ""
+            self._line.send(Happened(kind, event.job.key, error))
 
     def add(self, trial: Trial, jobs: Mapping[str, StageJob]) -> None:
         """Take note of a trial that a search has just drawn."""
-        reused = {job.key for job in jobs.values() if job in self._store}
-        self._queue.put(lambda runs: runs.add(trial, jobs, reused))
+        self._line.send(Drawn(trial, jobs, set(self._store.held(jobs.values()))))
 
-    def finish(self, files: Iterable[Path] = ()) -> None:
-        """The command is done: attach tables and figures, end every run, wait for MLflow."""
-        attached = list(files)
-        self._queue.put(ExperimentRuns.catch_up)
-        self._queue.put(lambda runs: runs.attach(attached))
-        self._queue.put(lambda runs: runs.end("FINISHED"))
-        self.close()
+    def finish(self, *files: Iterable[Path]) -> str:
+        """The command is done: attach each experiment's files, end every run, wait for MLflow.
+
+        Returns what it took, in a line.
+        """
+        self._line.send(End("FINISHED", [list(some) for some in files]))
+        return self.close()
 
     def abort(self) -> None:
         """The command was stopped: what is not finished is KILLED."""
-        self._queue.put(lambda runs: runs.end("KILLED"))
+        self._line.send(End("KILLED"))
         self.close()
 
-    def close(self) -> None:
+    def close(self) -> str:
         """Wait until everything said so far is in MLflow; nothing is listened to afterwards."""
+        start = time.monotonic()
+        answers = self._line.close(FLUSH_S)
+        waited = time.monotonic() - start
+        for answer in answers:
+            if answer.warning is not None:
+                self._on_warning(
+                    f"MLflow could not be written ({answer.warning}). Nothing is lost: results "
+                    "are in the store, and the same command, given again, completes the mirror."
+                )
+                break
+        account = answers[-1] if answers else Answer()
+        return (
+            f"MLflow: {account.runs} runs in {account.seconds:.1f} s, {waited:.1f} s of it after "
+            "the last job"
+        )
+
+
+class ProcessLine:
+    """A line to ``hipart.tracking.process``, kept by a thread: neither side waits for the other."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Message | None] = SimpleQueue()
+        self._answers: list[Answer] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="mlflow-mirror", daemon=True)
+        self._thread.start()
+
+    def send(self, message: Message) -> None:
+        """Put it into the queue."""
+        self._queue.put(message)
+
+    def close(self, timeout_s: float) -> list[Answer]:
+        """Wait for the process to end by itself, or end it."""
         self._queue.put(None)
-        self._thread.join(FLUSH_S)
-        if self._thread.is_alive():
-            self._warn(f"still busy after {FLUSH_S:.0f} s")
+        self._thread.join(timeout_s)
+        if self._thread.is_alive() and self._process is not None:
+            self._process.kill()
+            self._answers.insert(0, Answer(f"still busy after {timeout_s:.0f} s"))
+        return self._answers
 
-    def _work(self, opened: Callable[[], ExperimentRuns]) -> None:
-        runs: ExperimentRuns | None = None
+    def _keep(self) -> None:
+        command = [sys.executable, "-m", "hipart.tracking.process"]
+        pipe = subprocess.PIPE
+        self._process = process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+        )
+        assert process.stdin is not None and process.stdout is not None
         try:
-            runs = opened()
-        except Exception as error:
-            self._warn(f"{type(error).__name__}: {error}")
-        while (action := self._queue.get()) is not None:
-            if runs is not None:
-                try:
-                    action(runs)
-                except Exception as error:
-                    self._warn(f"{type(error).__name__}: {error}")
-
-    def _warn(self, what: str) -> None:
-        if not self._warned:
-            self._warned = True
-            self._on_warning(
-                f"MLflow could not be written ({what}). Nothing is lost: results are in the store, "
-                "and the same command, given again, completes the mirror."
-            )
+            while True:
+                message = self._queue.get()
+                pickle.dump(message, process.stdin)
+                process.stdin.flush()
+                if message is None:
+                    break
+        except BrokenPipeError:
+            pass  # it ended; its last words are read below
+        try:
+            while True:
+                self._answers.append(pickle.load(process.stdout))
+        except EOFError:
+            code = process.wait()
+        if not self._answers or self._answers[-1].warning is not None:
+            self._answers.append(Answer(f"its process ended with status {code}"))

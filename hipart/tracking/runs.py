@@ -107,6 +107,11 @@ class RunBook:
                 _create(database)
             self._client = _open(database)
 
+    @property
+    def known(self) -> int:
+        """Runs that were made or looked up."""
+        return len(self._records)
+
     def ensure(self, spec: RunSpec, started_ms: int | None = None, **born: str) -> RunRecord:
         """The one run of this identity, made if need be; only a new one is tagged ``born``."""
         record = self._records.get(spec.identity)

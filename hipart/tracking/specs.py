@@ -111,7 +111,7 @@ def stage_outcome(artifact: Artifact) -> Outcome:
         ended_ms=ended,
         tags={
             name: str(provenance.get(name))
-            for name in ("commit", "dirty", "host", "device", "seconds")
+            for name in ("commit", "dirty", "host", "device", "seconds", "array")
         },
         points=points,
     )
@@ -160,8 +160,10 @@ def _stamp(artifact: Artifact) -> str:
 
 def _span(artifact: Artifact) -> tuple[int, int]:
     """When the job began and ended, in milliseconds."""
-    began = datetime.fromisoformat(artifact.provenance["started_at"]).timestamp()
-    return round(began * 1000), round((began + artifact.provenance["seconds"]) * 1000)
+    provenance = artifact.provenance
+    began = datetime.fromisoformat(provenance["started_at"]).timestamp()
+    seconds = provenance.get("array_seconds", provenance["seconds"])
+    return round(began * 1000), round((began + seconds) * 1000)
 
 
 def _final(artifact: Artifact) -> Iterator[Point]:

@@ -1,0 +1,69 @@
+"""What a run's driver and its mirror's process say to each other."""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from hipart.experiment.design import Trial
+from hipart.experiment.form import Ablation
+from hipart.pipeline import StageJob
+
+TrialJobs = tuple[Trial, Mapping[str, StageJob]]
+Kind = Literal["started", "finished", "reused", "failed"]
+
+
+class Mirrored(NamedTuple):
+    """An experiment to mirror; ``reused`` are keys of jobs finished before this command."""
+
+    ablation: Ablation
+    data_fingerprint: str
+    trials: list[TrialJobs]
+    reused: Set[str]
+
+
+@dataclass(frozen=True)
+class Open:
+    """The first message: where to write, what to read, which experiments."""
+
+    database: Path
+    artifacts: Path
+    store: Path
+    experiments: Sequence[Mirrored]
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What happened to a job, which the other side knows by its key."""
+
+    kind: Kind
+    key: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One more trial of the first experiment."""
+
+    trial: Trial
+    jobs: Mapping[str, StageJob]
+    reused: Set[str]
+
+
+@dataclass(frozen=True)
+class End:
+    """The run is over; ``files`` of each experiment are to be attached."""
+
+    status: Literal["FINISHED", "KILLED"]
+    files: Sequence[Sequence[Path]] = ()
+
+
+Message = Open | Happened | Drawn | End
+
+
+class Answer(NamedTuple):
+    """What the mirror's process says: a warning, or last of all what it did."""
+
+    warning: str | None = None
+    runs: int = 0
+    seconds: float = 0.0
