@@ -30,9 +30,9 @@ def session_table(
     """
     ablation, found = session.ablation, session.finished()
     chosen = (ablation.metric, *ablation.also, *(claim.metric for claim in ablation.claims))
-    stages = {metric.stage for metric in chosen if metric}
+    wanted = {f"{metric.stage}/{metric.name}" for metric in chosen if metric}
     with without_collection():
-        rows = frame(session.trials, session.jobs, found, failures, stages)
+        rows = frame(session.trials, session.jobs, found, failures, wanted)
         made = [] if brief else list(provenances(found, rows))
         kept = not brief and ablation.metric.stage == FINAL_STAGE
         name = ablation.metric.name

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
+from operator import itemgetter
 
 import polars as pl
 
@@ -71,24 +72,35 @@ def _contrasts(
 ) -> Iterator[tuple[str, dict[Cell, float]]]:
     """Names, and the weights of the cells whose sum is the effect."""
     for place, factor in enumerate(factors):
+        cells = _by_standing(every, (place,))
         for level in levels[factor]:
-            at = [(cell, {level: 1.0, None: -1.0}.get(cell[place], 0.0)) for cell in every]
-            yield f"{factor}={level}", _averaged(at, 1)
+            yield f"{factor}={level}", _weights(cells, (level,))
     for (one, first), (two, second) in combinations(enumerate(factors), 2):
+        cells = _by_standing(every, (one, two))
         for level, other in product(levels[first], levels[second]):
-            at = [
-                (
-                    cell,
-                    {level: 1.0, None: -1.0}.get(cell[one], 0.0)
-                    * {other: 1.0, None: -1.0}.get(cell[two], 0.0),
-                )
-                for cell in every
-            ]
-            yield f"{first}={level} x {second}={other}", _averaged(at, 2)
+            yield f"{first}={level} x {second}={other}", _weights(cells, (level, other))
 
 
-def _averaged(weights: Sequence[tuple[Cell, float]], order: int) -> dict[Cell, float]:
-    """The nonzero weights, divided by how often each sign stands there for one contrast."""
-    kept = {cell: weight for cell, weight in weights if weight}
-    contrasts = len(kept) / 2**order
-    return {cell: weight / contrasts for cell, weight in kept.items()}
+#: Cells with their places in the design, by where they stand in some factors.
+_Cells = dict[Cell, list[tuple[int, Cell]]]
+
+
+def _by_standing(every: Sequence[Cell], factors: Sequence[int]) -> _Cells:
+    found: _Cells = {}
+    for place, cell in enumerate(every):
+        found.setdefault(tuple(cell[factor] for factor in factors), []).append((place, cell))
+    return found
+
+
+def _weights(cells: _Cells, levels: Sequence[str]) -> dict[Cell, float]:
+    """The cells at these levels or at the base, in the order of the design.
+
+    Each standing off the base turns the sign once less; weights are divided by how often each
+    sign stands there for one contrast.
+    """
+    signed: list[tuple[int, Cell, float]] = []
+    for standing in product(*((level, None) for level in levels)):
+        sign = (-1.0) ** standing.count(None)
+        signed += [(place, cell, sign) for place, cell in cells[standing]]
+    contrasts = len(signed) / 2 ** len(levels)
+    return {cell: sign / contrasts for _, cell, sign in sorted(signed, key=itemgetter(0))}
