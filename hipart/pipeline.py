@@ -74,7 +74,7 @@ def _evaluate_needs(config: PipelineConfig) -> tuple[str, ...]:
 
 TOKENIZER = Stage(
     name="tokenizer",
-    version=2,
+    version=3,
     reads=("data", "tokenizer"),
     needs=_needs_nothing,
     metrics=(
@@ -88,7 +88,7 @@ TOKENIZER = Stage(
 )
 PRIOR = Stage(
     name="prior",
-    version=1,
+    version=2,
     reads=("data", "detector", "prior"),
     needs=_needs_tokenizer,
     metrics=(
@@ -99,28 +99,28 @@ PRIOR = Stage(
 )
 DENSIFY = Stage(
     name="densify",
-    version=2,
+    version=3,
     reads=("data", "detector"),
     needs=_needs_tokenizer_and_prior,
     metrics=_by_level("{}_error_px", "generated {}-joint error"),
 )
 REGRESSOR = Stage(
     name="regressor",
-    version=1,
+    version=2,
     reads=("data", "detector", "regressor"),
     needs=_needs_nothing,
     metrics=_by_level("{}_error_px", "regressed {}-joint error"),
 )
 LIFTER = Stage(
     name="lifter",
-    version=1,
+    version=2,
     reads=("data", "detector", "lifter"),
     needs=_lifter_needs,
     metrics=(Metric("train_mpjpe_mm", "mm", "min", "training MPJPE, last epoch"),),
 )
 EVALUATE = Stage(
     name="evaluate",
-    version=3,
+    version=4,
     reads=("data", "detector", "occlusion", "evaluation"),
     needs=_evaluate_needs,
     metrics=(
@@ -135,7 +135,7 @@ EVALUATE = Stage(
 
 PROBE = Stage(
     name="probe",
-    version=1,
+    version=2,
     reads=("data",),
     needs=_needs_tokenizer,
     metrics=(
@@ -150,7 +150,7 @@ PROBE = Stage(
 )
 PROFILE = Stage(
     name="profile",
-    version=2,
+    version=3,
     reads=("data", "tokenizer", "prior", "regressor", "lifter"),
     needs=_needs_nothing,
     metrics=(

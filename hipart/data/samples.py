@@ -41,9 +41,12 @@ class Samples:
         return Samples(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Corpus:
-    """Both sides of a split, the name tables, and what to print about them."""
+    """Both sides of a split, the name tables, and what to print about them.
+
+    Compared and hashed as an object, so that what is derived from it can be kept beside it.
+    """
 
     train: Samples
     test: Samples

@@ -29,6 +29,12 @@ class PriorLogits(NamedTuple):
     dense: Float[Tensor, "batch dense k_d"]
 
 
+class PriorWeights(NamedTuple):
+    """What the loss reads of a ``PriorConfig``, with a tensor for the number."""
+
+    lambda_dense: Tensor
+
+
 class Prior(nn.Module):
     """HiARM: the distribution of sparse and dense tokens given the 17 joints of a 2D pose."""
 
@@ -275,7 +281,7 @@ def prior_loss(
     logits: PriorLogits,
     sparse_tokens: Int[Tensor, "batch 16"],
     dense_tokens: Int[Tensor, "batch dense"],
-    config: PriorConfig,
+    config: PriorConfig | PriorWeights,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """L_2, Eq. 12, in nats a token: the loss and its detached, unweighted parts.
 

@@ -75,8 +75,8 @@ class EmaQuantizer(nn.Module):
         ones = torch.ones_like(tokens, dtype=self.cluster_size.dtype)
         counts = torch.zeros_like(self.cluster_size).index_add_(0, tokens, ones)
         sums = torch.zeros_like(self.code_sum).index_add_(0, tokens, z)
-        self.cluster_size.lerp_(counts, 1 - self.decay)
-        self.code_sum.lerp_(sums, 1 - self.decay)
+        self.cluster_size.mul_(self.decay).add_(counts, alpha=1 - self.decay)
+        self.code_sum.mul_(self.decay).add_(sums, alpha=1 - self.decay)
         if self.restarts:
             self._restart(z)
         total = self.cluster_size.sum()
@@ -117,7 +117,7 @@ class CodeTable(nn.Module):
 
     def logits(self, x: Float[Tensor, "*rest width"], table: Tensor) -> Float[Tensor, "*rest k"]:
         """LN(h) C^T, or a free linear layer when not tied."""
-        if self.head is None:
-            return F.linear(x, table)
-        logits: Tensor = self.head(x)
-        return logits
+        # As one product of two matrices: of a slice, torch makes a small product per sample.
+        rows = x.flatten(0, -2)
+        logits = F.linear(rows, table) if self.head is None else self.head(rows)
+        return torch.unflatten(logits, 0, x.shape[:-1])

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hipart.config import CodebookConfig, TokenizerConfig
@@ -80,8 +81,17 @@ class Decoder(nn.Module):
 
     def forward(self, codes: Float[Tensor, "batch _ _"]) -> Float[Tensor, "batch _ _"]:
         """Map (batch, joints in, channels in) to (batch, joints out, channels out)."""
-        out: Tensor = self.project(self.norm(self.blocks(self.embed(self.to_joints(codes)))))
+        out: Tensor = self.project(self.norm(self.blocks(self._spread(codes))))
         return out
+
+    def _spread(self, codes: Tensor) -> Tensor:
+        """``embed(to_joints(codes))``: channels first, while the joints are few, then joints."""
+        if not isinstance(self.to_joints, JointLinear):
+            return torch.as_tensor(self.embed(codes))
+        weight, bias = self.embed.weight, self.embed.bias
+        constant = torch.outer(self.to_joints.bias, weight.sum(1)) + bias
+        joints = self.to_joints.weight.expand(len(codes), -1, -1)
+        return torch.baddbmm(constant, joints, F.linear(codes, weight))
 
 
 class ActionHead(nn.Module):

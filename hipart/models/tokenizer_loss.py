@@ -1,5 +1,7 @@
 """The losses of stage 1 (Eqs. 3 to 6, App. C)."""
 
+from typing import Literal, NamedTuple
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
@@ -11,10 +13,20 @@ from hipart.shapes import Float, Int
 from hipart.skeleton import LEVEL_NAMES, NUM_PARTS
 
 
+class TokenizerWeights(NamedTuple):
+    """What the loss reads of a ``TokenizerConfig``, with tensors for the numbers."""
+
+    commitment_weight: Tensor
+    lambda_local: Tensor
+    lambda_global: Tensor
+    temperature: Tensor
+    loss_reduction: Literal["mean", "sum"]
+
+
 def local_alignment(
     sparse_codes: Float[Tensor, "batch 16 width"],
     dense_codes: Float[Tensor, "batch _ width"],
-    temperature: float,
+    temperature: float | Tensor,
 ) -> Float[Tensor, ""]:
     """L_local, Eq. 3: InfoNCE between a part's sparse code and the mean of its dense codes.
 
@@ -32,7 +44,7 @@ def tokenizer_loss(
     output: TokenizerOutput,
     poses: dict[int, Tensor],
     action: Int[Tensor, " batch"],
-    config: TokenizerConfig,
+    config: TokenizerConfig | TokenizerWeights,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """L_1, Eq. 6: the loss and its detached, unweighted parts.
 

@@ -20,23 +20,16 @@ class Windows(NamedTuple):
     window: Int[Tensor, " rows"]
     place: Int[Tensor, " rows"]
 
-    def of(
-        self, poses: Float[Tensor, "rows joints 2"], chosen: Int[Tensor, " chosen"]
-    ) -> Float[Tensor, "..."]:
-        """What these windows show: (chosen, T, J, 2), or (chosen, J, 2) where T is 1."""
-        shown = self.shown[chosen]
-        return poses[shown if shown.shape[1] > 1 else shown[:, 0]]
-
-    def truth(
-        self, target: Float[Tensor, "rows 17 3"], chosen: Int[Tensor, " chosen"]
-    ) -> Float[Tensor, "..."]:
-        """What a lifter should answer to these windows: (chosen, A, 17, 3), without A if 1."""
-        answered = self.answered[chosen]
-        return target[answered if answered.shape[1] > 1 else answered[:, 0]]
-
     def gather(self, answers: Float[Tensor, "windows ..."]) -> Float[Tensor, "rows 17 3"]:
         """The answer to each row from those of all windows in turn."""
         return answers if answers.dim() == 3 else answers[self.window, self.place]
+
+
+def rows(
+    table: Float[Tensor, "rows ..."], chosen: Int[Tensor, "windows frames"]
+) -> Float[Tensor, "windows ..."]:
+    """What windows show or answer: (windows, frames, ...), or (windows, ...) of single frames."""
+    return table[chosen if chosen.shape[-1] > 1 else chosen[..., 0]]
 
 
 def windows(model: AnyLifterConfig, sequence: Int[Tensor, " rows"]) -> Windows:
@@ -47,18 +40,18 @@ def windows(model: AnyLifterConfig, sequence: Int[Tensor, " rows"]) -> Windows:
     back over rows already answered. What lies before a sequence's first and after its last frame
     is filled with that frame (edge padding, as in VideoPose3D).
     """
-    rows = torch.arange(len(sequence), device=sequence.device)
+    every = torch.arange(len(sequence), device=sequence.device)
     frames = window_frames(model)
     if frames == 1:
-        return Windows(rows[:, None], rows[:, None], rows, torch.zeros_like(rows))
+        return Windows(every[:, None], every[:, None], every, torch.zeros_like(every))
     first, length = _runs(sequence)
     if model.kind == "mixste":
         return _chunks(first, length, frames)
-    offsets = torch.arange(frames, device=rows.device) - frames // 2
+    offsets = torch.arange(frames, device=every.device) - frames // 2
     lowest = first.repeat_interleave(length)[:, None]
     highest = (first + length - 1).repeat_interleave(length)[:, None]
-    shown = (rows[:, None] + offsets).clamp(lowest, highest)
-    return Windows(shown, rows[:, None], rows, torch.zeros_like(rows))
+    shown = (every[:, None] + offsets).clamp(lowest, highest)
+    return Windows(shown, every[:, None], every, torch.zeros_like(every))
 
 
 def lift(
@@ -72,7 +65,7 @@ def lift(
     through = windows(model, sequence)
     count, frames = through.shown.shape
     portions = torch.arange(count, device=poses.device).split(max(1, batch // frames))
-    return through.gather(torch.cat([lifter(through.of(poses, rows)) for rows in portions]))
+    return through.gather(torch.cat([lifter(rows(poses, through.shown[one])) for one in portions]))
 
 
 def _runs(sequence: Tensor) -> tuple[Tensor, Tensor]:

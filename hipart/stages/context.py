@@ -1,8 +1,9 @@
 """What a stage is given: its config, the data, what came before it, and a place to work."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,3 +26,5 @@ class StageContext:
     work: Path
     device: torch.device
     report: Report
+    #: What a stage wants to have said in the artifact's provenance.
+    facts: dict[str, Any] = field(default_factory=dict)

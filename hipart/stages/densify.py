@@ -20,8 +20,8 @@ def train(context: StageContext) -> dict[str, float]:
     tokenizer = load_tokenizer(context)
     prior = load_prior(context, tokenizer)
     corpus = context.corpus
-    test = split_tensors(corpus.test, corpus, context.device)
-    train_poses = split_tensors(corpus.train, corpus, context.device).detected
+    test = split_tensors(corpus, "test", context.device)
+    train_poses = split_tensors(corpus, "train", context.device).detected
     total = sum(-(-len(poses) // GENERATION_BATCH) for poses in (train_poses, test.detected))
     generated: dict[str, Tensor] = {}
     step = 0

@@ -34,7 +34,7 @@ def train(context: StageContext) -> dict[str, float]:
     Under occlusion the dense poses are generated anew from what is still detected.
     """
     corpus = context.corpus
-    test = split_tensors(corpus.test, corpus, context.device)
+    test = split_tensors(corpus, "test", context.device)
     patch = context.config.occlusion.kind == "patch"
     errors: dict[str, Tensor] = {}
     examples: dict[str, Tensor] = {}

@@ -2,90 +2,36 @@
 
 Data order and dropout are drawn anew from (seed, epoch) and (seed, step), so a checkpoint needs
 no generator state, and a job that was killed goes on bit for bit as if it had not been (CPU).
-Data lies on the device as tensors; numbers leave it only where a history row is written.
+Everything a step needs lies on the device; numbers leave it about once a second.
 """
 
-import json
-import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
 
 from hipart.config import PriorConfig, RegressorConfig, TokenizerConfig
+from hipart.models.capture import Captured
 from hipart.stages.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from hipart.stages.context import StageContext
+from hipart.stages.history import HISTORY_ROWS, History, Row
+from hipart.stages.schedule import Plan, seeded, warmup_cosine
+from hipart.stages.training import Objective, Training, TrainingStep
 
 #: A kill costs at most this much of a job.
 CHECKPOINT_SECONDS = float(os.environ.get("HIPART_CHECKPOINT_SECONDS", "5"))
-HISTORY_ROWS = 100
-
-#: ``loss(index)``: the loss of the samples at ``index`` and its named, detached parts.
-BatchLoss = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
+#: How often numbers are fetched from an accelerator, which has to stop for it.
+FETCH_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long, in which portions and how fast a stage trains."""
-
-    samples: int
-    epochs: int
-    batch_size: int
-    #: Learning rate at (step, steps per epoch, all steps).
-    learning_rate: Callable[[int, int, int], float]
-    seed: int
-
-    @property
-    def batch(self) -> int:
-        """Samples in a batch: never more than there are."""
-        return min(self.batch_size, self.samples)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; the rest of the permutation is dropped."""
-        return self.samples // self.batch
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps in all."""
-        return self.epochs * self.steps_per_epoch
-
-
-def warmup_cosine(peak: float, warmup_steps: int) -> Callable[[int, int, int], float]:
-    """Linear warm-up from 0.001 of ``peak``, then cosine to 1e-5 of it (PCT's recipe)."""
-
-    def rate(step: int, _: int, total: int) -> float:
-        warmup = min(warmup_steps, total // 2)
-        if step < warmup:
-            return peak * (0.001 + 0.999 * step / warmup)
-        progress = (step - warmup) / max(1, total - warmup)
-        return peak * (1e-5 + (1 - 1e-5) * 0.5 * (1 + math.cos(math.pi * progress)))
-
-    return rate
-
-
-def step_decay(start: float, decay: float, epochs: int) -> Callable[[int, int, int], float]:
-    """``start`` times ``decay`` for every ``epochs`` finished epochs (App. C, lifter)."""
-
-    def rate(step: int, steps_per_epoch: int, _: int) -> float:
-        return start * float(decay ** (step // steps_per_epoch // epochs))
-
-    return rate
-
-
-def fit_adamw(
-    context: StageContext,
-    model: nn.Module,
-    loss: BatchLoss,
-    config: TokenizerConfig | PriorConfig | RegressorConfig,
-    samples: int,
-) -> None:
-    """``fit`` as all stages but the lifter do: AdamW under a warm-up and a cosine (App. C)."""
+def with_adamw(
+    objective: Objective, config: TokenizerConfig | PriorConfig | RegressorConfig, samples: int
+) -> Training:
+    """A training as all stages but the lifter have it: AdamW, warm-up and cosine (App. C)."""
     plan = Plan(
         samples=samples,
         epochs=config.epochs,
@@ -93,89 +39,152 @@ def fit_adamw(
         learning_rate=warmup_cosine(config.learning_rate, config.warmup_steps),
         seed=config.seed,
     )
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    return Training(objective, _optimiser(AdamW, objective, config.weight_decay), plan)
+
+
+def with_adam(objective: Objective, plan: Plan) -> Training:
+    """A training with plain Adam."""
+    return Training(objective, _optimiser(Adam, objective, 0.0), plan)
+
+
+def _optimiser(
+    kind: type[Adam] | type[AdamW], objective: Objective, weight_decay: float
+) -> Optimizer:
+    parameters = list(objective.model.parameters())
+    device = parameters[0].device
+    return kind(
+        parameters,
+        lr=torch.zeros((), device=device),  # set before every step
+        weight_decay=weight_decay,
+        fused=True,
+        capturable=device.type == "cuda",
     )
-    fit(context, model, optimiser, loss, plan)
 
 
-def seeded(seed: int, *purpose: int) -> int:
-    """A seed for one purpose, far from those of its neighbours (splitmix-like mixing)."""
-    state = seed + 1
-    for part in purpose:
-        state = (state * 0x9E3779B97F4A7C15 + part + 0x632BE59BD9B4E019) % 2**64
-        state ^= state >> 31
-    return state % 2**63
+def fit(contexts: Sequence[StageContext], trainings: Sequence[Training]) -> list[list[Row]]:
+    """Train every member in place, from its last checkpoint if there is one; their histories.
 
-
-def fit(
-    context: StageContext, model: nn.Module, optimiser: Optimizer, loss: BatchLoss, plan: Plan
-) -> list[dict[str, float]]:
-    """Train ``model`` in place, from its last checkpoint if there is one; returns the history.
-
-    Raises ``FloatingPointError`` naming the step when a loss is not finite.
+    Members that stand at the same step are trained as one array. Raises ``FloatingPointError``
+    naming the step when a loss is not finite.
     """
-    history_file = context.work / "history.jsonl"
+    members = [
+        _Member(context, training, _restore(context, training))
+        for context, training in zip(contexts, trainings, strict=True)
+    ]
+    for start in sorted({member.start for member in members}):
+        _Loop([member for member in members if member.start == start]).run()
+    return [member.history.rows for member in members]
+
+
+def train_together(
+    contexts: Sequence[StageContext],
+    prepare: Callable[[StageContext], Training],
+    finish: Callable[[StageContext, Training, list[Row]], dict[str, float]],
+) -> list[dict[str, float]]:
+    """Prepare, fit and finish every member; its metrics."""
+    trainings = [prepare(context) for context in contexts]
+    histories = fit(contexts, trainings)
+    return [finish(*one) for one in zip(contexts, trainings, histories, strict=True)]
+
+
+def _restore(context: StageContext, training: Training) -> int:
     checkpoint = context.work / CHECKPOINT
-    start = load_checkpoint(checkpoint, model, optimiser) if checkpoint.exists() else 0
-    history = _read_history(history_file, start)
-    every = max(1, plan.steps // HISTORY_ROWS)
-    sums: dict[str, Tensor] = {}
-    order = torch.empty(0)
-    saved_at = time.monotonic()
-    model.train()
-    forked = [context.device] if context.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked):
-        for step in range(start, plan.steps):
-            epoch, place = divmod(step, plan.steps_per_epoch)
-            if place == 0 or step == start:
-                order = _epoch_order(plan, epoch).to(context.device)
-            torch.manual_seed(seeded(plan.seed, 1, step))
-            for group in optimiser.param_groups:
-                group["lr"] = plan.learning_rate(step, plan.steps_per_epoch, plan.steps)
-            optimiser.zero_grad(set_to_none=True)
-            value, parts = loss(order[place * plan.batch : (place + 1) * plan.batch])
-            value.backward()
-            optimiser.step()
-            for name, part in {"loss": value.detach(), **parts}.items():
-                sums[name] = sums[name] + part if name in sums else part
-            done = step + 1
-            if done % every == 0 or done == plan.steps:
-                row = {"step": done, **_means(sums, (step % every) + 1, done)}
-                sums = {}
-                history.append(row)
-                if time.monotonic() - saved_at > CHECKPOINT_SECONDS and done < plan.steps:
-                    _write_history(history_file, history)
-                    save_checkpoint(checkpoint, model, optimiser, done)
-                    saved_at = time.monotonic()
-                context.report(done, plan.steps, {k: v for k, v in row.items() if k != "step"})
-    _write_history(history_file, history)
-    model.eval()
-    return history
+    if not checkpoint.exists():
+        return 0
+    return load_checkpoint(checkpoint, training.model, training.optimiser)
 
 
-def _epoch_order(plan: Plan, epoch: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seeded(plan.seed, 2, epoch))
-    return torch.randperm(plan.samples, generator=generator)
+@dataclass
+class _Member:
+    context: StageContext
+    training: Training
+    start: int
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.context.work, self.start)
+
+    def save(self, step: int) -> None:
+        """Leave a checkpoint behind, and the history up to it."""
+        self.history.write()
+        training = self.training
+        save_checkpoint(self.context.work / CHECKPOINT, training.model, training.optimiser, step)
 
 
-def _means(sums: dict[str, Tensor], count: int, step: int) -> dict[str, float]:
-    values = torch.stack([part.double() for part in sums.values()]).tolist()
-    means = {name: value / count for name, value in zip(sums, values, strict=True)}
-    bad = [name for name, value in means.items() if not math.isfinite(value)]
-    if bad:
-        raise FloatingPointError(f"{', '.join(bad)} is not finite at step {step}")
-    return means
+class _Loop:
+    """The steps of one array, which may have one member."""
 
+    def __init__(self, members: Sequence[_Member]) -> None:
+        self._members = members
+        self._plans = [member.training.plan for member in members]
+        self._device = members[0].context.device
+        self._step = TrainingStep([member.training for member in members], self._device)
+        self._run = Captured(self._step, self._device)
+        #: Rows that are still on the device: their step, number of steps, and sums.
+        self._rows: list[tuple[int, int, Tensor]] = []
+        self._fetched_at = self._saved_at = time.monotonic()
 
-def _read_history(path: Path, steps: int) -> list[dict[str, float]]:
-    if steps == 0 or not path.exists():
-        return []
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [row for row in rows if row["step"] <= steps]
+    def run(self) -> None:
+        """From the members' step to the last."""
+        plan, start = self._plans[0], self._members[0].start
+        every = max(1, plan.steps // HISTORY_ROWS)
+        seed, *other_seeds = (one.seed for one in self._plans)
+        forked = [self._device] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=forked):
+            for step in range(start, plan.steps):
+                epoch, place = divmod(step, plan.steps_per_epoch)
+                if place == 0 or step == start:
+                    batches, rates = self._epoch(epoch)
+                torch.manual_seed(seeded(seed, *other_seeds, 1, step))
+                self._step.index.copy_(batches[place])
+                self._step.rates.copy_(rates[place])
+                self._run()
+                done = step + 1
+                if done % every == 0 or done == plan.steps:
+                    self._take_row(done, (step % every) + 1)
+        for member in self._members:
+            member.history.write()
+            member.training.optimiser.zero_grad(set_to_none=True)
+            member.training.model.eval()
+            member.context.facts.update(self._facts())
 
+    def _epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Samples (steps, members, batch) and learning rates (steps, members) of an epoch."""
+        batches = torch.stack([plan.batches(epoch) for plan in self._plans], dim=1)
+        rates = torch.tensor([plan.rates(epoch) for plan in self._plans]).T
+        return batches.to(self._device), rates.to(self._device)
 
-def _write_history(path: Path, history: list[dict[str, float]]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(row) + "\n" for row in history))
-    part.replace(path)
+    def _take_row(self, done: int, count: int) -> None:
+        sums = self._step.sums
+        self._rows.append((done, count, torch.stack([*sums.values()]).double()))
+        for part in sums.values():
+            part.zero_()
+        last = done == self._plans[0].steps
+        waited = time.monotonic() - self._fetched_at
+        if last or self._device.type == "cpu" or waited > FETCH_SECONDS:
+            self._fetch()
+            if not last and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+                for member in self._members:
+                    member.save(done)
+                self._saved_at = time.monotonic()
+            for member in self._members:
+                means = {name: v for name, v in member.history.rows[-1].items() if name != "step"}
+                member.context.report(done, self._plans[0].steps, means)
+
+    def _fetch(self) -> None:
+        names = [*self._step.sums]
+        values = torch.stack([sums for _, _, sums in self._rows]).tolist()
+        for (done, count, _), parts in zip(self._rows, values, strict=True):
+            for number, member in enumerate(self._members):
+                means = {n: part[number] / count for n, part in zip(names, parts, strict=True)}
+                member.history.add(done, means)
+        self._rows = []
+        self._fetched_at = time.monotonic()
+
+    def _facts(self) -> dict[str, object]:
+        """For the provenance: whether steps were replayed, and what recording one took."""
+        if self._device.type == "cpu":
+            return {}
+        if not self._run.recorded:
+            return {"captured": False, "not_captured": self._run.refused or "too few steps"}
+        return {"captured": True, "capture_s": round(self._run.seconds, 3)}

@@ -1,44 +1,90 @@
 """Train stage 2: the autoregressive prior over the frozen tokenizer's tokens (Sec. 4.2, App. C)."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hipart.models.prior import prior_loss
+from hipart.config import PriorConfig
+from hipart.models.prior import PriorWeights, prior_loss
 from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
-from hipart.stages.fit import fit_adamw, seeded
+from hipart.stages.fit import train_together, with_adamw
+from hipart.stages.history import Row
+from hipart.stages.schedule import seeded
 from hipart.stages.tensors import Split, split_tensors
 from hipart.stages.tokenizer import EVALUATION_BATCH, WEIGHTS, load_tokenizer
+from hipart.stages.training import Losses, Objective, Training
+
+
+class PriorObjective(Objective):
+    """L_2 on tokens of the exact poses, under the detected joints."""
+
+    detected: Tensor
+    sparse: Tensor
+    dense: Tensor
+    weights: Tensor
+
+    def __init__(
+        self, model: AnyPrior, tokenizer: Tokenizer, split: Split, config: PriorConfig
+    ) -> None:
+        sparse, dense = tokens_of(tokenizer, split)
+        data = {
+            "detected": split.detected,
+            "sparse": sparse,
+            "dense": dense,
+            "weights": torch.tensor([config.lambda_dense], device=sparse.device),
+        }
+        self.joint_loss_weight = config.joint_loss_weight
+        if config.joint_loss_weight:
+            exact = [split.levels[level] for level in tokenizer.levels]
+            data["exact"] = torch.cat(exact, dim=1)
+        super().__init__(model, data)
+        self.tokenizer = tokenizer if config.joint_loss_weight else None
+
+    def forward(self, index: Tensor) -> Losses:
+        """The loss of the poses at ``index`` (batch,)."""
+        sparse, dense = self.sparse[index], self.dense[index]
+        logits = self.model(self.detected[index], sparse, dense)
+        loss, parts = prior_loss(logits, sparse, dense, PriorWeights(self.weights[0]))
+        if self.tokenizer is not None:
+            poses = torch.cat([*self.tokenizer.decode_soft(*logits).values()], dim=1)
+            joint = F.smooth_l1_loss(poses, self.get_buffer("exact")[index])
+            loss = loss + self.joint_loss_weight * joint
+            parts["joint_loss"] = joint.detach()
+        return loss, parts
 
 
 def train(context: StageContext) -> dict[str, float]:
     """Train on tokens of the exact poses under the detected 17 joints; measured teacher-forced."""
-    config = context.config.prior
-    tokenizer = load_tokenizer(context)
-    split = split_tensors(context.corpus.train, context.corpus, context.device)
-    sparse, dense = tokens_of(tokenizer, split)
+    return train_array([context])[0]
+
+
+def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
+    """``train`` for every context, at once."""
+    return train_together(contexts, prepare, finish)
+
+
+def prepare(context: StageContext) -> Training:
+    """The untrained model with its loss, data and optimiser."""
+    config, tokenizer = context.config.prior, load_tokenizer(context)
+    split = split_tensors(context.corpus, "train", context.device)
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_prior(config, tokenizer).to(context.device)
+    return with_adamw(PriorObjective(model, tokenizer, split, config), config, split.size)
 
-    def batch_loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = model(split.detected[index], sparse[index], dense[index])
-        loss, parts = prior_loss(logits, sparse[index], dense[index], config)
-        if config.joint_loss_weight:
-            poses = tokenizer.decode_soft(*logits)
-            exact = torch.cat([split.levels[level][index] for level in poses], dim=1)
-            joint = F.smooth_l1_loss(torch.cat([*poses.values()], dim=1), exact)
-            loss = loss + config.joint_loss_weight * joint
-            parts["joint_loss"] = joint.detach()
-        return loss, parts
 
-    fit_adamw(context, model, batch_loss, config, split.size)
+def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
+    """Write the weights; how well they predict the test poses' tokens, each from those before."""
+    model = cast(AnyPrior, training.model)
     save_weights(context.work / WEIGHTS, model)
-    test = split_tensors(context.corpus.test, context.corpus, context.device)
-    return _measure(model, tokenizer, test, context)
+    test = split_tensors(context.corpus, "test", context.device)
+    return _measure(model, load_tokenizer(context), test, context)
 
 
 def load_prior(context: StageContext, tokenizer: Tokenizer) -> AnyPrior:

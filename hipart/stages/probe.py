@@ -23,7 +23,7 @@ SEED = 0
 def train(context: StageContext) -> dict[str, float]:
     """Measure on test poses; matrices go into ``probe.safetensors``."""
     tokenizer = load_tokenizer(context)
-    split = split_tensors(context.corpus.test, context.corpus, context.device)
+    split = split_tensors(context.corpus, "test", context.device)
     finest = split.levels[tokenizer.levels[-1]]
     generator = torch.Generator().manual_seed(SEED)
     matrices, metrics = _similarity(tokenizer, finest, generator)

@@ -1,5 +1,7 @@
 """Train a densifier that knows no tokens, and densify both splits with it (Fig. 12)."""
 
+from collections.abc import Sequence
+
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -9,28 +11,57 @@ from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.densify import POSES
-from hipart.stages.fit import fit_adamw, seeded
-from hipart.stages.tensors import error_px, split_tensors
+from hipart.stages.fit import train_together, with_adamw
+from hipart.stages.history import Row
+from hipart.stages.schedule import seeded
+from hipart.stages.tensors import Split, error_px, split_tensors
 from hipart.stages.tokenizer import EVALUATION_BATCH, WEIGHTS
+from hipart.stages.training import Losses, Objective, Training
+
+
+class RegressorObjective(Objective):
+    """Mean distance from the exact points, screen units."""
+
+    detected: Tensor
+    exact: Tensor
+
+    def __init__(self, model: nn.Module, split: Split, levels: Sequence[int]) -> None:
+        exact = torch.cat([split.levels[level] for level in levels], dim=1)
+        super().__init__(model, {"detected": split.detected, "exact": exact})
+
+    def forward(self, index: Tensor) -> Losses:
+        """The loss of the poses at ``index`` (batch,)."""
+        return (self.model(self.detected[index]) - self.exact[index]).norm(dim=-1).mean(), {}
 
 
 def train(context: StageContext) -> dict[str, float]:
     """Train on the mean distance to the exact points; measured on the test split."""
-    config, corpus = context.config.regressor, context.corpus
-    split = split_tensors(corpus.train, corpus, context.device)
+    return train_array([context])[0]
+
+
+def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
+    """``train`` for every context, at once."""
+    return train_together(contexts, prepare, finish)
+
+
+def prepare(context: StageContext) -> Training:
+    """The untrained model with its loss, data and optimiser."""
+    config = context.config.regressor
+    split = split_tensors(context.corpus, "train", context.device)
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_regressor(config).to(context.device)
-    exact = torch.cat([split.levels[level] for level in config.levels], dim=1)
+    return with_adamw(RegressorObjective(model, split, config.levels), config, split.size)
 
-    def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        return (model(split.detected[index]) - exact[index]).norm(dim=-1).mean(), {}
 
-    fit_adamw(context, model, loss, config, split.size)
+def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
+    """Write the weights and the poses of both splits; how far those of the test split are off."""
+    model, corpus = training.model, context.corpus
     save_weights(context.work / WEIGHTS, model)
-    test = split_tensors(corpus.test, corpus, context.device)
+    train_split = split_tensors(corpus, "train", context.device)
+    test = split_tensors(corpus, "test", context.device)
     found: dict[str, Tensor] = {}
-    for name, poses in {"train": split.detected, "test": test.detected}.items():
+    for name, poses in {"train": train_split.detected, "test": test.detected}.items():
         for level, points in regress(context, model, poses).items():
             found[f"{name}/{level}"] = points.cpu().contiguous()
     save_file(found, context.work / POSES)
@@ -38,7 +69,7 @@ def train(context: StageContext) -> dict[str, float]:
         f"{LEVEL_NAMES[level]}_error_px": error_px(
             found[f"test/{level}"], test.levels[level].cpu(), corpus.image_size
         )
-        for level in config.levels
+        for level in context.config.regressor.levels
     }
 
 

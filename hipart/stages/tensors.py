@@ -1,12 +1,13 @@
 """A split of the corpus as tensors on the device, normalised as every model takes it."""
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hipart.data.cameras import normalise_screen
-from hipart.data.corpus import Corpus, Samples
+from hipart.data.corpus import Corpus
 from hipart.skeleton import LEVELS
 
 
@@ -26,8 +27,13 @@ class Split(NamedTuple):
         return self.action.shape[0]
 
 
-def split_tensors(samples: Samples, corpus: Corpus, device: torch.device) -> Split:
-    """Normalise a split and put it on the device, whole."""
+@lru_cache(maxsize=2)
+def split_tensors(corpus: Corpus, side: Literal["train", "test"], device: torch.device) -> Split:
+    """Normalise a split and put it on the device, whole; kept for the worker's next jobs.
+
+    The tensors are shared: read them only.
+    """
+    samples = corpus.train if side == "train" else corpus.test
 
     def screen(points_px: object) -> Tensor:
         normal = normalise_screen(points_px, corpus.image_size)

@@ -1,40 +1,85 @@
 """Train stage 1: the multi-scale tokenizer on exact dense and fine poses (Sec. 4.1, App. C)."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor
 
+from hipart.config import TokenizerConfig
 from hipart.data.corpus import Corpus
 from hipart.metrics import codebook_usage_pct, perplexity, token_histogram
 from hipart.models.tokenizer import Tokenizer
-from hipart.models.tokenizer_loss import tokenizer_loss
+from hipart.models.tokenizer_loss import TokenizerWeights, tokenizer_loss
 from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, read_facts, save_weights
 from hipart.stages.context import StageContext
-from hipart.stages.fit import fit_adamw, seeded
+from hipart.stages.fit import train_together, with_adamw
+from hipart.stages.history import Row
+from hipart.stages.schedule import seeded
 from hipart.stages.tensors import Split, error_px, split_tensors
+from hipart.stages.training import Losses, Objective, Training
 
 WEIGHTS = "model.safetensors"
 EVALUATION_BATCH = 1024
 
 
+class TokenizerObjective(Objective):
+    """L_1 on exact poses of the tokenizer's levels."""
+
+    model: Tokenizer
+    action: Tensor
+    weights: Tensor
+
+    def __init__(self, model: Tokenizer, split: Split, config: TokenizerConfig) -> None:
+        weights = [
+            config.commitment_weight,
+            config.lambda_local,
+            config.lambda_global,
+            config.temperature,
+        ]
+        levels = {f"points_{level}": split.levels[level] for level in config.levels}
+        numbers = torch.tensor(weights, device=split.action.device)
+        super().__init__(model, {**levels, "action": split.action, "weights": numbers})
+        self.reduction = config.loss_reduction
+
+    def forward(self, index: Tensor) -> Losses:
+        """The loss of the poses at ``index`` (batch,)."""
+        poses: dict[int, Tensor] = {
+            level: self.get_buffer(f"points_{level}")[index] for level in self.model.levels
+        }
+        commitment, local, global_, temperature = self.weights.unbind()
+        weights = TokenizerWeights(commitment, local, global_, temperature, self.reduction)
+        output = self.model(poses[self.model.levels[-1]])
+        return tokenizer_loss(output, poses, self.action[index], weights)
+
+
 def train(context: StageContext) -> dict[str, float]:
     """Train and publishable: the tokenizer's weights, and how well it rebuilds the test poses."""
-    config = context.config.tokenizer
-    split = split_tensors(context.corpus.train, context.corpus, context.device)
-    num_actions = len(context.corpus.action_names)
+    return train_array([context])[0]
+
+
+def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
+    """``train`` for every context, at once."""
+    return train_together(contexts, prepare, finish)
+
+
+def prepare(context: StageContext) -> Training:
+    """The untrained model with its loss, data and optimiser."""
+    config, corpus = context.config.tokenizer, context.corpus
+    split = split_tensors(corpus, "train", context.device)
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
-        model = Tokenizer(config, num_actions).to(context.device)
+        model = Tokenizer(config, len(corpus.action_names)).to(context.device)
+    return with_adamw(TokenizerObjective(model, split, config), config, split.size)
 
-    def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        poses: dict[int, Tensor] = {n: split.levels[n][index] for n in config.levels}
-        output = model(poses[config.levels[-1]])
-        return tokenizer_loss(output, poses, split.action[index], config)
 
-    fit_adamw(context, model, loss, config, split.size)
-    save_weights(context.work / WEIGHTS, model, num_actions=str(num_actions))
-    test = split_tensors(context.corpus.test, context.corpus, context.device)
-    return _measure(model, test, context.corpus)
+def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
+    """Write the weights; how well they rebuild the test poses."""
+    model, corpus = cast(Tokenizer, training.model), context.corpus
+    num_actions = str(len(corpus.action_names))
+    save_weights(context.work / WEIGHTS, model, num_actions=num_actions)
+    return _measure(model, split_tensors(corpus, "test", context.device), corpus)
 
 
 def load_tokenizer(context: StageContext) -> Tokenizer:

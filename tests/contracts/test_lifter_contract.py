@@ -5,10 +5,10 @@ from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hipart.config import LifterConfig, Section, window_frames
-from hipart.models.layers import DropPath
+from hipart.models.layers import Dropout, DropPath
 from hipart.models.lifters.base import Lifter
 from hipart.models.lifters.build import LIFTERS, build_lifter
 
@@ -97,9 +97,7 @@ class TestLifter:
 
 def without_dropout(lifter: Lifter) -> Lifter:
     for module in lifter.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        if isinstance(module, DropPath):
+        if isinstance(module, Dropout | DropPath):
             module.rate = 0.0
     return lifter
 

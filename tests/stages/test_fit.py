@@ -11,7 +11,10 @@ from hipart.config import PipelineConfig
 from hipart.stages import fit as fit_module
 from hipart.stages.checkpoint import CHECKPOINT
 from hipart.stages.context import Report, StageContext
-from hipart.stages.fit import Plan, fit, seeded, step_decay, warmup_cosine
+from hipart.stages.fit import fit
+from hipart.stages.history import Row
+from hipart.stages.schedule import Plan, seeded, step_decay, warmup_cosine
+from hipart.stages.training import Losses, Objective, Training
 
 DATA = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
 
@@ -43,24 +46,36 @@ def context(work: Path, report: Report) -> StageContext:
     return StageContext(PipelineConfig(), nothing, {}, work, torch.device("cpu"), report)
 
 
-def build() -> tuple[WithBuffer, torch.optim.AdamW]:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        model = WithBuffer()
-    return model, torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+class SquaredError(Objective):
+    """Of the sum of a row; not a number in one step, if told so."""
+
+    def __init__(self, bad_step: int = 0) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            super().__init__(WithBuffer(), {"rows": DATA})
+        self.step, self.bad_step = 0, bad_step
+
+    def forward(self, index: Tensor) -> Losses:
+        rows = self.get_buffer("rows")[index]
+        self.step += 1
+        value = (self.model(rows) - rows.sum(1, keepdim=True)).square().mean()
+        value = value * (float("nan") if self.step == self.bad_step else 1.0)
+        return value, {"mse": value.detach()}
+
+
+def build(bad_step: int = 0) -> Training:
+    objective = SquaredError(bad_step)
+    optimiser = torch.optim.AdamW(objective.model.parameters(), lr=0.01, fused=True)
+    return Training(objective, optimiser, PLAN)
 
 
 PLAN = Plan(samples=96, epochs=10, batch_size=20, learning_rate=warmup_cosine(0.05, 5), seed=7)
 
 
-def train(work: Path, report: Report) -> tuple[WithBuffer, list[dict[str, float]]]:
-    model, optimiser = build()
-
-    def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        value = (model(DATA[index]) - DATA[index].sum(1, keepdim=True)).square().mean()
-        return value, {"mse": value.detach()}
-
-    return model, fit(context(work, report), model, optimiser, loss, PLAN)
+def train(work: Path, report: Report) -> tuple[nn.Module, list[Row]]:
+    training = build()
+    (history,) = fit([context(work, report)], [training])
+    return training.model, history
 
 
 def quiet(step: int, total: int, metrics: dict[str, float]) -> None:
@@ -108,17 +123,8 @@ def test_another_seed_draws_other_batches(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
-    model, optimiser = build()
-    step = 0
-
-    def loss(index: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        nonlocal step
-        step += 1
-        value = model(DATA[index]).sum() * (float("nan") if step == 4 else 1.0)
-        return value, {}
-
-    with pytest.raises(FloatingPointError, match="loss is not finite at step 4"):
-        fit(context(tmp_path / "work", quiet), model, optimiser, loss, PLAN)
+    with pytest.raises(FloatingPointError, match="loss, mse is not finite at step 4"):
+        fit([context(tmp_path / "work", quiet)], [build(bad_step=4)])
 
 
 def test_schedules_are_the_papers() -> None:

@@ -81,8 +81,8 @@ class DiffusionLifter(Lifter):
         tokens = self.embed(poses) + self.joint_embedding
         tokens = tokens + self.embed_time(_sinusoids(time, tokens.shape[-1])).unsqueeze(1)
         joints = tokens[:, :NUM_JOINTS] + self.embed_noisy(noisy)
-        tokens = self.blocks(torch.cat([joints, tokens[:, NUM_JOINTS:]], dim=1))
-        pose: Tensor = self.head(tokens[:, :NUM_JOINTS])
+        tokens = torch.cat([joints, tokens[:, NUM_JOINTS:]], dim=1)
+        pose: Tensor = self.head(self.blocks(tokens, asking=NUM_JOINTS))
         return pose
 
 

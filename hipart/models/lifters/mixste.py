@@ -54,7 +54,7 @@ class MixSteLifter(Lifter):
             position = torch.cat([position[:NUM_JOINTS], position[NUM_JOINTS:] + points])
         tokens = self.embed(poses.flatten(0, 1)) + position
         for number, (spatial, temporal) in enumerate(zip(self.spatial, self.temporal, strict=True)):
-            tokens = self.spatial_norm(spatial(tokens)[:, :NUM_JOINTS])
+            tokens = self.spatial_norm(spatial(tokens, asking=NUM_JOINTS))
             tokens = tokens.unflatten(0, (batch, frames)).transpose(1, 2).flatten(0, 1)
             if number == 0:
                 tokens = tokens + self.frame_embedding

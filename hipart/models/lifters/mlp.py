@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hipart.config import MlpLifterConfig
+from hipart.models.layers import Dropout
 from hipart.models.lifters.base import Lifter
 from hipart.shapes import Float
 from hipart.skeleton import NUM_JOINTS, near
@@ -15,7 +16,7 @@ def _layer(inputs: int, width: int, dropout: float) -> nn.Sequential:
         nn.Linear(inputs, width, bias=False),
         nn.BatchNorm1d(width),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
     )
 
 

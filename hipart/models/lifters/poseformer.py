@@ -44,8 +44,8 @@ class PoseFormerLifter(Lifter):
     def forward(self, poses: Float[Tensor, "batch frames joints 2"]) -> Float[Tensor, "batch 17 3"]:
         """A window of normalised 2D poses to its middle pose: root-relative, metres."""
         frames = poses.shape[1]
-        joints = self.spatial(self.embed(poses.flatten(0, 1)) + self.joint_embedding)
-        joints = self.spatial_norm(joints[:, :NUM_JOINTS])
+        points = self.embed(poses.flatten(0, 1)) + self.joint_embedding
+        joints = self.spatial_norm(self.spatial(points, asking=NUM_JOINTS))
         tokens = joints.flatten(1).unflatten(0, (-1, frames)) + self.frame_embedding
         tokens = self.temporal_norm(self.temporal(tokens))
         mean = self.frame_mean(tokens.transpose(1, 2)).squeeze(-1)

@@ -25,6 +25,6 @@ class TransformerLifter(Lifter):
 
     def forward(self, poses: Float[Tensor, "batch joints 2"]) -> Float[Tensor, "batch 17 3"]:
         """Normalised 2D joints, the 17 first, to root-relative 3D joints in metres."""
-        tokens = self.blocks(self.embed(poses) + self.joint_embedding)
-        pose: Tensor = self.head(self.norm(tokens[:, :NUM_JOINTS]))
+        tokens = self.blocks(self.embed(poses) + self.joint_embedding, asking=NUM_JOINTS)
+        pose: Tensor = self.head(self.norm(tokens))
         return pose

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from hipart.config import MlpRegressorConfig
+from hipart.models.layers import Dropout
 from hipart.shapes import Float
 from hipart.skeleton import NUM_JOINTS, joints_of
 
@@ -15,7 +16,7 @@ class _Block(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(width, width),
         )
 

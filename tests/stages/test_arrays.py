@@ -1,0 +1,185 @@
+"""An array of jobs trained as one: every member is what it would have been alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from scipy.stats import ttest_ind, ttest_rel
+
+from hipart.config import PipelineConfig
+from hipart.data.corpus import Corpus, load_corpus
+from hipart.experiment.file import base_at_scale
+from hipart.experiment.paths import with_changes
+from hipart.stages import fit as fit_module
+from hipart.stages import lifter, prior, regressor, tokenizer
+from hipart.stages.checkpoint import CHECKPOINT
+from hipart.stages.context import StageContext
+from hipart.stages.fit import fit
+from hipart.stages.training import Training
+
+#: Without dropout, and long enough for 200 steps.
+PLAIN = with_changes(
+    base_at_scale("smoke"),
+    {
+        "prior.dropout": 0.0,
+        "lifter.model.dropout": 0.0,
+        "tokenizer.epochs": 13,
+        "tokenizer.batch_size": 16,
+        "prior.epochs": 13,
+        "prior.batch_size": 16,
+        "regressor.epochs": 13,
+        "regressor.batch_size": 16,
+        "lifter.epochs": 13,
+        "lifter.batch_size": 16,
+    },
+)
+#: What members may have of their own.
+MEMBERS: dict[str, list[dict[str, object]]] = {
+    "tokenizer": [
+        {},
+        {"tokenizer.seed": 1, "tokenizer.lambda_local": 0.0, "tokenizer.temperature": 0.2},
+        {"tokenizer.learning_rate": 5e-4, "tokenizer.commitment_weight": 1.0},
+    ],
+    "prior": [
+        {"prior.order": "raster", "prior.lambda_dense": 0.5, "prior.weight_decay": 0.1},
+        {"tokenizer.seed": 1, "prior.seed": 1, "prior.learning_rate": 1e-3},
+    ],
+    "regressor": [{}, {"regressor.seed": 1, "regressor.learning_rate": 5e-4}],
+    "lifter": [{}, {"lifter.seed": 1}, {"lifter.learning_rate": 5e-4, "lifter.decay": 0.5}],
+}
+STAGES = {"tokenizer": tokenizer, "prior": prior, "regressor": regressor, "lifter": lifter}
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return load_corpus(PLAIN.data, PLAIN.detector)
+
+
+def context(
+    config: PipelineConfig, corpus: Corpus, work: Path, upstream: Mapping[str, Path]
+) -> StageContext:
+    work.mkdir(parents=True)
+    return StageContext(config, corpus, upstream, work, torch.device("cpu"), lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def parents(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Path]]:
+    """Folders of everything that stages need, by the tokenizer's seed."""
+    from hipart.stages import densify
+
+    found: dict[int, dict[str, Path]] = {}
+    for seed in (0, 1):
+        config = with_changes(base_at_scale("smoke"), {"tokenizer.seed": seed})
+        root = tmp_path_factory.mktemp("parents")
+        found[seed] = {}
+        for stage in (tokenizer, prior, densify):
+            name = stage.__name__.rpartition(".")[2]
+            one = context(config, corpus, root / name, found[seed])
+            stage.train(one)
+            found[seed][name] = one.work
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_member_equals_the_job_trained_alone(
+    stage: str, corpus: Corpus, parents: dict[int, dict[str, Path]], tmp_path: Path
+) -> None:
+    """In double precision: in single, rounding flips codes, and Adam follows gradients of noise."""
+    trained: list[list[Training]] = []
+    for alone in (False, True):
+        contexts = [
+            context(one, corpus, tmp_path / f"{alone}{number}", parents[one.tokenizer.seed])
+            for number, one in enumerate(with_changes(PLAIN, own) for own in MEMBERS[stage])
+        ]
+        trainings = [STAGES[stage].prepare(one) for one in contexts]
+        for training in trainings:
+            training.objective.double()
+        for pair in zip(contexts, trainings, strict=True):
+            if alone:
+                fit([pair[0]], [pair[1]])
+        if not alone:
+            fit(contexts, trainings)
+        assert trainings[0].plan.steps == 208
+        trained.append(trainings)
+    for member, single in zip(*trained, strict=True):
+        assert relative_difference(member, single) < 1e-9
+    first, second, *_ = trained[0]
+    assert relative_difference(first, second) > 1e-2
+
+
+def relative_difference(one: Training, other: Training) -> float:
+    """Norm of the difference over the norm, of all weights and buffers as one vector."""
+    first, second = (
+        torch.cat([tensor.double().flatten() for tensor in training.model.state_dict().values()])
+        for training in (one, other)
+    )
+    return float((first - second).norm() / second.norm())
+
+
+DROPPED = {
+    "lifter.model.dropout": 0.5,
+    "lifter.dense_input": "none",
+    "lifter.epochs": 6,
+    "lifter.batch_size": 32,
+}
+
+
+def final_errors(corpus: Corpus, work: Path, seeds: range, together: bool) -> list[float]:
+    """Training error of the last epoch, seed by seed."""
+    configs = [with_changes(PLAIN, {**DROPPED, "lifter.seed": seed}) for seed in seeds]
+    contexts = [context(config, corpus, work / str(config.lifter.seed), {}) for config in configs]
+    if together:
+        return errors(contexts)
+    return [lifter.train(one)["train_mpjpe_mm"] for one in contexts]
+
+
+def errors(contexts: list[StageContext]) -> list[float]:
+    """Train lifters as one array: each one's training error of the last epoch."""
+    return [metrics["train_mpjpe_mm"] for metrics in lifter.train_array(contexts)]
+
+
+def test_with_dropout_members_are_alike_in_distribution(corpus: Corpus, tmp_path: Path) -> None:
+    alone = final_errors(corpus, tmp_path / "alone", range(24), together=False)
+    array = final_errors(corpus, tmp_path / "array", range(24), together=True)
+    assert len(set(array)) == len(array), "each member draws of its own"
+    assert array != pytest.approx(alone, rel=1e-6), "an array draws other numbers"
+    assert ttest_ind(alone, array).pvalue > 0.01
+    assert ttest_rel(alone, array).pvalue > 0.01
+    plain = final_errors(corpus, tmp_path / "other", range(100, 124), together=True)
+    assert 0.5 < torch.tensor(array).std() / torch.tensor(plain).std() < 2
+
+
+def test_members_go_on_from_their_checkpoints(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An array that was killed ends as the one that was not; a member behind catches up alone."""
+    monkeypatch.setattr(fit_module, "CHECKPOINT_SECONDS", 0.0)
+    configs = [
+        with_changes(PLAIN, {"lifter.dense_input": "none", "lifter.seed": s}) for s in (0, 1)
+    ]
+
+    def contexts(name: str, stop: int | None) -> list[StageContext]:
+        def report(step: int, total: int, metrics: dict[str, float]) -> None:
+            if step == stop:
+                raise KeyboardInterrupt
+
+        return [
+            StageContext(one, corpus, {}, folder, torch.device("cpu"), report)
+            for one in configs
+            for folder in [tmp_path / name / str(one.lifter.seed)]
+            if folder.mkdir(parents=True, exist_ok=True) is None
+        ]
+
+    whole = errors(contexts("whole", None))
+    with pytest.raises(KeyboardInterrupt):
+        lifter.train_array(contexts("killed", 60))
+    resumed = contexts("killed", None)
+    assert all((one.work / CHECKPOINT).exists() for one in resumed)
+    assert errors(resumed) == pytest.approx(whole, rel=1e-5)
+    with pytest.raises(KeyboardInterrupt):
+        lifter.train_array(contexts("uneven", 60))
+    uneven = contexts("uneven", None)
+    (uneven[1].work / CHECKPOINT).unlink()
+    assert errors(uneven) == pytest.approx(whole, rel=1e-3)
