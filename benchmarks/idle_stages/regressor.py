@@ -1,0 +1,5 @@
+"""The idle regressor."""
+
+from benchmarks.idle_stages.nothing import train, train_array
+
+__all__ = ["train", "train_array"]
