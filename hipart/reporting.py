@@ -31,6 +31,8 @@ def session_table(
     ablation, found = session.ablation, session.finished()
     chosen = (ablation.metric, *ablation.also, *(claim.metric for claim in ablation.claims))
     wanted = {f"{metric.stage}/{metric.name}" for metric in chosen if metric}
+    if layout != "full":  # which may be action by action
+        wanted.add(f"{ablation.metric.stage}/{ablation.metric.name}/")
     with without_collection():
         rows = frame(session.trials, session.jobs, found, failures, wanted)
         made = [] if brief else list(provenances(found, rows))

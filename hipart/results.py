@@ -1,6 +1,6 @@
 """One Polars frame from finished artifacts: what is known about every trial of an experiment."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,14 +46,14 @@ def frame(
     chains: Chains,
     artifacts: Mapping[str, Finished],
     failures: Mapping[str, str] = _NO_FAILURES,
-    wanted: Collection[str] | None = None,
+    wanted: Set[str] | None = None,
 ) -> pl.DataFrame:
     """One row per trial: arm, factor, level, seed, state, reason, keys and metrics of its stages.
 
     ``state`` is done, missing or failed; ``artifacts`` and ``failures``, which are error texts, go
     by job key. A stage's key stands in ``key/STAGE``, its metrics in ``STAGE/METRIC`` (a column per
-    metric that was found). Of ``wanted`` columns no others are read, but for what stands beneath
-    them (``STAGE/METRIC/ACTION``).
+    metric that was found). Where some are ``wanted``, nothing else is read; ``STAGE/METRIC/`` wants
+    what stands beneath, a metric action by action.
     """
     keys = {
         stage: [chain[stage].key if stage in chain else None for chain in chains]
@@ -142,7 +142,9 @@ class ErrorsByArm(Mapping[str, list[SampleErrors]]):
         """The metric of every sample with its action and its clip."""
         from safetensors.numpy import load
 
-        kept = load(path.read_bytes())  # a third of the time that mapping a small file takes
+        # Mapping a small file, or buffering it, takes longer than reading it.
+        with open(path, "rb", buffering=0) as stream:
+            kept = load(stream.read())
         if self._metric not in kept:
             return None
         labels = tuple(kept[name] for name in LABELS)
@@ -157,6 +159,12 @@ class ErrorsByArm(Mapping[str, list[SampleErrors]]):
         return len(self._places)
 
 
+def _names_of(column: str) -> tuple[str, str]:
+    """A column, and what it is beneath."""
+    stage, name, *_ = column.split("/")
+    return column, f"{stage}/{name}/" if column.count("/") > 1 else column
+
+
 def _reason(chain: Mapping[str, StageJob], failures: Mapping[str, str]) -> str | None:
     """The first failure along a trial's chain, with the stage where it happened."""
     for stage, job in chain.items():
@@ -169,7 +177,7 @@ def _metrics(
     artifacts: Mapping[str, Finished],
     stage: str,
     keys: Iterable[str | None],
-    wanted: Collection[str] | None,
+    wanted: Set[str] | None,
 ) -> dict[str, pl.Series]:
     """Columns of a stage's metrics, each distinct artifact read once."""
     place: dict[str, int] = {}
@@ -182,8 +190,8 @@ def _metrics(
     declared = [metric.name for metric in PIPELINE[stage].metrics]
     names = {
         name
-        for name in {name for metrics in found for name in metrics}
-        if wanted is None or f"{stage}/{name.partition('/')[0]}" in wanted
+        for name in set().union(*found)
+        if wanted is None or not wanted.isdisjoint(_names_of(f"{stage}/{name}"))
     }
     ordered = [name for name in declared if name in names] + sorted(names.difference(declared))
     return {

@@ -20,6 +20,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from hipart.pipeline import PIPELINE, StageJob
 
 FORMAT = 1
@@ -65,8 +67,8 @@ class Artifact:
     def _read(self, name: str) -> dict[str, Any]:
         file = f"{self.path}/{name}"
         try:
-            with open(file, "rb") as stream:
-                content = json.loads(stream.read())
+            with open(file, "rb", buffering=0) as stream:
+                content = from_json(stream.read())  # reads what json does in half the time
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"{file}: cannot be read ({error}). Remove the folder {self.path} to have the job "
