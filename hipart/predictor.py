@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from hipart.config import PipelineConfig, PositiveInt, Section
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.flip import flip
-from hipart.models.densifier import GENERATION_BATCH, densify_all
+from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
-from hipart.models.priors import AnyPrior, build_prior
+from hipart.models.priors import build_prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.windows import lift
 from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
@@ -31,8 +31,8 @@ FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MAX_POSES = 5_000_000
 MAX_IMAGE_SIDE_PX = 100_000
-#: Poses lifted at once, as in the evaluation; whole batches of generation fit in it.
-LIFT_BATCH = 4 * GENERATION_BATCH
+#: Poses lifted at once, as in the evaluation.
+LIFT_BATCH = 1024
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class Predictor:
         self.device = torch.device(device)
         config = facts.config
         inputs = NUM_JOINTS
-        self._generator: tuple[AnyPrior, Tokenizer] | None = None
+        self._densifier: Densifier | None = None
         if config.lifter.dense_input != "none":
             self._levels = config.input_levels
             inputs += sum(self._levels)
@@ -66,7 +66,7 @@ class Predictor:
             prior = build_prior(config.prior, tokenizer)
             self._fill(tokenizer, "tokenizer.", weights)
             self._fill(prior, "prior.", weights)
-            self._generator = prior, tokenizer
+            self._densifier = Densifier(prior, tokenizer)
         self._lifter = build_lifter(config.lifter.model, inputs)
         self._fill(self._lifter, "lifter.", weights)
 
@@ -128,8 +128,8 @@ class Predictor:
     def _lift(self, screen: Tensor, sequence: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         seen = screen
-        if self._generator is not None:
-            poses = densify_all(*self._generator, screen)
+        if self._densifier is not None:
+            poses = self._densifier(screen)
             seen = torch.cat([screen, *(poses[level] for level in self._levels)], dim=1)
             found = {f"{LEVEL_NAMES[level]}_2d": pose.cpu() for level, pose in poses.items()}
         model = self.facts.config.lifter.model

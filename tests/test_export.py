@@ -24,7 +24,7 @@ from hipart.config import (
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.experiment.design import Arm, Trial
 from hipart.export import export_bundle
-from hipart.models.densifier import densify
+from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
 from hipart.models.prior import Prior
 from hipart.models.tokenizer import Tokenizer
@@ -117,7 +117,7 @@ def test_a_bundle_predicts_what_its_models_compute(store, tmp_path, poses):
     found = Predictor.load(bundle).predict(poses, SIZE)
     with torch.inference_mode():
         screen = torch.as_tensor(normalise_screen(poses.astype(np.float32), SIZE))
-        (generated,) = densify(made["prior"], made["tokenizer"], screen)
+        generated = Densifier(made["prior"], made["tokenizer"])(screen)
         lifted = made["lifter"](torch.cat([screen, *generated.values()], dim=1)) * 1000
     assert (found["pose_3d_mm"] == lifted.numpy()).all()
     for name, level in zip(("dense_2d", "fine_2d"), generated.values(), strict=True):

@@ -2,10 +2,11 @@
 
 from typing import Literal
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hipart.models.densifier import GENERATION_BATCH, densify, gathered
+from hipart.models.densifier import Densifier
 from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.context import StageContext
 from hipart.stages.prior import load_prior
@@ -18,21 +19,24 @@ POSES = "poses.safetensors"
 def train(context: StageContext) -> dict[str, float]:
     """Generate for the detected joints of both splits; measured against the exact test poses."""
     tokenizer = load_tokenizer(context)
-    prior = load_prior(context, tokenizer)
+    densifier = Densifier(load_prior(context, tokenizer), tokenizer)
     corpus = context.corpus
     test = split_tensors(corpus, "test", context.device)
-    train_poses = split_tensors(corpus, "train", context.device).detected
-    total = sum(-(-len(poses) // GENERATION_BATCH) for poses in (train_poses, test.detected))
+    sides = {
+        "train": split_tensors(corpus, "train", context.device).detected,
+        "test": test.detected,
+    }
+    total = sum(map(len, sides.values()))
+    done = 0
     generated: dict[str, Tensor] = {}
-    step = 0
-    for name, poses in {"train": train_poses, "test": test.detected}.items():
+    for name, poses in sides.items():
         batches = []
-        for batch in densify(prior, tokenizer, poses):
+        for batch in densifier.batches(poses):
             batches.append(batch)
-            step += 1
-            context.report(step, total, {})
-        for level, points in gathered(batches).items():
-            generated[f"{name}/{level}"] = points.cpu()
+            done += len(batch[tokenizer.levels[-1]])
+            context.report(done, total, {})
+        for level in tokenizer.levels:
+            generated[f"{name}/{level}"] = torch.cat([batch[level] for batch in batches]).cpu()
     save_file(generated, context.work / POSES)
     size = corpus.image_size
     return {

@@ -12,7 +12,7 @@ from hipart.data.cameras import normalise_screen
 from hipart.data.occlusion import occlude
 from hipart.flip import flip
 from hipart.metrics import action_mean, frame_mean, mpjpe, p_mpjpe, per_action, procrustes
-from hipart.models.densifier import densify_all
+from hipart.models.densifier import Densifier
 from hipart.models.windows import lift
 from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
 from hipart.stages.context import StageContext
@@ -101,7 +101,7 @@ def _densifier(context: StageContext, test: Split) -> Callable[[Tensor], dict[in
     source = context.config.lifter.dense_input
     if source == "generated":
         tokenizer = load_tokenizer(context)
-        return partial(densify_all, load_prior(context, tokenizer), tokenizer)
+        return Densifier(load_prior(context, tokenizer), tokenizer)
     if source == "regressed":
         return partial(regress, context, load_regressor(context))
     return lambda _: test.levels

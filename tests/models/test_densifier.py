@@ -1,0 +1,57 @@
+"""Generation in batches: recorded calls answer as plain ones do."""
+
+import torch
+
+from hipart.experiment.file import base_at_scale
+from hipart.models.capture import WARM_UP, Captured
+from hipart.models.densifier import GENERATION_BATCH, Densifier
+from hipart.models.priors import build_prior
+from hipart.models.tokenizer import Tokenizer
+
+CPU = torch.device("cpu")
+
+
+def build() -> tuple[Densifier, Tokenizer]:
+    config = base_at_scale("smoke")
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(config.tokenizer, 3).eval()
+    return Densifier(build_prior(config.prior, tokenizer).eval(), tokenizer), tokenizer
+
+
+def test_every_pose_is_answered_in_its_place() -> None:
+    densifier, tokenizer = build()
+    poses = torch.randn(2 * GENERATION_BATCH["cpu"] + 5, 17, 2)
+    found = densifier(poses)
+    assert {level: points.shape for level, points in found.items()} == {
+        level: (len(poses), level, 2) for level in tokenizer.levels
+    }
+    last = densifier(poses[-5:])
+    for level, points in found.items():
+        assert torch.allclose(points[-5:], last[level], atol=1e-5)
+
+
+def test_a_batch_that_is_filled_up_answers_as_a_plain_one() -> None:
+    densifier, _ = build()
+    for count in (7, GENERATION_BATCH["cpu"], 3):
+        poses = torch.randn(count, 17, 2)
+        plain, filled = densifier(poses), densifier._recall(poses)
+        for level, points in plain.items():
+            assert torch.allclose(points, filled[level], atol=1e-5)
+
+
+def test_answers_outlive_the_next_call() -> None:
+    densifier, _ = build()
+    first = densifier._recall(torch.randn(3, 17, 2))
+    kept = {level: points.clone() for level, points in first.items()}
+    densifier._recall(torch.randn(3, 17, 2))
+    assert all(torch.equal(first[level], points) for level, points in kept.items())
+
+
+def test_on_a_cpu_every_call_runs() -> None:
+    calls: list[int] = []
+    run = Captured(lambda: calls.append(len(calls)), CPU)
+    for _ in range(WARM_UP + 3):
+        run()
+    assert len(calls) == WARM_UP + 3
+    assert not run.recorded
+    assert "cpu" in run.refused
