@@ -143,9 +143,9 @@ def _train(
         "data": corpus.description,
     }
     results: dict[str, Result] = {}
-    for member, own, again in zip(members, metrics, resumed, strict=True):
+    for member, context, own, again in zip(members, contexts, metrics, resumed, strict=True):
         (member.work / CHECKPOINT).unlink(missing_ok=True)
-        provenance = shared | {"resumed": again}
+        provenance = shared | context.facts | {"resumed": again}
         results[member.job.key] = _published(store, member, own, provenance, seconds / len(members))
     return results
 

@@ -128,3 +128,30 @@ def test_a_share_that_fits_nowhere_is_refused_at_once(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         RayPool(Runtime(tmp_path, **share), 1)
+
+
+def test_every_member_of_an_array_ends_by_itself(
+    started: tuple[Executor, ArtifactStore, Heard],
+) -> None:
+    executor, store, heard = started
+    heard.clear()
+    members = []
+    for seed in (7, 8):
+        tokenizer = CONFIG.tokenizer.model_copy(update={"seed": seed})
+        config = CONFIG.model_copy(update={"tokenizer": tokenizer})
+        members.append(jobs(config, fingerprint(CONFIG.data))["tokenizer"])
+    executor.start(members)
+    heard.until_ended(executor, 2)
+    for job in members:
+        events = heard.of(job)
+        assert isinstance(events[0], JobStarted)
+        assert events[0].members == 2
+        assert isinstance(events[-1], JobFinished)
+        found = store.find(job.stage, job.key)
+        assert found is not None
+        assert found.metrics == events[-1].metrics
+        assert found.provenance["array"] == 2
+        assert found.identity == job.identity
+    first, second = (store.find(job.stage, job.key) for job in members)
+    assert first is not None and second is not None
+    assert first.metrics != second.metrics

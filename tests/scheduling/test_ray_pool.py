@@ -44,12 +44,12 @@ def kill_worker(pool: RayPool) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def run(pool: RayPool, job: StageJob, kills: int) -> list[Event]:
-    """Do a job, killing its worker whenever it has got somewhere, at most so many times."""
-    pool.start([job])
+def run(pool: RayPool, *jobs: StageJob, kills: int) -> list[Event]:
+    """Do an array, killing its worker whenever it has got somewhere, at most so many times."""
+    pool.start(jobs)
     events: list[Event] = []
     end = time.monotonic() + 120
-    while not events or not isinstance(events[-1], JobFinished | JobFailed):
+    while sum(isinstance(event, JobFinished | JobFailed) for event in events) < len(jobs):
         assert time.monotonic() < end
         new = pool.poll(0.1)
         events += new
@@ -78,3 +78,12 @@ def test_retries_are_bounded(pool: tuple[RayPool, ArtifactStore]) -> None:
     assert f"its worker died {RETRIES + 1} times" in last.error
     assert job not in store
     assert isinstance(run(executor, long_job(seed=3), kills=0)[-1], JobFinished)
+
+
+def test_an_array_goes_on_whole_in_a_new_worker(pool: tuple[RayPool, ArtifactStore]) -> None:
+    executor, store = pool
+    members = [long_job(seed=4), long_job(seed=5)]
+    events = run(executor, *members, kills=1)
+    starts = [(event.worker, event.members) for event in events if isinstance(event, JobStarted)]
+    assert starts == [("worker 0", 2)] * 2 + [("worker 0, try 2", 2)] * 2
+    assert all(job in store for job in members)

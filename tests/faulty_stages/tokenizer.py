@@ -1,0 +1,35 @@
+"""A tokenizer that misbehaves as its seed says."""
+
+from collections.abc import Sequence
+
+import torch
+
+from hipart.stages.context import StageContext
+
+#: Fails whenever it is trained.
+BROKEN_SEED = 13
+#: More members than this do not fit into memory.
+FITS = 2
+
+
+def train(context: StageContext) -> dict[str, float]:
+    """Answer the seed, or fail."""
+    seed = context.config.tokenizer.seed
+    if seed == BROKEN_SEED:
+        raise FloatingPointError("loss is not finite at step 3")
+    (context.work / "trained").write_text("alone")
+    context.report(1, 2, {"loss": float(seed)})
+    return {"seed": float(seed)}
+
+
+def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
+    """The same for all; the first speaks for those that say nothing."""
+    if len(contexts) > FITS:
+        raise torch.OutOfMemoryError("as told")
+    seeds = [context.config.tokenizer.seed for context in contexts]
+    if BROKEN_SEED in seeds:
+        raise FloatingPointError("some loss is not finite")
+    for context in contexts:
+        (context.work / "trained").write_text(f"with {len(contexts)}")
+    contexts[0].report(1, 2, {"loss": 0.5})
+    return [{"seed": float(seed)} for seed in seeds]
