@@ -110,36 +110,19 @@ def _train(
     loaded = time.perf_counter()
     stage = importlib.import_module(f"{workplace.stages}.{first.stage}")
     imported = time.perf_counter()
-    device = torch.device("cuda" if workplace.use_gpu else "cpu")
     resumed = [(member.work / CHECKPOINT).exists() for member in members]
-    contexts = [
-        StageContext(
-            config=member.job.config,
-            corpus=corpus,
-            upstream=_upstream(member.job, store),
-            work=member.work,
-            device=device,
-            report=member.report,
-        )
-        for member in members
-    ]
+    device = torch.device("cuda" if workplace.use_gpu else "cpu")
+    contexts = [_context(member, corpus, device, store) for member in members]
     alone = len(members) == 1
     metrics = [stage.train(contexts[0])] if alone else stage.train_array(contexts)
     seconds = time.perf_counter() - imported
     shared = {
-        **code_version(),
-        **_machine(),
-        "device": _device_name(device),
-        "threads": workplace.threads,
-        "pid": os.getpid(),
+        **_circumstances(workplace, device),
         "started_at": started.isoformat(timespec="milliseconds"),
         "seconds": round(seconds / len(members), 3),
         "array": len(members),
         "array_seconds": round(seconds, 3),
-        "startup": {
-            "data_s": round(loaded - clock, 3),
-            "import_s": round(imported - loaded, 3),
-        },
+        "startup": {"data_s": round(loaded - clock, 3), "import_s": round(imported - loaded, 3)},
         "data": corpus.description,
     }
     results: dict[str, Result] = {}
@@ -148,6 +131,30 @@ def _train(
         provenance = shared | context.facts | {"resumed": again}
         results[member.job.key] = _published(store, member, own, provenance, seconds / len(members))
     return results
+
+
+def _context(
+    member: Member, corpus: Corpus, device: torch.device, store: ArtifactStore
+) -> StageContext:
+    return StageContext(
+        config=member.job.config,
+        corpus=corpus,
+        upstream=_upstream(member.job, store),
+        work=member.work,
+        device=device,
+        report=member.report,
+    )
+
+
+def _circumstances(workplace: Workplace, device: torch.device) -> dict[str, Any]:
+    """Code, machine and process, for the provenance."""
+    return {
+        **code_version(),
+        **_machine(),
+        "device": _device_name(device),
+        "threads": workplace.threads,
+        "pid": os.getpid(),
+    }
 
 
 def _published(

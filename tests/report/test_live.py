@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from hipart.config import PipelineConfig
+from hipart.config import PipelineConfig, PriorConfig
 from hipart.pipeline import jobs
 from hipart.report.live import LiveView, PlainView, Progress, duration
 from hipart.scheduling.events import (
@@ -109,3 +109,13 @@ def test_the_live_view_shows_running_jobs_and_finished_rows() -> None:
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_members_of_an_array_share_the_time_that_it_takes() -> None:
+    twin = jobs(PipelineConfig(prior=PriorConfig(seed=1)), "d")["prior"]
+    story: list[Event] = [JobStarted(job, "worker 0", 2) for job in (PRIOR, twin)]
+    progress = told([JobWaiting(PRIOR), JobWaiting(twin), *story], expected_s=10.0)
+    assert progress.left_s() == pytest.approx(20, abs=0.5)
+    for running in progress.running.values():
+        running.started -= 8.0
+    assert progress.left_s() == pytest.approx(12, abs=0.5)
