@@ -121,10 +121,17 @@ def _read(inbox: Inbox) -> None:
             return
 
 
+def _give_way() -> None:
+    """Work when nobody else wants to: Ray's workers are nice themselves, so we must be idler."""
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def main() -> None:
     """Serve the process at the other end of standard input and output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then ends us
-    os.nice(19)
+    _give_way()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     inbox: Inbox = SimpleQueue()
