@@ -1,7 +1,7 @@
 """``hipart-search run``: ask the graph for every trial, show it, mirror it, write the table."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -28,8 +28,7 @@ def run(work: Work, console: Console) -> bool:
     to_train = work.plan.to_train
     estimate = _estimates(store, to_train)
     warnings: list[str] = []
-    mirror = MlflowMirror(work.sessions, warnings.append)
-    listeners: list[Listener] = [mirror]
+    listeners: list[Listener] = []
 
     def tell(event: Event) -> None:
         for listener in listeners:
@@ -37,6 +36,8 @@ def run(work: Work, console: Console) -> bool:
 
     with console.status(f"starting {runtime.executor} workers") if to_train else nullcontext():
         executor = _executor(first, to_train, tell)
+    mirror = MlflowMirror(work.sessions, warnings.append)
+    listeners.append(mirror)
     graph = StageGraph(store, executor, tell, estimate, runtime.array_limit)
     progress = Progress(estimate, executor.slots)
 
@@ -57,7 +58,7 @@ def run(work: Work, console: Console) -> bool:
         LiveView(console, progress, shown) if console.is_terminal else PlainView(console, progress)
     )
     try:
-        with view:
+        with view, closing(executor):
             listeners.append(view)
             for session in work.sessions:
                 for jobs in session.jobs:
@@ -69,8 +70,6 @@ def run(work: Work, console: Console) -> bool:
             raise
         console.print("\nStopped. Run the same command to go on where it was.")
         return False
-    finally:
-        executor.close()
     _write(work, made, mirror, console)
     for warning in warnings:
         console.print(f"[yellow]{warning}[/]")
