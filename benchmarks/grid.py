@@ -51,9 +51,10 @@ metric: {stage: evaluate, name: mpjpe_mm}
 LIFTERS = {
     "laptop": {
         "transformer": "lifter.model.kind: transformer, lifter.model.width: 48, "
-        "lifter.model.blocks: 2, lifter.epochs: 3",
+        "lifter.model.blocks: 1, lifter.epochs: 2",
         "diffusion": "lifter.model.kind: diffusion, lifter.model.width: 48, "
-        "lifter.model.blocks: 2, lifter.model.hypotheses: 2, lifter.epochs: 3",
+        "lifter.model.blocks: 1, lifter.model.sampling_steps: 4, lifter.model.hypotheses: 1, "
+        "lifter.epochs: 2",
     },
     "smoke": {
         "transformer": "lifter.model.kind: transformer, lifter.model.width: 12, "
