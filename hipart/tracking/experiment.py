@@ -133,12 +133,13 @@ class ExperimentRuns:
         done = [self._artifacts[key] for key in keys if key in self._artifacts]
         spec = self._spec(number)
         reused = [stage for stage, job in jobs.items() if job.key in self._reused]
-        record = self._book.ensure(spec, reused=", ".join(reused) or "none")
+        born = {"reused": ", ".join(reused) or "none"}
         errors = [self._failed[key] for key in keys if key in self._failed]
         if len(done) == len(keys):
-            self._book.complete(spec, trial_outcome(done))
+            self._book.complete(spec, trial_outcome(done), born)
         elif errors:
-            self._book.fail(record, errors[0])
+            self._book.fail(self._book.ensure(spec, born), errors[0])
         else:
             begun = not self._begun.isdisjoint(keys)
-            self._book.set_status(record, "RUNNING" if begun else "SCHEDULED")
+            status = "RUNNING" if begun else "SCHEDULED"
+            self._book.set_status(self._book.ensure(spec, born), status)

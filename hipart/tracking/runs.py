@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from filelock import FileLock
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 T = TypeVar("T")
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 ID_TAG = "hipart.id"
 STAMP_TAG = "hipart.stamp"
@@ -35,8 +38,8 @@ QUIET = {
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-#: What MLflow takes in one call, and how long a value may be.
-METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 1000, 100, 6000, 5000
+#: What goes into one call, of MLflow's 1,000 entries in all, and how long a value may be.
+METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 800, 100, 6000, 5000
 
 
 class Point(NamedTuple):
@@ -112,31 +115,25 @@ class RunBook:
         """Runs that were made or looked up."""
         return len(self._records)
 
-    def ensure(self, spec: RunSpec, started_ms: int | None = None, **born: str) -> RunRecord:
+    def ensure(self, spec: RunSpec, born: Mapping[str, str] = NOTHING) -> RunRecord:
         """The one run of this identity, made if need be; only a new one is tagged ``born``."""
-        record = self._records.get(spec.identity)
-        if record is None:
-            with self._lock:
-                record = self._find(spec) or self._make(spec, started_ms or now_ms(), born)
-            self._records[spec.identity] = record
-        missing = {k: v for k, v in spec.params.items() if k not in record.params}
-        if missing:
-            self._log_params(record, missing)
-        self.tag(record, spec.tags)
+        record = self._record(spec, now_ms(), born)
+        self._log(record, params=spec.params, tags=spec.tags)
         return record
 
-    def complete(self, spec: RunSpec, outcome: Outcome) -> None:
+    def complete(self, spec: RunSpec, outcome: Outcome, born: Mapping[str, str] = NOTHING) -> None:
         """Finish the run with this outcome; one with another outcome gives way to a new run."""
-        record = self.ensure(spec, outcome.started_ms)
+        record = self._record(spec, outcome.started_ms, born)
         known = record.tags.get(STAMP_TAG)
         if known is not None and known != outcome.stamp:
             self._client.delete_run(record.run_id)
             del self._records[spec.identity]
-            record = self.ensure(spec, outcome.started_ms)
-        if known != outcome.stamp:
-            for points in _chunks(outcome.points(), METRICS_PER_CALL):
-                self._client.log_batch(record.run_id, metrics=_metrics(points))
-            self.tag(record, {**outcome.tags, STAMP_TAG: outcome.stamp})
+            record = self._record(spec, outcome.started_ms, born)
+        if known == outcome.stamp:
+            self._log(record, params=spec.params, tags=spec.tags)
+        else:
+            tags = {**spec.tags, **outcome.tags, STAMP_TAG: outcome.stamp}
+            self._log(record, outcome.points(), spec.params, tags)
         if record.tags.pop(ERROR_TAG, None) is not None:
             self._client.delete_tag(record.run_id, ERROR_TAG)
         self.set_status(record, "FINISHED", outcome.ended_ms)
@@ -151,18 +148,9 @@ class RunBook:
             self._client.set_terminated(record.run_id, status, at_ms or now_ms())
         record.status = status
 
-    def tag(self, record: RunRecord, tags: Mapping[str, str]) -> None:
-        """Set those tags that differ."""
-        from mlflow.entities import RunTag
-
-        changed = {k: v for k, v in tags.items() if record.tags.get(k) != v}
-        if changed:
-            self._client.log_batch(record.run_id, tags=[RunTag(k, v) for k, v in changed.items()])
-            record.tags |= changed
-
     def fail(self, record: RunRecord, error: str) -> None:
         """End a run badly; the reason goes away when it is completed after all."""
-        self.tag(record, {ERROR_TAG: error[:ERROR_LENGTH]})
+        self._log(record, tags={ERROR_TAG: error[:ERROR_LENGTH]})
         self.set_status(record, "FAILED")
 
     def attach(self, record: RunRecord, files: Iterable[Path]) -> None:
@@ -194,13 +182,45 @@ class RunBook:
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
-    def _log_params(self, record: RunRecord, params: Mapping[str, str]) -> None:
-        from mlflow.entities import Param
+    def _record(self, spec: RunSpec, started_ms: int, born: Mapping[str, str]) -> RunRecord:
+        record = self._records.get(spec.identity)
+        if record is None:
+            with self._lock:
+                record = self._find(spec) or self._make(spec, started_ms, born)
+            self._records[spec.identity] = record
+        return record
 
-        for items in _chunks(params.items(), PARAMS_PER_CALL):
-            entries = [Param(name, value[:VALUE_LENGTH]) for name, value in items]
-            self._client.log_batch(record.run_id, params=entries)
-        record.params |= set(params)
+    def _log(
+        self,
+        record: RunRecord,
+        points: Iterable[Point] = (),
+        params: Mapping[str, str] = NOTHING,
+        tags: Mapping[str, str] = NOTHING,
+    ) -> None:
+        """Log points, and those params and tags that differ; tags last, so that they vouch for all.
+
+        In as few calls as can be: each costs about as much as everything in it.
+        """
+        from mlflow.entities import Param, RunTag
+
+        missing = {k: v for k, v in params.items() if k not in record.params}
+        changed = {k: v for k, v in tags.items() if record.tags.get(k) != v}
+        entries = [Param(name, value[:VALUE_LENGTH]) for name, value in missing.items()]
+        *early_points, last_points = list(_chunks(points, METRICS_PER_CALL)) or [[]]
+        *early_entries, last_entries = list(_chunks(entries, PARAMS_PER_CALL)) or [[]]
+        for some in early_points:
+            self._client.log_batch(record.run_id, metrics=_metrics(some))
+        for few in early_entries:
+            self._client.log_batch(record.run_id, params=few)
+        if last_points or last_entries or changed:
+            self._client.log_batch(
+                record.run_id,
+                metrics=_metrics(last_points),
+                params=last_entries,
+                tags=[RunTag(name, value) for name, value in changed.items()],
+            )
+        record.params |= set(missing)
+        record.tags |= changed
 
 
 def _open(database: Path) -> "MlflowClient":
