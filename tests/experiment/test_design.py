@@ -1,5 +1,6 @@
 """Arms and trials of the three designs."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,3 +204,16 @@ def test_seeds_differ_by_trial_and_equal_sections_are_one_object(write: Write) -
     assert first.config.lifter is second.config.lifter
     assert (first.config.prior.seed, other.config.prior.seed) == (3, 5)
     assert first.config == type(first.config).model_validate(first.config.model_dump())
+
+
+def test_a_thousand_arms_take_no_time_each(write: Write) -> None:
+    started = time.process_time()
+    ablation = write("""
+design: factorial
+factors:
+  - {name: epochs, path: prior.epochs, levels: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}
+  - {name: beta, path: tokenizer.commitment_weight, levels: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}
+  - {name: width, path: lifter.model.width, levels: [4, 5, 6, 7, 8, 9, 10, 11, 12, 13]}
+""")
+    assert len(trials(ablation)) == 2 * 1001  # the base stands beside them
+    assert time.process_time() - started < 3.0
