@@ -42,7 +42,7 @@ NOISE = 1.25
 def main() -> int:
     """Measure; print the table."""
     options = parser(__doc__)
-    options.set_defaults(repeats=3)
+    options.set_defaults(repeats=4)
     options.add_argument("--jobs", type=int, default=1000, help="distinct stage jobs")
     options.add_argument("--peer-trials", type=int, default=60, help="trials of Ray Tune")
     options.add_argument("--workers", type=int, default=2)
@@ -84,8 +84,9 @@ def _measure(folder: Path, chosen: argparse.Namespace) -> tuple[list[Line], list
     name = "Ray Tune, a trial" if peer is not None else ""
     lines.append(Line("a stage job", "ms", ours, peer, name, limit=LIMIT_MS))
     if mirrored:
-        late = statistics.median(mirrored)
-        lines.append(Line("with the MLflow mirror", "ms", late, limit=max(ours * NOISE, ours + 1)))
+        # The quickest turns: what else the machine does lengthens some turns by half.
+        limit = max(min(plain) * NOISE, min(plain) + 1)
+        lines.append(Line("with the MLflow mirror", "ms", min(mirrored), limit=limit))
     turns = ", ".join(f"{ms:.1f}" for ms in plain)
     notes.append(f"single turns: {turns} ms; mirrored: {', '.join(f'{m:.1f}' for m in mirrored)}")
     return lines, notes

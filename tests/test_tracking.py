@@ -361,7 +361,7 @@ def test_the_mirrors_own_process_gives_an_account(lab):
     account = mirror.finish()
     assert lab.warnings == []
     assert re.fullmatch(
-        r"MLflow: 10 runs in \d+\.\d s, \d+\.\d s of it after the last job", account
+        r"MLflow: 10 runs, \d+\.\d s of computing; waited for \d+\.\d s at the end", account
     )
     assert lab.states("lifter_ablation") == dict.fromkeys({PARENT, *TRIALS}, "FINISHED")
     assert set(lab.states("stages").values()) == {"FINISHED"}

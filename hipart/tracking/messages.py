@@ -62,7 +62,7 @@ Message = Open | Happened | Drawn | End
 
 
 class Answer(NamedTuple):
-    """What the mirror's process says: a warning, or last of all what it did."""
+    """What the mirror's process says: a warning, or last of all what it did and computed."""
 
     warning: str | None = None
     runs: int = 0

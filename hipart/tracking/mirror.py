@@ -119,8 +119,8 @@ class MlflowMirror:
                 break
         account = answers[-1] if answers else Answer()
         return (
-            f"MLflow: {account.runs} runs in {account.seconds:.1f} s, {waited:.1f} s of it after "
-            "the last job"
+            f"MLflow: {account.runs} runs, {account.seconds:.1f} s of computing; waited for "
+            f"{waited:.1f} s at the end"
         )
 
 

@@ -52,7 +52,7 @@ class _Desk:
 
     def take_in(self, messages: Sequence[Message]) -> None:
         """Mirror messages; what happened to jobs in a row is taken in together."""
-        started = time.perf_counter()
+        started = time.process_time()  # others go first, so a clock would count them
         for kind, some in groupby(messages, key=type):
             if kind is Happened:
                 together = [message for message in some if isinstance(message, Happened)]
@@ -61,7 +61,7 @@ class _Desk:
             else:
                 for message in some:
                     self._take_in(message)
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.process_time() - started
 
     def _take_in(self, message: Message) -> None:
         match message:
