@@ -8,7 +8,7 @@ from hipart.models.priors import build_prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.windows import windows
 from hipart.skeleton import LEVELS, NUM_JOINTS
-from hipart.stages.fit import with_adam, with_adamw
+from hipart.stages.fit import with_adamw
 from hipart.stages.lifter import LifterObjective
 from hipart.stages.prior import PriorObjective
 from hipart.stages.schedule import Plan, step_decay
@@ -43,7 +43,7 @@ def build(stage: str, config: PipelineConfig, split: Split) -> Training:
         seen = windows(config.lifter.model, split.sequence)
         rate = step_decay(config.lifter.learning_rate, 1.0, 1)
         plan = Plan(split.size, config.lifter.epochs, config.lifter.batch_size, rate, 0)
-        return with_adam(LifterObjective(lifter, poses, split, seen), plan)
+        return Training(LifterObjective(lifter, poses, split, seen), plan)
     tokenizer = Tokenizer(config.tokenizer, ACTIONS).to(device)
     if stage == "tokenizer":
         objective = TokenizerObjective(tokenizer, split, config.tokenizer)

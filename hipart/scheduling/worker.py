@@ -17,6 +17,7 @@ from hipart.config import DataConfig, DetectorConfig
 from hipart.data.corpus import Corpus, load_corpus
 from hipart.pipeline import StageJob
 from hipart.provenance import code_version, machine
+from hipart.scheduling.allocator import keep_freed_memory
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
 from hipart.stages.checkpoint import CHECKPOINT
 from hipart.stages.context import Report, StageContext
@@ -40,13 +41,18 @@ def warm(workplace: Workplace, jobs: Sequence[StageJob]) -> None:
 
     Whatever fails here fails again, and is told, where a job needs it.
     """
-    torch.set_num_threads(workplace.threads)
+    _settle(workplace)
     code_version()  # as of now: the checkout may change while jobs run
     _machine()
     for name in dict.fromkeys(job.stage for job in jobs):
         importlib.import_module(f"{workplace.stages}.{name}")
     if jobs:
         _corpus(jobs[0].config.data, jobs[0].config.detector, workplace.motion)
+
+
+def _settle(workplace: Workplace) -> None:
+    torch.set_num_threads(workplace.threads)
+    keep_freed_memory()
 
 
 def run_job(job: StageJob, workplace: Workplace, report: Report) -> Outcome:
@@ -63,7 +69,7 @@ def run_jobs(jobs: Sequence[StageJob], workplace: Workplace, report: JobReport) 
     A member that fails fails alone. Where an array does not fit into the device's memory, its
     halves are trained one after the other.
     """
-    torch.set_num_threads(workplace.threads)
+    _settle(workplace)
     store = ArtifactStore(workplace.store)
     results: dict[str, Result] = {}
     with ExitStack() as claims:

@@ -5,7 +5,6 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 #: The one file of a work folder that is not part of the artifact.
 CHECKPOINT = "checkpoint.safetensors"
@@ -28,32 +27,29 @@ def read_facts(path: Path) -> dict[str, str]:
         return dict(file.metadata() or {})
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimiser: Optimizer, step: int) -> None:
+def save_checkpoint(path: Path, model: nn.Module, optimiser: dict[str, Tensor], step: int) -> None:
     """Write everything that step ``step`` left behind."""
-    tensors: dict[str, Tensor] = {
-        f"model/{name}": tensor.contiguous() for name, tensor in model.state_dict().items()
+    parts = {"model": model.state_dict(), "optimiser": optimiser}
+    tensors = {
+        f"{kind}/{name}": tensor.contiguous()
+        for kind, state in parts.items()
+        for name, tensor in state.items()
     }
-    for number, state in optimiser.state_dict()["state"].items():
-        for name, tensor in state.items():
-            tensors[f"optimiser/{number}/{name}"] = tensor
     part = path.with_suffix(".part")
     save_file(tensors, part, metadata={"step": str(step)})
     part.replace(path)
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimiser: Optimizer) -> int:
-    """Restore what ``save_checkpoint`` wrote; returns its step."""
-    tensors = load_file(path)
-    weights: dict[str, Tensor] = {}
-    state: dict[int, dict[str, Tensor]] = {}
-    for place, tensor in tensors.items():
+def checkpoint_step(path: Path) -> int:
+    """The step of a checkpoint; 0 where there is none."""
+    return int(read_facts(path)["step"]) if path.exists() else 0
+
+
+def load_checkpoint(path: Path, model: nn.Module) -> dict[str, Tensor]:
+    """Restore the model that ``save_checkpoint`` wrote; returns the optimiser's state."""
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}}
+    for place, tensor in load_file(path).items():
         kind, _, name = place.partition("/")
-        if kind == "model":
-            weights[name] = tensor
-        else:
-            number, _, field = name.partition("/")
-            state.setdefault(int(number), {})[field] = tensor
-    model.load_state_dict(weights)
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
-    return int(read_facts(path)["step"])
+        parts[kind][name] = tensor
+    model.load_state_dict(parts["model"])
+    return parts["optimiser"]

@@ -8,15 +8,18 @@ Everything a step needs lies on the device; numbers leave it about once a second
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, AdamW, Optimizer
 
 from hipart.config import PriorConfig, RegressorConfig, TokenizerConfig
 from hipart.models.capture import Captured
-from hipart.stages.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from hipart.stages.checkpoint import (
+    CHECKPOINT,
+    checkpoint_step,
+    load_checkpoint,
+    save_checkpoint,
+)
 from hipart.stages.context import StageContext
 from hipart.stages.history import HISTORY_ROWS, History, Row
 from hipart.stages.schedule import Plan, seeded, warmup_cosine
@@ -39,26 +42,7 @@ def with_adamw(
         learning_rate=warmup_cosine(config.learning_rate, config.warmup_steps),
         seed=config.seed,
     )
-    return Training(objective, _optimiser(AdamW, objective, config.weight_decay), plan)
-
-
-def with_adam(objective: Objective, plan: Plan) -> Training:
-    """A training with plain Adam."""
-    return Training(objective, _optimiser(Adam, objective, 0.0), plan)
-
-
-def _optimiser(
-    kind: type[Adam] | type[AdamW], objective: Objective, weight_decay: float
-) -> Optimizer:
-    parameters = list(objective.model.parameters())
-    device = parameters[0].device
-    return kind(
-        parameters,
-        lr=torch.zeros((), device=device),  # set before every step
-        weight_decay=weight_decay,
-        fused=True,
-        capturable=device.type == "cuda",
-    )
+    return Training(objective, plan, config.weight_decay)
 
 
 def fit(contexts: Sequence[StageContext], trainings: Sequence[Training]) -> list[list[Row]]:
@@ -67,10 +51,7 @@ def fit(contexts: Sequence[StageContext], trainings: Sequence[Training]) -> list
     Members that stand at the same step are trained as one array. Raises ``FloatingPointError``
     naming the step when a loss is not finite.
     """
-    members = [
-        _Member(context, training, _restore(context, training))
-        for context, training in zip(contexts, trainings, strict=True)
-    ]
+    members = [_Member(*pair) for pair in zip(contexts, trainings, strict=True)]
     for start in sorted({member.start for member in members}):
         _Loop([member for member in members if member.start == start]).run()
     return [member.history.rows for member in members]
@@ -87,28 +68,14 @@ def train_together(
     return [finish(*one) for one in zip(contexts, trainings, histories, strict=True)]
 
 
-def _restore(context: StageContext, training: Training) -> int:
-    checkpoint = context.work / CHECKPOINT
-    if not checkpoint.exists():
-        return 0
-    return load_checkpoint(checkpoint, training.model, training.optimiser)
-
-
-@dataclass
 class _Member:
-    context: StageContext
-    training: Training
-    start: int
-    history: History = field(init=False)
+    """A job that is trained, and where its last attempt came to."""
 
-    def __post_init__(self) -> None:
-        self.history = History(self.context.work, self.start)
-
-    def save(self, step: int) -> None:
-        """Leave a checkpoint behind, and the history up to it."""
-        self.history.write()
-        training = self.training
-        save_checkpoint(self.context.work / CHECKPOINT, training.model, training.optimiser, step)
+    def __init__(self, context: StageContext, training: Training) -> None:
+        self.context, self.training = context, training
+        self.checkpoint = context.work / CHECKPOINT
+        self.start = checkpoint_step(self.checkpoint)
+        self.history = History(context.work, self.start)
 
 
 class _Loop:
@@ -119,6 +86,10 @@ class _Loop:
         self._plans = [member.training.plan for member in members]
         self._device = members[0].context.device
         self._step = TrainingStep([member.training for member in members], self._device)
+        for number, member in enumerate(members):
+            if member.start:
+                state = load_checkpoint(member.checkpoint, member.training.model)
+                self._step.optimiser.restore(number, state, member.start)
         self._run = Captured(self._step, self._device)
         #: Rows that are still on the device: their step, number of steps, and sums.
         self._rows: list[tuple[int, int, Tensor]] = []
@@ -144,7 +115,6 @@ class _Loop:
                     self._take_row(done, (step % every) + 1)
         for member in self._members:
             member.history.write()
-            member.training.optimiser.zero_grad(set_to_none=True)
             member.training.model.eval()
             member.context.facts.update(self._facts())
 
@@ -164,12 +134,18 @@ class _Loop:
         if last or self._device.type == "cpu" or waited > FETCH_SECONDS:
             self._fetch()
             if not last and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
-                for member in self._members:
-                    member.save(done)
-                self._saved_at = time.monotonic()
+                self._save(done)
             for member in self._members:
                 means = {name: v for name, v in member.history.rows[-1].items() if name != "step"}
                 member.context.report(done, self._plans[0].steps, means)
+
+    def _save(self, step: int) -> None:
+        """Leave checkpoints behind, and the histories up to them."""
+        for number, member in enumerate(self._members):
+            member.history.write()
+            state = self._step.optimiser.state(number)
+            save_checkpoint(member.checkpoint, member.training.model, state, step)
+        self._saved_at = time.monotonic()
 
     def _fetch(self) -> None:
         names = [*self._step.sums]

@@ -12,7 +12,7 @@ from hipart.models.windows import Windows, rows, windows
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.densify import load_poses
-from hipart.stages.fit import train_together, with_adam
+from hipart.stages.fit import train_together
 from hipart.stages.history import Row
 from hipart.stages.schedule import Plan, seeded, step_decay
 from hipart.stages.tensors import Split, split_tensors
@@ -66,7 +66,7 @@ def prepare(context: StageContext) -> Training:
         learning_rate=step_decay(config.learning_rate, config.decay, config.decay_epochs),
         seed=config.seed,
     )
-    return with_adam(LifterObjective(model, poses, split, seen), plan)
+    return Training(LifterObjective(model, poses, split, seen), plan)
 
 
 def finish(context: StageContext, training: Training, history: list[Row]) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 An ``Objective`` holds everything that a step touches: the model, the data that batches are drawn
 from, the weights of the loss. An array stacks the objectives of its members along a new first
-dimension, runs their steps as one (``torch.vmap``) and leaves every member's parameters, buffers
-and optimiser as views into the stack: whoever looks at a member sees a model trained alone.
+dimension, runs their steps as one (``torch.vmap``) and leaves every member's parameters and
+buffers as views into the stack: whoever looks at a member sees a model trained alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.optim import Optimizer
 
 from hipart.models.layers import Dropout
+from hipart.stages.adam import Adam
 from hipart.stages.schedule import Plan
 
 #: A loss, and its named parts, detached.
@@ -41,8 +41,8 @@ class Training:
     """A model about to be trained."""
 
     objective: Objective
-    optimiser: Optimizer
     plan: Plan
+    weight_decay: float = 0.0
 
     @property
     def model(self) -> nn.Module:
@@ -59,49 +59,83 @@ class TrainingStep:
     """
 
     def __init__(self, members: Sequence[Training], device: torch.device) -> None:
-        first = members[0]
-        self._members = members
-        self._stack = _Stack([one.objective for one in members]) if len(members) > 1 else None
-        self.index = torch.zeros(len(members), first.plan.batch, dtype=torch.int64, device=device)
+        batch = members[0].plan.batch
+        decay = torch.tensor([one.weight_decay for one in members], device=device)
+        self.index = torch.zeros(len(members), batch, dtype=torch.int64, device=device)
         self.rates = torch.zeros(len(members), device=device)
         self.sums: dict[str, Tensor] = {}
-        for rate, member in zip(self.rates, members, strict=True):
-            for group in member.optimiser.param_groups:
-                group["lr"] = rate
-            member.model.train()
+        objectives = [one.objective for one in members]
+        self.weights = _side_by_side([objective.model for objective in objectives])
+        self.optimiser = Adam(self.weights, decay)
+        self._run = _Alone(objectives[0]) if len(members) == 1 else _Array(objectives, self.weights)
+        for objective in objectives:
+            objective.model.train()
 
     def __call__(self) -> None:
-        """Forward, backward, optimisers; nothing leaves the device."""
-        for member in self._members:
-            member.optimiser.zero_grad(set_to_none=True)
-        if self._stack is None:
-            loss, parts = self._members[0].objective(self.index[0])
-        else:
-            loss, parts = self._stack.losses(self.index)
-        loss.sum().backward()
-        if self._stack is not None:
-            self._stack.hand_out_gradients()
-        for member in self._members:
-            member.optimiser.step()
-        for name, part in {"loss": loss.detach(), **parts}.items():
+        """Forward, backward, optimiser; nothing leaves the device."""
+        losses, parts = self._run.losses(self.index)
+        losses.sum().backward()
+        self.optimiser.step(self._gradient(), self.rates)
+        for name, part in {"loss": losses.detach(), **parts}.items():
             if name not in self.sums:
-                self.sums[name] = torch.zeros(len(self._members), device=part.device)
+                self.sums[name] = torch.zeros(len(self.rates), device=part.device)
             self.sums[name] += part
 
+    def _gradient(self) -> Tensor:
+        """Taken from the leaves: (members, n) in the order of the weights."""
+        parts = []
+        for leaf in self._run.leaves:
+            gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+            parts.append(gradient.reshape(len(self.rates), -1))
+            leaf.grad = None
+        return torch.cat(parts, dim=1)
 
-class _Stack:
+
+def _side_by_side(models: Sequence[nn.Module]) -> Tensor:
+    """All trained parameters as one tensor (members, n), of which they become views."""
+    weights = torch.stack([nn.utils.parameters_to_vector(one.parameters()) for one in models])
+    weights = weights.detach()
+    for model, row in zip(models, weights, strict=True):
+        nn.utils.vector_to_parameters(row, model.parameters())
+    return weights
+
+
+class _Alone:
+    """An objective as it is."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self.leaves: list[Tensor] = list(objective.model.parameters())
+
+    def losses(self, index: Tensor) -> Losses:
+        """The loss and its parts for the only row of ``index``."""
+        result: Losses = self._objective(index[0])
+        return result
+
+
+class _Array:
     """Objectives of equal shapes as one, with a first dimension for the members."""
 
-    def __init__(self, objectives: Sequence[Objective]) -> None:
+    def __init__(self, objectives: Sequence[Objective], weights: Tensor) -> None:
         self._base = objectives[0]
         for module in self._base.modules():
             if isinstance(module, Dropout):
                 module.native = True
-        self._views: list[tuple[Tensor, list[nn.Parameter]]] = []
         self._state: dict[str, Tensor] = {}
         self._dims: dict[str, int | None] = {}
+        self.leaves: list[Tensor] = []
+        start = 0
+        for name, parameter in self._base.model.named_parameters():
+            end = start + parameter.numel()
+            leaf = weights[:, start:end].unflatten(1, parameter.shape).requires_grad_()
+            self.leaves.append(leaf)
+            self._put(f"model.{name}", leaf, 0)
+            start = end
         for name, _ in self._base.named_parameters():
-            self._add_parameter(name, [one.get_parameter(name) for one in objectives])
+            if name not in self._state:  # of another model than the trained one
+                self._put(
+                    name, torch.stack([one.get_parameter(name).data for one in objectives]), 0
+                )
         for name, _ in self._base.named_buffers():
             self._add_buffer(name, objectives)
 
@@ -117,30 +151,17 @@ class _Stack:
         )
         return together
 
-    def hand_out_gradients(self) -> None:
-        """Give each member its part of every gradient."""
-        for stacked, members in self._views:
-            if stacked.grad is not None:
-                for parameter, gradient in zip(members, stacked.grad, strict=True):
-                    parameter.grad = gradient
-                stacked.grad = None
-
-    def _add_parameter(self, name: str, members: Sequence[nn.Parameter]) -> None:
-        stacked = torch.stack([one.detach() for one in members])
-        for parameter, view in zip(members, stacked, strict=True):
-            parameter.data = view
-        stacked.requires_grad_(members[0].requires_grad)
-        self._views.append((stacked, list(members)))
-        self._state[name], self._dims[name] = stacked, 0
+    def _put(self, name: str, tensor: Tensor, dim: int | None) -> None:
+        self._state[name], self._dims[name] = tensor, dim
 
     def _add_buffer(self, name: str, objectives: Sequence[Objective]) -> None:
-        members = [one.get_buffer(name) for one in objectives]
-        first, *others = members
+        """Data that are equal for all are given once; whatever moves is each member's own."""
+        first, *others = (one.get_buffer(name) for one in objectives)
         if name in self._base.data and all(torch.equal(first, other) for other in others):
-            self._state[name], self._dims[name] = first, None
+            self._put(name, first, None)
             return
-        stacked = torch.stack(members)
+        stacked = torch.stack([first, *others])
         for objective, view in zip(objectives, stacked, strict=True):
             path, _, last = name.rpartition(".")
             setattr(objective.get_submodule(path), last, view)
-        self._state[name], self._dims[name] = stacked, 0
+        self._put(name, stacked, 0)

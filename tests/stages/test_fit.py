@@ -64,9 +64,7 @@ class SquaredError(Objective):
 
 
 def build(bad_step: int = 0) -> Training:
-    objective = SquaredError(bad_step)
-    optimiser = torch.optim.AdamW(objective.model.parameters(), lr=0.01, fused=True)
-    return Training(objective, optimiser, PLAN)
+    return Training(SquaredError(bad_step), PLAN, weight_decay=0.01)
 
 
 PLAN = Plan(samples=96, epochs=10, batch_size=20, learning_rate=warmup_cosine(0.05, 5), seed=7)
