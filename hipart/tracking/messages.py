@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple
 
 from hipart.experiment.design import Trial
@@ -59,6 +60,7 @@ class End:
 
 
 Message = Open | Happened | Drawn | End
+Inbox = SimpleQueue[Message | None]
 
 
 class Answer(NamedTuple):
@@ -67,3 +69,14 @@ class Answer(NamedTuple):
     warning: str | None = None
     runs: int = 0
     seconds: float = 0.0
+
+
+def waiting(inbox: Inbox) -> list[Message | None]:
+    """All that waits in the inbox, at least one message, up to the one that ends it."""
+    batch = [inbox.get()]
+    while batch[-1] is not None:
+        try:
+            batch.append(inbox.get_nowait())
+        except Empty:
+            break
+    return batch

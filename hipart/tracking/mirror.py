@@ -21,11 +21,24 @@ from hipart.experiment.design import Trial
 from hipart.pipeline import StageJob
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobReused, JobStarted
 from hipart.session import Session
-from hipart.tracking.messages import Answer, Drawn, End, Happened, Kind, Message, Mirrored, Open
+from hipart.tracking.messages import (
+    Answer,
+    Drawn,
+    End,
+    Happened,
+    Inbox,
+    Kind,
+    Message,
+    Mirrored,
+    Open,
+    waiting,
+)
 from hipart.tracking.server import artifact_folder
 
 #: How long ``close`` waits for what is still to be written.
 FLUSH_S = 600.0
+#: How long events are gathered before they are passed on together: the driver has other work.
+BATCH_S = 0.2
 KINDS: dict[type, Kind] = {
     JobStarted: "started",
     JobFinished: "finished",
@@ -128,7 +141,7 @@ class ProcessLine:
     """A line to ``hipart.tracking.process``, kept by a thread: neither side waits for the other."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Message | None] = SimpleQueue()
+        self._queue: Inbox = SimpleQueue()
         self._answers: list[Answer] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="mlflow-mirror", daemon=True)
@@ -155,12 +168,14 @@ class ProcessLine:
         )
         assert process.stdin is not None and process.stdout is not None
         try:
+            batch: list[Message | None] = [self._queue.get()]
             while True:
-                message = self._queue.get()
-                pickle.dump(message, process.stdin)
+                pickle.dump(batch, process.stdin)
                 process.stdin.flush()
-                if message is None:
+                if batch[-1] is None:
                     break
+                time.sleep(BATCH_S)
+                batch = waiting(self._queue)
         except BrokenPipeError:
             pass  # it ended; its last words are read below
         try:

@@ -13,23 +13,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from hipart.pipeline import StageJob
 from hipart.store import ArtifactStore
 from hipart.tracking.experiment import ExperimentRuns
-from hipart.tracking.messages import Answer, Drawn, End, Happened, Message, Open
+from hipart.tracking.messages import Answer, Drawn, End, Happened, Inbox, Message, Open, waiting
 from hipart.tracking.runs import RunBook
 from hipart.tracking.specs import Subject
-
-Inbox = SimpleQueue[Message | None]
 
 
 def serve(inbox: Inbox, answer: Callable[[Answer], None]) -> None:
     """Mirror what comes in until None does. Of all errors the first is answered."""
     desk = _Desk(answer)
-    while batch := _waiting(inbox):
+    while batch := waiting(inbox):
         desk.take_in([message for message in batch if message is not None])
         if batch[-1] is None:
             break
@@ -98,26 +96,16 @@ class _Desk:
                 self._answer(Answer(f"{type(error).__name__}: {error}"))
 
 
-def _waiting(inbox: Inbox) -> list[Message | None]:
-    """All that waits in the inbox, at least one message, up to the one that ends it."""
-    batch = [inbox.get()]
-    while batch[-1] is not None:
-        try:
-            batch.append(inbox.get_nowait())
-        except Empty:
-            break
-    return batch
-
-
 def _read(inbox: Inbox) -> None:
     """Messages as the driver writes them. A driver that died has said all that it will."""
     while True:
         try:
-            message = pickle.load(sys.stdin.buffer)
+            batch = pickle.load(sys.stdin.buffer)
         except (EOFError, pickle.UnpicklingError):
             os._exit(0)  # nobody listens: the next command takes up what is missing
-        inbox.put(message)
-        if message is None:
+        for message in batch:
+            inbox.put(message)
+        if batch[-1] is None:
             return
 
 
