@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run suite test test-fast check clean
+.PHONY: help install run suite test test-fast bench bench-device check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## create .venv with everything at its tested version
 
@@ -32,6 +32,13 @@ test: install ## all tests, with coverage (fails under 90 %)
 
 test-fast: install ## quick tests only, no coverage, stop at the first failure
 	$(BIN)/python -m pytest -m "not slow" -x -q -n 2 --dist loadfile
+
+bench: install ## measure this code beside its peers, every figure from one run
+	$(BIN)/python -m benchmarks
+
+bench-device: ## steps and generation on a GPU (or, reduced, on the CPU); needs torch and the model
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m benchmarks.device; \
+		else $(PYTHON) -m benchmarks.device; fi
 
 check: install ## style, types and the direction of imports
 	$(BIN)/ruff check .
