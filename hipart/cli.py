@@ -72,10 +72,16 @@ def plan(workers: int | None, **options: Any) -> None:
 
 @main.command()
 @work_options
-@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
+@click.option(
+    "--executor",
+    type=click.Choice(["auto", "ray", "inline"]),
+    default="auto",
+    show_default=True,
+    help="Ray's workers, or this process; auto: Ray, but for a single trial on this CPU.",
+)
 @click.option("--address", help="Address of a running Ray cluster; a local one by default.")
 @click.option("--workers", type=click.IntRange(1), help="At most this many jobs at once.")
-@click.option("--cpus-per-job", type=float, default=1.0, show_default=True)
+@click.option("--cpus-per-job", type=float, help="One; all cores where there is a single trial.")
 @click.option("--gpus-per-job", type=float, default=0.0, show_default=True)
 @click.option(
     "--array",

@@ -11,6 +11,7 @@ from hipart.pipeline import StageJob, final_jobs
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table
 from hipart.reporting import session_table, write_results
+from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
@@ -23,7 +24,7 @@ from hipart.tracking import MlflowMirror
 def run(work: Work, console: Console) -> bool:
     """Run to the end, or to Ctrl-C; returns whether every trial finished."""
     first, *others = work.sessions
-    runtime, store = first.runtime, first.store
+    runtime, store = first.runtime.shared_among(work.trials), first.store
     store.prepare()
     to_train = work.plan.to_train
     estimate = _estimates(store, to_train)
@@ -35,7 +36,7 @@ def run(work: Work, console: Console) -> bool:
             listener(event)
 
     with console.status(f"starting {runtime.executor} workers") if to_train else nullcontext():
-        executor = _executor(first, to_train, tell)
+        executor = _executor(runtime, to_train, tell)
     mirror = MlflowMirror(work.sessions, warnings.append)
     listeners.append(mirror)
     graph = StageGraph(store, executor, tell, estimate, runtime.array_limit)
@@ -119,8 +120,7 @@ def _finished_trials(work: Work) -> RenderableType:
     return rows
 
 
-def _executor(session: Session, to_train: Sequence[StageJob], tell: Listener) -> Executor:
-    runtime = session.runtime
+def _executor(runtime: Runtime, to_train: Sequence[StageJob], tell: Listener) -> Executor:
     if runtime.executor == "ray" and to_train:
         from hipart.scheduling.ray_pool import RayPool
 

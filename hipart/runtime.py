@@ -1,7 +1,7 @@
 """Where and on what a run happens. Another type than PipelineConfig: nothing here is in a key."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -12,13 +12,35 @@ class Runtime:
     workspace: Path
     results: Path = Path("results")
     motion: Path | None = None
-    executor: str = "ray"
+    #: ``ray``, ``inline``, or ``auto`` for what suits the number of trials.
+    executor: str = "auto"
     address: str | None = None
     workers: int | None = None
-    cpus_per_job: float = 1.0
+    #: None for one; for all there are where a run has a single trial.
+    cpus_per_job: float | None = None
     gpus_per_job: float = 0.0
     #: At most so many jobs of equal shapes are trained together; None for what suits the device.
     array: int | None = None
+
+    @property
+    def cpus(self) -> float:
+        """Cores that a job has."""
+        return 1.0 if self.cpus_per_job is None else self.cpus_per_job
+
+    def shared_among(self, trials: int) -> "Runtime":
+        """The same, settled for a run of so many trials.
+
+        On this machine's CPU a single trial, in which one stage waits for the other, needs no Ray
+        and has all cores. Asked with the trials of the experiment, finished ones too, so that a
+        run that goes on has the threads, and so the rounding, of the one that was stopped.
+        """
+        shared = self.gpus_per_job or self.address
+        executor, cpus = self.executor, self.cpus
+        if executor == "auto":
+            executor = "inline" if trials == 1 and not shared else "ray"
+        if self.cpus_per_job is None and not shared:
+            cpus = float(max(1, _cores() // max(1, trials)))
+        return replace(self, executor=executor, cpus_per_job=cpus)
 
     @property
     def array_limit(self) -> int:
@@ -34,6 +56,16 @@ class Runtime:
     def tracking_database(self) -> Path:
         """MLflow's sqlite file."""
         return self.workspace / "mlflow.db"
+
+
+def _cores() -> int:
+    """Cores that this process may use; a container may have fewer than its machine."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control groups, or no quota
+        return cores
 
 
 def default_workspace() -> Path:

@@ -31,7 +31,7 @@ class Workplace:
         return cls(
             store=runtime.store.absolute(),
             motion=runtime.motion.absolute() if runtime.motion else None,
-            threads=max(1, int(runtime.cpus_per_job)),
+            threads=max(1, int(runtime.cpus)),
             use_gpu=runtime.gpus_per_job > 0,
             stages=stages,
         )

@@ -143,7 +143,7 @@ class RayPool:
         return (
             self._ray.remote(PoolWorker)
             .options(
-                num_cpus=runtime.cpus_per_job,
+                num_cpus=runtime.cpus,
                 num_gpus=runtime.gpus_per_job,
                 max_concurrency=2,
             )
@@ -156,14 +156,14 @@ class RayPool:
         largest = {"CPU": 0.0, "GPU": 0.0}
         for node in self._ray.nodes():
             resources = node.get("Resources", {})
-            shares = [resources.get("CPU", 0.0) / self._runtime.cpus_per_job]
+            shares = [resources.get("CPU", 0.0) / self._runtime.cpus]
             if self._runtime.gpus_per_job:
                 shares.append(resources.get("GPU", 0.0) / self._runtime.gpus_per_job)
             total += int(min(shares))
             largest = {kind: max(largest[kind], resources.get(kind, 0.0)) for kind in largest}
         if total == 0:
             raise ValueError(
-                f"a job asks for {self._runtime.cpus_per_job:g} CPU and "
+                f"a job asks for {self._runtime.cpus:g} CPU and "
                 f"{self._runtime.gpus_per_job:g} GPU, but the largest node has "
                 f"{largest['CPU']:g} CPU and {largest['GPU']:g} GPU: lower --cpus-per-job or "
                 "--gpus-per-job"
@@ -173,7 +173,7 @@ class RayPool:
 
 def _check_fraction(runtime: Runtime) -> None:
     for option, share in (
-        ("--cpus-per-job", runtime.cpus_per_job),
+        ("--cpus-per-job", runtime.cpus),
         ("--gpus-per-job", runtime.gpus_per_job),
     ):
         lowest_allowed = share > 0 or (option == "--gpus-per-job" and share == 0)

@@ -60,7 +60,7 @@ class TrainingStep:
 
     def __init__(self, members: Sequence[Training], device: torch.device) -> None:
         batch = members[0].plan.batch
-        decay = torch.tensor([one.weight_decay for one in members], device=device)
+        decay = [one.weight_decay for one in members]
         self.index = torch.zeros(len(members), batch, dtype=torch.int64, device=device)
         self.rates = torch.zeros(len(members), device=device)
         self.sums: dict[str, Tensor] = {}

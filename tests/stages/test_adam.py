@@ -12,7 +12,7 @@ def test_rows_are_what_torch_makes_of_them(decay: float) -> None:
     weights = torch.randn(3, 40)
     peers = [torch.nn.Parameter(row.clone()) for row in weights]
     theirs = [torch.optim.AdamW([peer], lr=1.0, weight_decay=decay) for peer in peers]
-    ours = Adam(weights, torch.full((3,), decay))
+    ours = Adam(weights, [decay] * 3)
     for step in range(300):
         gradient = torch.randn(3, 40) * 10.0 ** (step % 5 - 2)
         rates = torch.tensor([1e-3, 3e-2, 1e-4]) / (1 + step)
@@ -29,7 +29,7 @@ def test_it_goes_on_where_it_was() -> None:
     torch.manual_seed(0)
     gradients, rates = torch.randn(20, 2, 5), torch.tensor([0.1, 0.01])
     whole, first = torch.zeros(2, 5), torch.zeros(2, 5)
-    decay = torch.tensor([0.1, 0.0])
+    decay = [0.1, 0.0]
     ours, before = Adam(whole, decay), Adam(first, decay)
     for gradient in gradients:
         ours.step(gradient, rates)

@@ -1,0 +1,49 @@
+"""How many cores a job has."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hipart import runtime as module
+from hipart.runtime import Runtime
+
+
+@pytest.mark.parametrize(
+    ("cores", "trials", "cpus"),
+    [(2, 1, 2), (2, 2, 1), (2, 24, 1), (16, 3, 5), (1, 1, 1), (4, 0, 4)],
+)
+def test_few_trials_share_all_cores(
+    cores: int, trials: int, cpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_cores", lambda: cores)
+    assert Runtime(Path("w")).shared_among(trials).cpus == cpus
+
+
+@pytest.mark.parametrize(
+    "asked", [{"cpus_per_job": 1.0}, {"gpus_per_job": 0.5}, {"address": "auto"}]
+)
+def test_other_shares_stay(asked: dict[str, Any]) -> None:
+    assert Runtime(Path("w"), **asked).shared_among(1).cpus == 1.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "trials", "executor"),
+    [
+        ({}, 1, "inline"),
+        ({}, 2, "ray"),
+        ({"executor": "ray"}, 1, "ray"),
+        ({"executor": "inline"}, 9, "inline"),
+        ({"address": "auto"}, 1, "ray"),
+        ({"gpus_per_job": 1.0}, 1, "ray"),
+    ],
+)
+def test_a_single_trial_on_this_cpu_needs_no_ray(
+    asked: dict[str, Any], trials: int, executor: str
+) -> None:
+    assert Runtime(Path("w"), **asked).shared_among(trials).executor == executor
+
+
+def test_there_are_no_more_cores_than_the_system_has() -> None:
+    assert 1 <= module._cores() <= (os.cpu_count() or 1)
