@@ -9,7 +9,16 @@ import subprocess
 import sys
 
 #: In the order in which they run; ``python -m benchmarks.NAME --help`` says what each measures.
-BENCHMARKS = ("commands", "planning", "tables", "overhead", "generation", "trial", "grid")
+BENCHMARKS = (
+    "commands",
+    "planning",
+    "tables",
+    "overhead",
+    "generation",
+    "floors",
+    "trial",
+    "grid",
+)
 
 
 def main() -> int:

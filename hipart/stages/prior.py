@@ -108,7 +108,7 @@ def _measure(
 ) -> dict[str, float]:
     sparse, dense = tokens_of(tokenizer, test)
     totals = torch.zeros(3, dtype=torch.float64)
-    for index in torch.arange(test.size, device=context.device).split(EVALUATION_BATCH // 4):
+    for index in torch.arange(test.size, device=context.device).split(EVALUATION_BATCH):
         logits = model(test.detected[index], sparse[index], dense[index])
         loss, _ = prior_loss(logits, sparse[index], dense[index], context.config.prior)
         right_sparse = (logits.sparse.argmax(-1) == sparse[index]).double().mean()

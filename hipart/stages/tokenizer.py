@@ -21,7 +21,7 @@ from hipart.stages.tensors import Split, error_px, split_tensors
 from hipart.stages.training import Losses, Objective, Training
 
 WEIGHTS = "model.safetensors"
-EVALUATION_BATCH = 1024
+EVALUATION_BATCH = 256
 
 
 class TokenizerObjective(Objective):
