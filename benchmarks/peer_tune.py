@@ -115,9 +115,11 @@ def train_trial(chain: Mapping[str, StageJob]) -> float:
     """Every stage of a trial, as the platform's workers train it; its error in millimetres."""
     import torch
 
+    from hipart.scheduling.allocator import keep_freed_memory
     from hipart.stages.context import StageContext
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     metrics: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         done: dict[str, Path] = {}
