@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.store import FORMAT
 
 PROVENANCE = {

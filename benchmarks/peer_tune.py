@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 
 Trials = Sequence[Mapping[str, StageJob]]
 

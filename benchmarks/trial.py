@@ -30,7 +30,7 @@ import json, sys, tempfile, time
 from pathlib import Path
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.worker import run_job
 from hipart.store import ArtifactStore

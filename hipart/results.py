@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hipart.experiment.design import Trial
-from hipart.pipeline import FINAL_STAGE, PIPELINE, StageJob, final_jobs
+from hipart.jobs import StageJob, final_jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE
 
 #: File of an evaluation that holds its errors sample by sample.
 ERRORS = "errors.safetensors"

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
-from hipart.pipeline import StageJob, final_jobs
+from hipart.jobs import StageJob, final_jobs
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table
 from hipart.reporting import session_table, write_results

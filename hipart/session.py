@@ -11,7 +11,7 @@ from hipart.data.corpus import check_corpus, fingerprint
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
 from hipart.experiment.suite import load_suite
-from hipart.pipeline import Jobs, StageJob
+from hipart.jobs import Jobs, StageJob
 from hipart.runtime import Runtime
 from hipart.scheduling.plan import Plan, make_plan
 from hipart.store import Artifact, ArtifactStore

@@ -22,7 +22,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from hipart.pipeline import PIPELINE, StageJob
+from hipart.jobs import StageJob
+from hipart.pipeline import PIPELINE
 
 FORMAT = 1
 #: The file whose bytes are locked by whoever works on a job.

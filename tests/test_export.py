@@ -24,11 +24,11 @@ from hipart.config import (
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.experiment.design import Arm, Trial
 from hipart.export import export_bundle
+from hipart.jobs import jobs
 from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
 from hipart.models.prior import Prior
 from hipart.models.tokenizer import Tokenizer
-from hipart.pipeline import jobs
 from hipart.predictor import MAX_POSES, Predictor, predict_file
 from hipart.store import ArtifactStore
 

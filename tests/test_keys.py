@@ -8,7 +8,8 @@ from hipart.config import PipelineConfig
 from hipart.experiment.design import trials
 from hipart.experiment.file import available, base_at_scale, load
 from hipart.experiment.paths import with_changes
-from hipart.pipeline import PIPELINE, Jobs, canonical_json, jobs, key_of
+from hipart.jobs import Jobs, canonical_json, jobs, key_of
+from hipart.pipeline import PIPELINE
 
 DATA = "0123456789abcdef"
 #: Versions under which the keys below were made; raising one rightly changes keys.

@@ -10,7 +10,8 @@ from hipart.config import (
     PriorConfig,
     TokenizerConfig,
 )
-from hipart.pipeline import PIPELINE, SIDE_STAGES, canonical_json, jobs, key_of
+from hipart.jobs import canonical_json, jobs, key_of
+from hipart.pipeline import PIPELINE, SIDE_STAGES
 
 BASE = PipelineConfig()
 

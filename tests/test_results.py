@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from hipart import results
 from hipart.experiment.design import Arm, Trial, trials
-from hipart.pipeline import Jobs, jobs
+from hipart.jobs import Jobs, jobs
 from hipart.store import ArtifactStore
 from tests.report.samples import DATA, ORDERS, ablation, filled, frame_from, measured
 

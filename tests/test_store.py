@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hipart.config import PipelineConfig
-from hipart.pipeline import StageJob, jobs
+from hipart.jobs import StageJob, jobs
 from hipart.store import FORMAT, ArtifactStore, StoreError
 
 JOB = jobs(PipelineConfig(), "d")["tokenizer"]

@@ -13,7 +13,7 @@ import pytest
 from hipart.config import LifterConfig, PipelineConfig
 from hipart.experiment.design import Arm, Trial
 from hipart.experiment.form import Source
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.events import (
     JobFailed,

@@ -11,7 +11,7 @@ from pathlib import Path
 from hipart.data.corpus import fingerprint
 from hipart.experiment.design import trials
 from hipart.experiment.file import load
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.store import ArtifactStore
 
 OUT = Path(__file__).resolve().parent.parent / "hipart" / "scheduling" / "measured.json"

@@ -17,7 +17,8 @@ from torch import Tensor
 from hipart.experiment.design import Trial
 from hipart.experiment.form import Ablation
 from hipart.export.model_card import model_card
-from hipart.pipeline import FINAL_STAGE, PIPELINE, Metric, jobs
+from hipart.jobs import jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE, Metric
 from hipart.predictor import CONFIG, WEIGHTS, BundleFacts, read_facts
 from hipart.store import Artifact, ArtifactStore
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
-from hipart.pipeline import FINAL_STAGE, PIPELINE, Jobs
+from hipart.jobs import Jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.claims import Finding
 from hipart.report.model import Effect, Row
 from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds

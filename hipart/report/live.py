@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from hipart.pipeline import FINAL_STAGE, SIDE_STAGES, StageJob
+from hipart.jobs import StageJob
+from hipart.pipeline import FINAL_STAGE, SIDE_STAGES
 from hipart.scheduling.events import (
     Event,
     JobFailed,

@@ -6,7 +6,8 @@ that a step only multiplies by, and in the values of what they need, never in a 
 
 from typing import Any
 
-from hipart.pipeline import PIPELINE, StageJob, canonical_json, identity_of
+from hipart.jobs import StageJob, canonical_json, identity_of
+from hipart.pipeline import PIPELINE
 
 #: What members may have of their own, for each stage that trains in arrays.
 OWN: dict[str, frozenset[str]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished
 

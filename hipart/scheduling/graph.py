@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
 
-from hipart.pipeline import StageJob, final_jobs
+from hipart.jobs import StageJob, final_jobs
 from hipart.scheduling.events import (
     Event,
     JobFailed,

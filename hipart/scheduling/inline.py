@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.scheduling.events import Event, JobProgress, JobStarted, Listener
 from hipart.scheduling.executor import Failure, Result, Workplace, ended, reason
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hipart.config import Section
-from hipart.pipeline import PIPELINE, StageJob, final_jobs, identity_of
+from hipart.jobs import StageJob, final_jobs, identity_of
+from hipart.pipeline import PIPELINE
 from hipart.store import ArtifactStore
 
 #: Model fields that decide how long a step takes; learning rates and seeds do not.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobProgress, JobStarted
 from hipart.scheduling.executor import STAGES, Failure, Result, Workplace, ended

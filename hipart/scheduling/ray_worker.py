@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.scheduling.executor import Failure, Result, Workplace, reason
 
 _log = logging.getLogger(__name__)

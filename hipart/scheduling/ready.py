@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Literal
 
-from hipart.pipeline import PIPELINE, StageJob
+from hipart.jobs import StageJob
+from hipart.pipeline import PIPELINE
 from hipart.scheduling.arrays import signature, trains_in_arrays
 
 State = Literal["waiting", "running", "finished", "reused", "failed"]

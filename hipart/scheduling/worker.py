@@ -15,7 +15,7 @@ import torch
 
 from hipart.config import DataConfig, DetectorConfig
 from hipart.data.corpus import Corpus, load_corpus
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.provenance import code_version, machine
 from hipart.scheduling.allocator import keep_freed_memory
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from hipart.experiment.design import Trial
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking.messages import Happened, TrialJobs
 from hipart.tracking.runs import RunBook, RunRecord, RunSpec

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from hipart.experiment.design import Trial
 from hipart.experiment.form import Ablation
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 
 TrialJobs = tuple[Trial, Mapping[str, StageJob]]
 Kind = Literal["started", "finished", "reused", "failed"]

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from hipart.experiment.design import Trial
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobReused, JobStarted
 from hipart.session import Session
 from hipart.tracking.messages import (

@@ -16,7 +16,7 @@ from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
-from hipart.pipeline import StageJob
+from hipart.jobs import StageJob
 from hipart.store import ArtifactStore
 from hipart.tracking.experiment import ExperimentRuns
 from hipart.tracking.messages import Answer, Drawn, End, Happened, Inbox, Message, Open, waiting

@@ -13,7 +13,7 @@ from typing import Any
 
 from hipart.experiment.design import Trial
 from hipart.experiment.form import Ablation
-from hipart.pipeline import StageJob, canonical_json
+from hipart.jobs import StageJob, canonical_json
 from hipart.store import Artifact
 from hipart.tracking.runs import NOTE_TAG, PARENT_TAG, Outcome, Point, RunSpec, now_ms
 

@@ -8,7 +8,7 @@ import pytest
 
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
-from hipart.pipeline import StageJob, jobs
+from hipart.jobs import StageJob, jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobProgress, JobStarted
 from hipart.scheduling.executor import Executor, Workplace

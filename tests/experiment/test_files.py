@@ -9,7 +9,7 @@ import pytest
 from hipart.experiment.design import Trial, arms, trials
 from hipart.experiment.file import available, find, load
 from hipart.experiment.scales import SCALES
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 
 CODEBOOK = "tokenizer.{}_codebook.{}"
 

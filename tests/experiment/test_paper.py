@@ -9,7 +9,7 @@ from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import available, load
 from hipart.experiment.scales import SCALES
 from hipart.experiment.suite import load_suite
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.runtime import Runtime
 from hipart.session import open_work
 

@@ -10,7 +10,7 @@ import polars as pl
 from hipart import results
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.form import Ablation, Factor, MetricChoice, Source
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.report.tables import Table, table
 
 DATA = "f1a9"

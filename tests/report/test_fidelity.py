@@ -6,7 +6,7 @@ import pytest
 
 from hipart.experiment.design import trials
 from hipart.experiment.form import Claim, MetricChoice
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.report import verdicts
 from hipart.report.claims import corrected, findings
 from hipart.report.fidelity import render

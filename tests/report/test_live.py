@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hipart.config import PipelineConfig, PriorConfig
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.report.live import LiveView, PlainView, Progress, duration
 from hipart.scheduling.events import (
     Event,

@@ -11,7 +11,7 @@ from pylatexenc.latexwalker import LatexEnvironmentNode, LatexWalker
 from rich.console import Console
 
 from hipart.experiment.design import trials
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.report import render_latex, render_markdown
 from hipart.report.grid import number
 from hipart.report.tables import Table

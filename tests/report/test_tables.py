@@ -9,7 +9,7 @@ import pytest
 
 from hipart.experiment.design import trials
 from hipart.experiment.form import MetricChoice
-from hipart.pipeline import jobs
+from hipart.jobs import jobs
 from hipart.report.tables import Table, write_all
 from tests.report.samples import (
     DATA,

@@ -12,7 +12,8 @@ from hipart.config import PipelineConfig
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.experiment.paths import with_changes
-from hipart.pipeline import PIPELINE, StageJob, jobs
+from hipart.jobs import StageJob, jobs
+from hipart.pipeline import PIPELINE
 from hipart.scheduling.arrays import OWN, signature
 from hipart.scheduling.events import Event, JobFinished
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace

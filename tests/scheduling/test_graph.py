@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hipart.config import LifterConfig, PipelineConfig, PriorConfig
-from hipart.pipeline import StageJob, jobs
+from hipart.jobs import StageJob, jobs
 from hipart.scheduling.events import (
     Event,
     JobFailed,

@@ -11,7 +11,8 @@ import pytest
 
 from hipart.config import PipelineConfig
 from hipart.experiment.paths import with_changes
-from hipart.pipeline import FINAL_STAGE, StageJob, jobs
+from hipart.jobs import StageJob, jobs
+from hipart.pipeline import FINAL_STAGE
 from hipart.scheduling.events import Event, JobFinished
 from hipart.scheduling.graph import StageGraph
 from hipart.store import ArtifactStore

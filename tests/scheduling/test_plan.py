@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hipart.config import LifterConfig, PipelineConfig, PriorConfig
-from hipart.pipeline import StageJob, jobs
+from hipart.jobs import StageJob, jobs
 from hipart.scheduling.plan import estimate_seconds, make_plan, measurements
 from hipart.store import ArtifactStore
 

@@ -10,7 +10,7 @@ import pytest
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.experiment.paths import with_changes
-from hipart.pipeline import StageJob, jobs
+from hipart.jobs import StageJob, jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobProgress, JobStarted
 from hipart.scheduling.ray_pool import RETRIES, RayPool

@@ -8,7 +8,8 @@ import pytest
 
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
-from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES, jobs
+from hipart.jobs import jobs
+from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.worker import run_job
 from hipart.store import ArtifactStore

@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.experiment.paths import with_changes
+from hipart.jobs import jobs
 from hipart.models.tokenizer import Tokenizer
-from hipart.pipeline import PIPELINE, jobs
+from hipart.pipeline import PIPELINE
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.worker import run_job
 from hipart.stages.probe import substructure

@@ -14,8 +14,9 @@ from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import base_at_scale, load
 from hipart.experiment.paths import with_changes
 from hipart.export import export_bundle
+from hipart.jobs import jobs
 from hipart.metrics import frame_mean, mpjpe
-from hipart.pipeline import FINAL_STAGE, jobs
+from hipart.pipeline import FINAL_STAGE
 from hipart.predictor import Predictor
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.worker import run_job
