@@ -344,6 +344,14 @@ class LifterConfig(Section):
     seed: Seed = 0
 
 
+class NumericsConfig(Section):
+    """In which numbers models are trained. Generation and evaluation are in float32."""
+
+    #: Matrix products of a training step: float32; tf32, which rounds their inputs to 10 bits where
+    #: the device can; bfloat16, as ``torch.autocast`` has it. Codebooks and losses stay in float32.
+    products: Literal["float32", "tf32", "bfloat16"] = "float32"
+
+
 class EvaluationConfig(Section):
     """How a trained trial is measured."""
 
@@ -363,6 +371,7 @@ class PipelineConfig(Section):
     lifter: LifterConfig = LifterConfig()
     occlusion: OcclusionConfig = OcclusionConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    numerics: NumericsConfig = NumericsConfig()
 
     @property
     def input_levels(self) -> tuple[int, ...]:

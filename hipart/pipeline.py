@@ -70,7 +70,7 @@ def _evaluate_needs(config: PipelineConfig) -> tuple[str, ...]:
 TOKENIZER = Stage(
     name="tokenizer",
     version=3,
-    reads=("data", "tokenizer"),
+    reads=("data", "tokenizer", "numerics"),
     needs=_needs_nothing,
     metrics=(
         *_by_level("{}_reconstruction_px", "{}-joint reconstruction error"),
@@ -84,7 +84,7 @@ TOKENIZER = Stage(
 PRIOR = Stage(
     name="prior",
     version=2,
-    reads=("data", "detector", "prior"),
+    reads=("data", "detector", "prior", "numerics"),
     needs=_needs_tokenizer,
     metrics=(
         Metric("cross_entropy", "nats", "min", "teacher-forced cross-entropy"),
@@ -102,14 +102,14 @@ DENSIFY = Stage(
 REGRESSOR = Stage(
     name="regressor",
     version=2,
-    reads=("data", "detector", "regressor"),
+    reads=("data", "detector", "regressor", "numerics"),
     needs=_needs_nothing,
     metrics=_by_level("{}_error_px", "regressed {}-joint error"),
 )
 LIFTER = Stage(
     name="lifter",
     version=2,
-    reads=("data", "detector", "lifter"),
+    reads=("data", "detector", "lifter", "numerics"),
     needs=_lifter_needs,
     metrics=(Metric("train_mpjpe_mm", "mm", "min", "training MPJPE, last epoch"),),
 )
@@ -183,4 +183,5 @@ NEUTRAL: dict[str, Any] = {
     "prior.joint_loss_weight": 0.0,
     "lifter.levels": None,
     "evaluation.flip": False,
+    "numerics.products": "float32",
 }

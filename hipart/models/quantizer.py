@@ -51,8 +51,10 @@ class EmaQuantizer(nn.Module):
         return quantized
 
     def quantize(self, z: Float[Tensor, "batch tokens dim"]) -> Quantized:
-        """Quantise z; the codebook stays as it is."""
-        tokens = self.nearest(z)
+        """Quantise z, in the codebook's own precision; the codebook stays as it is."""
+        z = z.to(self.codes.dtype)
+        with torch.autocast(z.device.type, enabled=False):
+            tokens = self.nearest(z)
         raw = self.lookup(tokens)
         return Quantized(codes=z + (raw - z).detach(), tokens=tokens, raw=raw)
 

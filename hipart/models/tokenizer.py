@@ -126,7 +126,7 @@ class Codebook(nn.Module):
 
     def forward(self, z: Float[Tensor, "batch tokens width"]) -> Level:
         """Quantise z; the codebook stays as it is."""
-        inputs = self.to_code(z)
+        inputs = self.to_code(z).to(self.quantizer.codes.dtype)
         quantized = self.quantizer.quantize(inputs)
         return Level(inputs, quantized.raw, self.from_code(quantized.codes), quantized.tokens)
 

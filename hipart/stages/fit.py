@@ -85,7 +85,9 @@ class _Loop:
         self._members = members
         self._plans = [member.training.plan for member in members]
         self._device = members[0].context.device
-        self._step = TrainingStep([member.training for member in members], self._device)
+        products = members[0].context.config.numerics.products
+        trainings = [member.training for member in members]
+        self._step = TrainingStep(trainings, self._device, products)
         for number, member in enumerate(members):
             if member.start:
                 state = load_checkpoint(member.checkpoint, member.training.model)

@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from hipart.models.layers import Dropout
 from hipart.stages.adam import Adam
+from hipart.stages.numerics import Products, forward_in, step_in
 from hipart.stages.schedule import Plan
 
 #: A loss, and its named parts, detached.
@@ -58,12 +59,18 @@ class TrainingStep:
     they were last set to zero.
     """
 
-    def __init__(self, members: Sequence[Training], device: torch.device) -> None:
+    def __init__(
+        self,
+        members: Sequence[Training],
+        device: torch.device,
+        products: Products = "float32",
+    ) -> None:
         batch = members[0].plan.batch
         decay = [one.weight_decay for one in members]
         self.index = torch.zeros(len(members), batch, dtype=torch.int64, device=device)
         self.rates = torch.zeros(len(members), device=device)
         self.sums: dict[str, Tensor] = {}
+        self._products = products
         objectives = [one.objective for one in members]
         self.weights = _side_by_side([objective.model for objective in objectives])
         self.optimiser = Adam(self.weights, decay)
@@ -73,8 +80,10 @@ class TrainingStep:
 
     def __call__(self) -> None:
         """Forward, backward, optimiser; nothing leaves the device."""
-        losses, parts = self._run.losses(self.index)
-        losses.sum().backward()
+        with step_in(self._products):
+            with forward_in(self._products, self.index.device):
+                losses, parts = self._run.losses(self.index)
+            losses.sum().backward()
         self.optimiser.step(self._gradient(), self.rates)
         for name, part in {"loss": losses.detach(), **parts}.items():
             if name not in self.sums:
