@@ -80,6 +80,8 @@ class TrainingStep:
 
     def __call__(self) -> None:
         """Forward, backward, optimiser; nothing leaves the device."""
+        for leaf in self._run.leaves:
+            leaf.grad = None
         with step_in(self._products):
             with forward_in(self._products, self.index.device):
                 losses, parts = self._run.losses(self.index)
@@ -91,13 +93,11 @@ class TrainingStep:
             self.sums[name] += part
 
     def _gradient(self) -> Tensor:
-        """Taken from the leaves: (members, n) in the order of the weights."""
-        parts = []
-        for leaf in self._run.leaves:
-            gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-            parts.append(gradient.reshape(len(self.rates), -1))
-            leaf.grad = None
-        return torch.cat(parts, dim=1)
+        """Of all leaves: (members, n) in the order of the weights."""
+        grads = [
+            torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in self._run.leaves
+        ]
+        return torch.cat([grad.reshape(len(self.rates), -1) for grad in grads], dim=1)
 
 
 def _side_by_side(models: Sequence[nn.Module]) -> Tensor:
