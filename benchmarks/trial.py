@@ -30,7 +30,10 @@ import json, sys, tempfile, time
 from pathlib import Path
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
-from hipart.jobs import jobs
+try:
+    from hipart.jobs import jobs
+except ImportError:  # before it had a file of its own
+    from hipart.pipeline import jobs
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.worker import run_job
 from hipart.store import ArtifactStore
