@@ -118,6 +118,23 @@ def relative_difference(one: Training, other: Training) -> float:
     return float((first - second).norm() / second.norm())
 
 
+def test_pcts_joint_loss_trains_alone_and_in_arrays(
+    corpus: Corpus, parents: dict[int, dict[str, Path]], tmp_path: Path
+) -> None:
+    joint = {"prior.framework": "classification", "prior.dropout": 0.0, "prior.epochs": 1}
+    weighted = with_changes(PLAIN, {**joint, "prior.joint_loss_weight": 100.0})
+    configs = [weighted, with_changes(weighted, {"prior.seed": 1, "tokenizer.seed": 1})]
+    together = [
+        context(one, corpus, tmp_path / f"array{one.prior.seed}", parents[one.tokenizer.seed])
+        for one in configs
+    ]
+    alone = context(weighted, corpus, tmp_path / "alone", parents[0])
+    plain = context(with_changes(PLAIN, joint), corpus, tmp_path / "plain", parents[0])
+    found = prior.train_array(together)[0]["cross_entropy"]
+    assert prior.train(alone)["cross_entropy"] == pytest.approx(found, rel=1e-3)
+    assert prior.train(plain)["cross_entropy"] != pytest.approx(found, rel=1e-3)
+
+
 DROPPED = {
     "lifter.model.dropout": 0.5,
     "lifter.dense_input": "none",
