@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,13 +27,14 @@ class PoolWorker:
     """
 
     def __init__(self, workplace: Workplace, expected: Sequence[StageJob]) -> None:
+        began = time.perf_counter()
         self._workplace = workplace
         self._lock = threading.Lock()
         self._latest: dict[str, Report] = {}
         try:
             from hipart.scheduling.worker import warm
 
-            warm(workplace, expected)
+            warm(workplace, expected, began)
         except Exception:
             _log.exception("the first job that needs this will fail")
 

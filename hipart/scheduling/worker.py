@@ -27,6 +27,10 @@ from hipart.store import ArtifactStore
 JobReport = Callable[[StageJob, int, int, dict[str, float]], None]
 
 
+#: What this worker took to start, where it has.
+_start_up: dict[str, float] = {}
+
+
 @dataclass(frozen=True)
 class Member:
     """A claimed job of an array: where it works, and to whom it reports."""
@@ -36,10 +40,11 @@ class Member:
     report: Report
 
 
-def warm(workplace: Workplace, jobs: Sequence[StageJob]) -> None:
+def warm(workplace: Workplace, jobs: Sequence[StageJob], began: float) -> None:
     """Load what these jobs will need before the first is given: stages, and the first one's data.
 
-    Whatever fails here fails again, and is told, where a job needs it.
+    ``began`` is when the worker did, by ``time.perf_counter``. Whatever fails here fails again, and
+    is told, where a job needs it.
     """
     _settle(workplace)
     code_version()  # as of now: the checkout may change while jobs run
@@ -48,6 +53,7 @@ def warm(workplace: Workplace, jobs: Sequence[StageJob]) -> None:
         importlib.import_module(f"{workplace.stages}.{name}")
     if jobs:
         _corpus(jobs[0].config.data, jobs[0].config.detector, workplace.motion)
+    _start_up["worker_s"] = round(time.perf_counter() - began, 3)
 
 
 def _settle(workplace: Workplace) -> None:
@@ -128,7 +134,11 @@ def _train(
         "seconds": round(seconds / len(members), 3),
         "array": len(members),
         "array_seconds": round(seconds, 3),
-        "startup": {"data_s": round(loaded - clock, 3), "import_s": round(imported - loaded, 3)},
+        "startup": {
+            **_start_up,
+            "data_s": round(loaded - clock, 3),
+            "import_s": round(imported - loaded, 3),
+        },
         "data": corpus.description,
     }
     results: dict[str, Result] = {}
