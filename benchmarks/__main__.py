@@ -24,8 +24,11 @@ BENCHMARKS = (
 def main() -> int:
     """Run them; list those that do not hold."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME")
+    options.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     names = options.parse_args().names or BENCHMARKS
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        options.error(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHMARKS)}")
     failed = [
         name
         for name in names
