@@ -45,7 +45,7 @@ def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
 
 
 def prepare(context: StageContext) -> Training:
-    """The untrained model with its loss, data and optimiser."""
+    """The untrained model with its loss and data, and how it will be trained."""
     config = context.config.regressor
     split = split_tensors(context.corpus, "train", context.device)
     with torch.random.fork_rng():

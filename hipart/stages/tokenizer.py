@@ -65,7 +65,7 @@ def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
 
 
 def prepare(context: StageContext) -> Training:
-    """The untrained model with its loss, data and optimiser."""
+    """The untrained model with its loss and data, and how it will be trained."""
     config, corpus = context.config.tokenizer, context.corpus
     split = split_tensors(corpus, "train", context.device)
     with torch.random.fork_rng():
