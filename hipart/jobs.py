@@ -51,9 +51,9 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def key_of(identity: Mapping[str, Any]) -> str:
-    """The 16 hexadecimal digits that name an identity."""
-    return _key(canonical_json(identity))
+def key_of(hashed: str) -> str:
+    """The 16 hexadecimal digits that name an identity, given as its canonical JSON."""
+    return hashlib.sha256(hashed.encode()).hexdigest()[:16]
 
 
 def jobs(
@@ -116,7 +116,7 @@ class Jobs:
         reached: dict[str, Section] = {}
         for job in needs:
             reached |= job.sections
-        return StageJob(stage.name, _key(hashed), hashed, reached | read, keys)
+        return StageJob(stage.name, key_of(hashed), hashed, reached | read, keys)
 
     def _text_of(self, name: str, section: Section) -> str:
         """What a section adds to an identity; nothing where all of it is neutral."""
@@ -130,10 +130,6 @@ class Jobs:
             changed = {"seed": 0} if hasattr(section, "seed") else {}
             self._unseeded[id(section)] = section, section.model_copy(update=changed)
         return self._unseeded[id(section)][1]
-
-
-def _key(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:

@@ -82,5 +82,5 @@ def test_jobs_made_together_are_those_made_alone(name: str) -> None:
         assert found == jobs(trial.config, DATA, trial.targets)
         for job in found.values():
             assert job.hashed == canonical_json(job.identity)
-            assert job.key == key_of(job.identity)
+            assert job.key == key_of(canonical_json(job.identity))
             assert together.of(trial.config, trial.targets)[job.stage] is job

@@ -72,7 +72,7 @@ def test_jobs_come_after_what_they_need() -> None:
 
 def test_key_is_the_hash_of_the_readable_identity() -> None:
     job = jobs(BASE, "d")["prior"]
-    assert key_of(job.identity) == job.key
+    assert key_of(canonical_json(job.identity)) == job.key
     assert job.identity["config"]["prior"]["lambda_dense"] == 1.5
     assert canonical_json({"b": 1, "a": 2}) == '{"a":2,"b":1}'
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -109,11 +109,6 @@ def measurements(store: ArtifactStore) -> tuple[list[Measurement], bool]:
     return (own, False) if own else (_shipped_measurements(), True)
 
 
-def estimate_seconds(job: StageJob, measurements: Iterable[Measurement]) -> float | None:
-    """What one job will take, see ``Estimates``; for many jobs keep one of those."""
-    return Estimates(measurements).seconds(job)
-
-
 class Estimates:
     """Median of the most alike measured jobs, scaled by samples processed; None if none is alike.
 

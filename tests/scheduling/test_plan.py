@@ -6,7 +6,7 @@ import pytest
 
 from hipart.config import LifterConfig, PipelineConfig, PriorConfig
 from hipart.jobs import StageJob, jobs
-from hipart.scheduling.plan import estimate_seconds, make_plan, measurements
+from hipart.scheduling.plan import Estimates, make_plan, measurements
 from hipart.store import ArtifactStore
 
 BASE = PipelineConfig()
@@ -58,14 +58,14 @@ def test_cost_comes_from_the_most_alike_job_scaled_by_its_samples(store: Artifac
     finish(store, jobs(RASTER, "d")["prior"], 40.0)
     known, shipped = measurements(store)
     assert not shipped
-    assert estimate_seconds(jobs(BASE, "other data")["prior"], known) == 100.0
-    assert estimate_seconds(jobs(LONGER, "d")["prior"], known) == pytest.approx(200.0)
+    assert Estimates(known).seconds(jobs(BASE, "other data")["prior"]) == 100.0
+    assert Estimates(known).seconds(jobs(LONGER, "d")["prior"]) == pytest.approx(200.0)
     seeds = RASTER.model_copy(update={"prior": PriorConfig(order="raster", seed=9)})
-    assert estimate_seconds(jobs(seeds, "d")["prior"], known) == 40.0
+    assert Estimates(known).seconds(jobs(seeds, "d")["prior"]) == 40.0
 
 
 def test_a_stage_never_measured_at_a_like_size_is_unknown(store: ArtifactStore) -> None:
     finish(store, jobs(BASE, "d")["prior"], 100.0)
     known, _ = measurements(store)
-    assert estimate_seconds(jobs(BASE, "d")["tokenizer"], known) is None
+    assert Estimates(known).seconds(jobs(BASE, "d")["tokenizer"]) is None
     assert make_plan([jobs(BASE, "d")], store).seconds is None
