@@ -36,6 +36,9 @@ class DataConfig(Section):
     #: How many samples of each split are drawn (camera-frames); None takes all there are.
     train_samples: PositiveInt | None = None
     test_samples: PositiveInt | None = None
+    #: Samples held out of training, by which a search chooses; 0 holds none out. More than 0 takes
+    #: a subject and the ends of clips from training, however many samples are drawn of them.
+    validation_samples: NonNegativeInt = 0
     #: Single frames, or whole sequences of consecutive ones, as temporal lifters need them.
     sampling: Literal["frames", "sequences"] = "frames"
     #: How often each clip is placed anew: random yaw and floor position.
@@ -358,6 +361,8 @@ class EvaluationConfig(Section):
     #: Lift the mirrored pose, too, its dense points generated anew, and average both answers. The
     #: paper does not say whether it does; VideoPose3D and PoseFormer do.
     flip: bool = False
+    #: Whose samples are measured; validation needs ``data.validation_samples``.
+    split: Literal["test", "validation"] = "test"
 
 
 class PipelineConfig(Section):
@@ -394,5 +399,11 @@ class PipelineConfig(Section):
             raise ValueError(
                 "evaluation.flip needs dense points of the mirrored pose, and there are no exact "
                 "ones; choose another lifter.dense_input"
+            )
+        # Every stage that reads ``evaluation`` reads ``data``.
+        if self.evaluation.split == "validation" and not self.data.validation_samples:
+            raise ValueError(
+                "evaluation.split validation needs samples held out of training, and there are "
+                "none; set data.validation_samples"
             )
         return self

@@ -175,6 +175,7 @@ SIDE_STAGES = (PROBE.name, PROFILE.name)
 #: They enter an identity only when they differ from it, so older artifacts stay valid.
 NEUTRAL: dict[str, Any] = {
     "data.sampling": "frames",
+    "data.validation_samples": 0,
     "tokenizer.levels": [48, 96],
     "tokenizer.codebooks": "hierarchical",
     "prior.framework": "autoregressive",
@@ -183,5 +184,6 @@ NEUTRAL: dict[str, Any] = {
     "prior.joint_loss_weight": 0.0,
     "lifter.levels": None,
     "evaluation.flip": False,
+    "evaluation.split": "test",
     "numerics.products": "float32",
 }

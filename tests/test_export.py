@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 
 from hipart.config import (
     CodebookConfig,
+    DataConfig,
+    EvaluationConfig,
     LifterConfig,
     MlpLifterConfig,
     PipelineConfig,
@@ -89,6 +91,8 @@ def train(store, config, mpjpe_mm):
                 "seconds": 1.0,
                 "commit": "abc",
             }
+            if stage == "evaluate" and config.evaluation.split != "test":
+                provenance["split"] = config.evaluation.split
             store.publish(job, work, measured, provenance)
     return made
 
@@ -175,6 +179,20 @@ def test_the_best_finished_trial_that_can_predict_is_taken(store, tmp_path):
     assert (config["actions"], config["num_actions"]) == (["Walk"], ACTIONS)
     card = (out / "README.md").read_text()
     assert "simulated detections" in card and "| MPJPE (`evaluate/mpjpe_mm`) | 40.00 mm |" in card
+
+
+def test_a_card_says_what_was_measured_on_validation(store, tmp_path):
+    chosen = {
+        "data": DataConfig(validation_samples=8),
+        "evaluation": EvaluationConfig(split="validation"),
+    }
+    cards = []
+    for config in (TINY, TINY.model_copy(update=chosen)):
+        train(store, config, 50.0)
+        out = export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
+        cards.append((out / "README.md").read_text())
+    assert "validation" not in cards[0]
+    assert "| MPJPE, validation split (`evaluate/mpjpe_mm`) | 50.00 mm |" in cards[1]
 
 
 def test_exact_dense_poses_cannot_be_had_for_a_new_image(store, tmp_path):

@@ -73,6 +73,19 @@ def test_keys_with_side_stages_of_which_one_has_no_seed() -> None:
     }
 
 
+def test_a_validation_split_is_in_keys_only_where_there_is_one() -> None:
+    config = base_at_scale("smoke")
+    before = jobs(config, DATA, tuple(PIPELINE))
+    for job in before.values():
+        assert "validation_samples" not in job.hashed
+        assert '"split"' not in job.hashed
+    held = with_changes(config, {"data.validation_samples": 64})
+    trained = jobs(held, DATA, tuple(PIPELINE))
+    assert all(before[name].key != trained[name].key for name in PIPELINE)
+    chosen = jobs(with_changes(held, {"evaluation.split": "validation"}), DATA, tuple(PIPELINE))
+    assert {name for name in PIPELINE if trained[name].key != chosen[name].key} == {"evaluate"}
+
+
 @pytest.mark.parametrize("name", sorted(available()))
 def test_jobs_made_together_are_those_made_alone(name: str) -> None:
     ablation = load(name, "smoke")

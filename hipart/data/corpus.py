@@ -9,9 +9,9 @@ from hipart.data.cameras import IMAGE_SIZE
 from hipart.data.detector import describe
 from hipart.data.motion import motion_files, read_motion
 from hipart.data.open_corpus import action_names, choose, make_samples
-from hipart.data.plan import SUBJECTS
+from hipart.data.plan import SUBJECTS, sides
 from hipart.data.samples import Corpus, Samples
-from hipart.data.splits import SIDES
+from hipart.data.splits import VALIDATION_SUBJECTS
 
 __all__ = ["Corpus", "Samples", "check_corpus", "fingerprint", "load_corpus"]
 
@@ -23,12 +23,19 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None 
     docs/data.md and for more samples than there are.
     """
     recorded = read_motion(motion)
-    train, test = make_samples(recorded, data, detector)
+    made = make_samples(recorded, data, detector)
     poses = sum(len(clip) for clip in recorded.clips)
     source = "packaged motion" if motion is None else "own motion folder"
+    held_out = (
+        f", {data.validation_samples} validation samples of {' and '.join(VALIDATION_SUBJECTS)} "
+        "held out of training"
+        if data.validation_samples
+        else ""
+    )
     return Corpus(
-        train=train,
-        test=test,
+        train=made["train"],
+        test=made["test"],
+        validation=made.get("validation"),
         action_names=action_names(recorded),
         subject_names=SUBJECTS,
         clip_names=tuple(clip.name for clip in recorded.clips),
@@ -37,7 +44,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None 
         fingerprint=fingerprint(data, motion),
         description=(
             f"{data.corpus} corpus, {source}: {len(recorded.clips)} clips, {poses} poses at "
-            f"{recorded.fps:g} fps on 7 synthetic bodies; {describe(detector)}"
+            f"{recorded.fps:g} fps on 7 synthetic bodies{held_out}; {describe(detector)}"
         ),
     )
 
@@ -45,7 +52,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None 
 def check_corpus(data: DataConfig, motion: Path | None = None) -> None:
     """Raise the ValueError that ``load_corpus`` would, without making a sample."""
     recorded = read_motion(motion)
-    for side in SIDES:
+    for side in sides(data):
         choose(recorded, data, side)
 
 

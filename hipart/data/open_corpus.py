@@ -10,7 +10,7 @@ from hipart.data.body import bodies, global_rotations, pose
 from hipart.data.cameras import four_cameras
 from hipart.data.detector import detect
 from hipart.data.motion import Motion
-from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan
+from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan, sides
 from hipart.data.samples import Samples
 from hipart.data.splits import SIDES, Side
 from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS, PARTS
@@ -37,18 +37,13 @@ class Track:
     first: Indices
 
 
-def make_samples(
-    motion: Motion, data: DataConfig, detector: DetectorConfig
-) -> tuple[Samples, Samples]:
-    """Training and test samples of a motion. The detector never changes the exact arrays.
+def make_samples(motion: Motion, data: DataConfig, detector: DetectorConfig) -> dict[Side, Samples]:
+    """The samples of every side of a motion. The detector never changes the exact arrays.
 
     Raises ValueError when a side has no samples or fewer than are asked for.
     """
     track = lay_out(motion)
-    return (
-        _side(motion, track, data, detector, "train"),
-        _side(motion, track, data, detector, "test"),
-    )
+    return {side: _side(motion, track, data, detector, side) for side in sides(data)}
 
 
 def action_names(motion: Motion) -> tuple[str, ...]:
@@ -92,7 +87,11 @@ def choose(motion: Motion, data: DataConfig, side: Side) -> tuple[Plan, Indices]
     Raises ValueError when the side has no samples or fewer than are asked for.
     """
     plan = make_plan(motion, data, side)
-    wanted = data.train_samples if side == "train" else data.test_samples
+    wanted = {
+        "train": data.train_samples,
+        "test": data.test_samples,
+        "validation": data.validation_samples,
+    }[side]
     generator = np.random.default_rng([data.seed, SIDES.index(side)])
     return plan, draw(plan, wanted, generator, data.sampling)
 

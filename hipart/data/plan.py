@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from hipart.config import DataConfig
 from hipart.data.cameras import PLACES
 from hipart.data.motion import Motion
-from hipart.data.splits import TEST_SUBJECTS, TRAIN_SUBJECTS, Side, segments
+from hipart.data.splits import (
+    SIDES,
+    TEST_SUBJECTS,
+    TRAIN_SUBJECTS,
+    Side,
+    performers,
+    segments,
+)
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -47,12 +54,13 @@ class Views:
 class Plan:
     """All samples of one side, ordered by take, placement, frame and camera.
 
-    A take is ``frames`` frames of ``clip`` from ``start``, all (takes,). ``middle`` (takes, 2) is
-    the (x, z) of the recording that placement p turns by ``yaw`` (takes, P) and puts at ``place``
-    (takes, P, 2), metres.
+    ``cast`` are its subjects. A take is ``frames`` frames of ``clip`` from ``start``, all (takes,).
+    ``middle`` (takes, 2) is the (x, z) of the recording that placement p turns by ``yaw``
+    (takes, P) and puts at ``place`` (takes, P, 2), metres.
     """
 
     side: Side
+    cast: tuple[str, ...]
     clip: Indices
     start: Indices
     frames: Indices
@@ -70,12 +78,16 @@ class Plan:
         take = np.searchsorted(ends, chosen, side="right")
         placement, rest = np.divmod(chosen - (ends - sizes)[take], self.frames[take] * NUM_CAMERAS)
         frame, camera = np.divmod(rest, NUM_CAMERAS)
-        cast = TRAIN_SUBJECTS if self.side == "train" else TEST_SUBJECTS
-        numbers = np.array([SUBJECTS.index(name) for name in cast])
+        numbers = np.array([SUBJECTS.index(name) for name in self.cast])
         clip = self.clip[take]
-        subject = numbers[(clip + placement) % len(cast)]
+        subject = numbers[(clip + placement) % len(self.cast)]
         sequence = (take * self.yaw.shape[1] + placement) * NUM_CAMERAS + camera
         return Views(take, placement, subject, clip, self.start[take] + frame, camera, sequence)
+
+
+def sides(data: DataConfig) -> tuple[Side, ...]:
+    """The sides that there are: validation only where something is held out for it."""
+    return SIDES if data.validation_samples else SIDES[:2]
 
 
 def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
@@ -84,8 +96,9 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
     The draw depends on the seed, the clip's name and the take's first frame, not on other clips,
     and more placements keep the earlier ones.
     """
+    hold_out = data.validation_samples > 0
     takes, middles, reaches, drawn = [], [], [], []
-    for segment in segments(motion.clips, motion.fps):
+    for segment in segments(motion.clips, motion.fps, hold_out):
         if segment.side != side:
             continue
         clip = motion.clips[segment.clip]
@@ -102,6 +115,7 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
     room = np.maximum(data.floor_half_side_m - np.array(reaches).reshape(-1, 1, 1), 0)
     return Plan(
         side=side,
+        cast=performers(side, hold_out),
         clip=table[:, 0],
         start=table[:, 1],
         frames=table[:, 2],

@@ -13,7 +13,8 @@ from hipart.data.corpus import fingerprint, load_corpus
 from hipart.data.detector import detect
 from hipart.data.motion import Motion, read_motion
 from hipart.data.open_corpus import CAMERAS, lay_out, project, seen
-from hipart.data.plan import SUBJECTS, Plan, Views, make_plan
+from hipart.data.plan import SUBJECTS, Plan, Views, make_plan, sides
+from hipart.data.samples import Samples
 from hipart.data.splits import recording, segments
 from hipart.skeleton import LEFT, NUM_PARTS, PARENTS, RIGHT
 
@@ -75,11 +76,11 @@ def info(data: DataConfig, detector: DetectorConfig, motion: Path | None = None)
     """Counts of a corpus: plain numbers and texts, ready for JSON."""
     recorded = read_motion(motion)
     corpus = load_corpus(data, detector, motion)
-    sides = {"train": corpus.train, "test": corpus.test}
-    error = {side: np.linalg.norm(s.detected_2d - s.exact_2d, axis=2) for side, s in sides.items()}
+    samples: dict[str, Samples] = {side: corpus.side(side) for side in sides(data)}
+    error = {n: np.linalg.norm(s.detected_2d - s.exact_2d, axis=2) for n, s in samples.items()}
     _, hidden = detect(corpus.test.exact_2d, detector, np.random.default_rng([detector.seed, 1]))
-    frames = Counter({"train": 0, "test": 0})
-    for segment in segments(recorded.clips, recorded.fps):
+    frames = Counter(dict.fromkeys(samples, 0))
+    for segment in segments(recorded.clips, recorded.fps, data.validation_samples > 0):
         frames[segment.side] += segment.stop - segment.start
     return {
         "description": corpus.description,
@@ -88,9 +89,9 @@ def info(data: DataConfig, detector: DetectorConfig, motion: Path | None = None)
         "recordings": len({recording(clip) for clip in recorded.clips}),
         "poses": sum(len(clip) for clip in recorded.clips),
         "poses_by_side": dict(frames),
-        "samples": {side: len(s) for side, s in sides.items()},
-        "samples_by_action": _count(sides, "action", corpus.action_names),
-        "samples_by_subject": _count(sides, "subject", corpus.subject_names),
+        "samples": {side: len(s) for side, s in samples.items()},
+        "samples_by_action": _count(samples, "action", corpus.action_names),
+        "samples_by_subject": _count(samples, "subject", corpus.subject_names),
         "detection_error_px": {side: round(float(e.mean()), 2) for side, e in error.items()},
         "occluded_share": round(float(hidden.any(axis=1).mean()), 4),
         "licence": LICENCE if motion is None else "your own motion: its terms are yours to know",

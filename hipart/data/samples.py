@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hipart.data.splits import Side
+
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 
@@ -43,13 +45,15 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Both sides of a split, the name tables, and what to print about them.
+    """All sides of a split, the name tables, and what to print about them.
 
     Compared and hashed as an object, so that what is derived from it can be kept beside it.
     """
 
     train: Samples
     test: Samples
+    #: None where nothing is held out of training.
+    validation: Samples | None
     action_names: tuple[str, ...]
     subject_names: tuple[str, ...]
     clip_names: tuple[str, ...]
@@ -60,3 +64,13 @@ class Corpus:
     fingerprint: str
     #: One line for a table's footer.
     description: str
+
+    def side(self, side: Side) -> Samples:
+        """The samples of a side. ValueError where that is validation and nothing is held out."""
+        found = {"train": self.train, "test": self.test, "validation": self.validation}[side]
+        if found is None:
+            raise ValueError(
+                "there are no validation samples, for nothing is held out of training; "
+                "set data.validation_samples"
+            )
+        return found

@@ -1,19 +1,24 @@
-"""Which frames are for training and which for testing. No time range stands on both sides."""
+"""Which frames train, which test and which choose. No time range stands on two sides."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-Side = Literal["train", "test"]
-SIDES: tuple[Side, Side] = ("train", "test")
+Side = Literal["train", "test", "validation"]
+#: A side's index is part of its seeds: new ones go to the end.
+SIDES: tuple[Side, ...] = ("train", "test", "validation")
 
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
-#: Seconds left out between the two sides of a clip.
+#: Who does not train when something is held out.
+VALIDATION_SUBJECTS = ("S8",)
+#: Seconds left out between two sides of a clip.
 GAP_S = 1.0
-#: A clip is cut when this many seconds remain beside the gap; test gets the last third of them.
+#: What trains is cut when this many seconds remain beside the gap; the last third of them goes to
+#: test, then to validation.
 MIN_BESIDE_GAP_S = 0.5
-TEST_SHARE = 1 / 3
+TAKEN_SHARE = 1 / 3
 #: Labels whose clips of unknown subject may be the same recordings as a CMU subject's.
 SAME_RECORDINGS = {"walking": "007", "basketball": "006"}
 
@@ -47,31 +52,52 @@ def recording(clip: _Clip) -> str:
     return clip.name
 
 
-def segments(clips: Sequence[_Clip], fps: float) -> list[Segment]:
+def performers(side: Side, hold_out: bool) -> tuple[str, ...]:
+    """The subjects of a side; ``hold_out`` takes those of validation from training."""
+    if side == "train":
+        held = VALIDATION_SUBJECTS if hold_out else ()
+        return tuple(name for name in TRAIN_SUBJECTS if name not in held)
+    return TEST_SUBJECTS if side == "test" else VALIDATION_SUBJECTS
+
+
+def segments(clips: Sequence[_Clip], fps: float, hold_out: bool = False) -> list[Segment]:
     """Cut every clip in time, or give it whole to one side; a fixed rule, no chance in it.
 
     A family of clips that may show the same recordings trains as a whole. Any other clip of at
     least 1.5 s is cut: the first two thirds train, then a gap of 1 s, then test. A shorter one
     goes whole to training, except the second of every three of a label that has no cut clip.
+    ``hold_out`` cuts what then trains by the same rule once more, for validation.
+    """
+    members = Counter(recording(clip) for clip in clips)
+    alone = [members[recording(clip)] == 1 for clip in clips]
+    whole = [Segment(index, "train", 0, len(clip)) for index, clip in enumerate(clips)]
+    tested = _taken(clips, alone, whole, "test", fps)
+    return _taken(clips, alone, tested, "validation", fps) if hold_out else tested
+
+
+def _taken(
+    clips: Sequence[_Clip], alone: Sequence[bool], given: Sequence[Segment], side: Side, fps: float
+) -> list[Segment]:
+    """The segments, of which a part of those that trained is for ``side``.
+
+    ``alone`` (clips,) says whose recording no other clip may show.
     """
     gap, least = round(GAP_S * fps), round((GAP_S + MIN_BESIDE_GAP_S) * fps)
-    families = [recording(clip) for clip in clips]
-    cuts = [
-        families.count(family) == 1 and len(clip) >= least
-        for clip, family in zip(clips, families, strict=True)
-    ]
-    has_cut = {clip.label for clip, cut in zip(clips, cuts, strict=True) if cut}
+    open_to = {part for part in given if part.side == "train" and alone[part.clip]}
+    has_cut = {clips[part.clip].label for part in open_to if part.stop - part.start >= least}
     found: list[Segment] = []
-    short_clips: dict[str, int] = {}
-    for index, (clip, cut) in enumerate(zip(clips, cuts, strict=True)):
-        frames = len(clip)
-        if cut:
-            middle = frames - gap - max(1, round((frames - gap) * TEST_SHARE))
-            found.append(Segment(index, "train", 0, middle))
-            found.append(Segment(index, "test", middle + gap, frames))
-        elif families.count(families[index]) > 1 or clip.label in has_cut:
-            found.append(Segment(index, "train", 0, frames))
+    short: dict[str, int] = {}
+    for part in given:
+        label, frames = clips[part.clip].label, part.stop - part.start
+        if part not in open_to:
+            found.append(part)
+        elif frames >= least:
+            middle = part.stop - gap - max(1, round((frames - gap) * TAKEN_SHARE))
+            found.append(replace(part, stop=middle))
+            found.append(replace(part, side=side, start=middle + gap))
+        elif label in has_cut:
+            found.append(part)
         else:
-            order = short_clips[clip.label] = short_clips.get(clip.label, -1) + 1
-            found.append(Segment(index, "test" if order % 3 == 1 else "train", 0, frames))
+            order = short[label] = short.get(label, -1) + 1
+            found.append(replace(part, side=side) if order % 3 == 1 else part)
     return found

@@ -23,7 +23,9 @@ or, in Python, `Predictor.load(folder).predict(poses, (width, height))` of `hipa
 * Out: `pose_3d_mm` (N, 17, 3), millimetres from the root joint, axes of the camera (x right,
   y down, z forward){outputs}.
 
-## Measured on the test split
+## Measured
+On the test split, where the name of a metric does not say otherwise.
+
 | metric | value |
 |---|---|
 {rows}
@@ -70,8 +72,14 @@ def model_card(lineage: dict[str, Any], config: PipelineConfig) -> str:
 
 def _rows(stages: dict[str, Any]) -> list[str]:
     return [
-        f"| {metric.title} (`{stage}/{metric.name}`) | {measured[metric.name]:.2f} {metric.unit} |"
-        for stage, measured in ((name, found["metrics"]) for name, found in stages.items())
+        f"| {metric.title}{_split(found)} (`{stage}/{metric.name}`) "
+        f"| {found['metrics'][metric.name]:.2f} {metric.unit} |"
+        for stage, found in stages.items()
         for metric in PIPELINE[stage].metrics
-        if metric.name in measured
+        if metric.name in found["metrics"]
     ]
+
+
+def _split(found: dict[str, Any]) -> str:
+    split = found["provenance"].get("split", "test")
+    return "" if split == "test" else f", {split} split"

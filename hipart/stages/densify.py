@@ -6,30 +6,32 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hipart.data.plan import sides
+from hipart.data.splits import Side
 from hipart.models.densifier import Densifier
 from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.context import StageContext
 from hipart.stages.prior import load_prior
-from hipart.stages.tensors import error_px, split_tensors
+from hipart.stages.tensors import error_px, judged_on, split_tensors
 from hipart.stages.tokenizer import load_tokenizer
 
 POSES = "poses.safetensors"
 
 
 def train(context: StageContext) -> dict[str, float]:
-    """Generate for the detected joints of both splits; measured against the exact test poses."""
+    """Generate for the detected joints of every split; measured on test or validation."""
     tokenizer = load_tokenizer(context)
     densifier = Densifier(load_prior(context, tokenizer), tokenizer)
-    corpus = context.corpus
-    test = split_tensors(corpus, "test", context.device)
-    sides = {
-        "train": split_tensors(corpus, "train", context.device).detected,
-        "test": test.detected,
+    corpus, judged = context.corpus, judged_on(context)
+    exact = split_tensors(corpus, judged, context.device).levels
+    detected = {
+        side: split_tensors(corpus, side, context.device).detected
+        for side in sides(context.config.data)
     }
-    total = sum(map(len, sides.values()))
+    total = sum(map(len, detected.values()))
     done = 0
     generated: dict[str, Tensor] = {}
-    for name, poses in sides.items():
+    for name, poses in detected.items():
         batches = []
         for batch in densifier.batches(poses):
             batches.append(batch)
@@ -41,16 +43,16 @@ def train(context: StageContext) -> dict[str, float]:
     size = corpus.image_size
     return {
         f"{LEVEL_NAMES[level]}_error_px": error_px(
-            generated[f"test/{level}"], test.levels[level].cpu(), size
+            generated[f"{judged}/{level}"], exact[level].cpu(), size
         )
         for level in tokenizer.levels
     }
 
 
 def load_poses(
-    context: StageContext, split: str, source: Literal["densify", "regressor"]
+    context: StageContext, split: Side, source: Literal["densify", "regressor"]
 ) -> dict[int, Tensor]:
-    """A stage's poses of ``train`` or ``test`` by number of points, on the job's device."""
+    """A stage's poses of a split by number of points, on the job's device."""
     generated = load_file(context.upstream[source] / POSES)
     return {
         int(name.removeprefix(f"{split}/")): poses.to(context.device)

@@ -1,4 +1,4 @@
-"""Measure a trial on the test split: errors per sample first, then per action (Sec. 5.1)."""
+"""Measure a trial on test or validation: errors per sample, then per action (Sec. 5.1)."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -29,32 +29,34 @@ EXAMPLES = 12
 
 @torch.inference_mode()
 def train(context: StageContext) -> dict[str, float]:
-    """Lift the test split; ``mpjpe_mm`` is the mean of the action means, as in the paper.
+    """Lift the split to measure; ``mpjpe_mm`` is the mean of the action means, as in the paper.
 
     Under occlusion the dense poses are generated anew from what is still detected.
     """
-    corpus = context.corpus
-    test = split_tensors(corpus, "test", context.device)
+    corpus, side = context.corpus, context.config.evaluation.split
+    if side != "test":
+        context.facts["split"] = side
+    split = split_tensors(corpus, side, context.device)
     patch = context.config.occlusion.kind == "patch"
     errors: dict[str, Tensor] = {}
     examples: dict[str, Tensor] = {}
     hidden_share = 0.0
-    lifting, dense_of = _lifting(context, test), _densifying(context, test)
-    for detected, hidden in _views(context, test):
-        known = detected is test.detected
-        poses = lifter_input(context, test, "test") if known else dense_of(detected)
+    lifting, dense_of = _lifting(context, split), _densifying(context, split)
+    for detected, hidden in _views(context, split):
+        known = detected is split.detected
+        poses = lifter_input(context, split, side) if known else dense_of(detected)
         lifted = lifting(poses)
         if context.config.evaluation.flip:
             lifted = (lifted + flip(lifting(dense_of(flip(detected))))) / 2
         visible = ~hidden if patch else torch.ones_like(hidden)
-        found = _errors(lifted, test.target.cpu().double(), visible)
-        found |= _errors_2d(context, poses, test)
+        found = _errors(lifted, split.target.cpu().double(), visible)
+        found |= _errors_2d(context, poses, split)
         # One view a sample, or of a sliding patch's views the worst.
         for name, error in found.items():
             errors[name] = torch.maximum(errors.get(name, error), error)
-        examples = examples or _examples(poses, hidden, lifted, test)
+        examples = examples or _examples(poses, hidden, lifted, split)
         hidden_share = max(hidden_share, hidden.double().mean().item())
-    action, clip = test.action.cpu(), torch.as_tensor(corpus.test.clip, dtype=torch.int64)
+    action, clip = split.action.cpu(), torch.as_tensor(corpus.side(side).clip, dtype=torch.int64)
     save_file({**errors, "action": action, "clip": clip}, context.work / "errors.safetensors")
     save_file(examples, context.work / "examples.safetensors")
     metrics: dict[str, float] = {}
@@ -68,27 +70,27 @@ def train(context: StageContext) -> dict[str, float]:
     return metrics
 
 
-def _views(context: StageContext, test: Split) -> list[tuple[Tensor, Tensor]]:
+def _views(context: StageContext, split: Split) -> list[tuple[Tensor, Tensor]]:
     """The 17 joints as they are detected, and which of them are hidden, view by view."""
     occlusion = context.config.occlusion
     if occlusion.kind == "none":
-        nothing = torch.zeros(test.size, test.detected.shape[1], dtype=torch.bool)
-        return [(test.detected, nothing)]
-    corpus = context.corpus
+        nothing = torch.zeros(split.size, split.detected.shape[1], dtype=torch.bool)
+        return [(split.detected, nothing)]
+    samples = context.corpus.side(context.config.evaluation.split)
     views = []
-    for pixels, hidden in occlude(corpus.test.detected_2d, corpus.test.exact_2d, occlusion):
-        screen = normalise_screen(np.array(pixels), corpus.image_size)
+    for pixels, hidden in occlude(samples.detected_2d, samples.exact_2d, occlusion):
+        screen = normalise_screen(np.array(pixels), context.corpus.image_size)
         views.append((torch.as_tensor(screen, device=context.device), torch.as_tensor(hidden)))
     return views
 
 
-def _densifying(context: StageContext, test: Split) -> Callable[[Tensor], Tensor]:
+def _densifying(context: StageContext, split: Split) -> Callable[[Tensor], Tensor]:
     """From other detections (N, 17, 2) to the lifter's input (N, J, 2), made dense anew.
 
     Models are loaded when they are first needed: plain evaluations need none.
     """
     levels = context.config.input_levels
-    densifier = cache(partial(_densifier, context, test))
+    densifier = cache(partial(_densifier, context, split))
 
     def dense(detected: Tensor) -> Tensor:
         points = densifier()(detected) if levels else {}
@@ -97,46 +99,46 @@ def _densifying(context: StageContext, test: Split) -> Callable[[Tensor], Tensor
     return dense
 
 
-def _densifier(context: StageContext, test: Split) -> Callable[[Tensor], dict[int, Tensor]]:
+def _densifier(context: StageContext, split: Split) -> Callable[[Tensor], dict[int, Tensor]]:
     source = context.config.lifter.dense_input
     if source == "generated":
         tokenizer = load_tokenizer(context)
         return Densifier(load_prior(context, tokenizer), tokenizer)
     if source == "regressed":
         return partial(regress, context, load_regressor(context))
-    return lambda _: test.levels
+    return lambda _: split.levels
 
 
-def _examples(poses: Tensor, hidden: Tensor, lifted: Tensor, test: Split) -> dict[str, Tensor]:
+def _examples(poses: Tensor, hidden: Tensor, lifted: Tensor, split: Split) -> dict[str, Tensor]:
     """A few samples to look at, spread over the split; of a sliding patch its first view."""
-    rows = torch.linspace(0, test.size - 1, min(EXAMPLES, test.size)).long()
+    rows = torch.linspace(0, split.size - 1, min(EXAMPLES, split.size)).long()
     found = {
         "input": poses.cpu()[rows],
         "hidden": hidden.cpu()[rows],
         "lifted": lifted[rows].float(),
-        "target": test.target.cpu()[rows],
-        "action": test.action.cpu()[rows],
+        "target": split.target.cpu()[rows],
+        "action": split.action.cpu()[rows],
     }
     return {name: value.contiguous() for name, value in found.items()}
 
 
-def _errors_2d(context: StageContext, poses: Tensor, test: Split) -> dict[str, Tensor]:
+def _errors_2d(context: StageContext, poses: Tensor, split: Split) -> dict[str, Tensor]:
     """Mean distance of each sample's dense points from the exact ones, pixels, by level."""
-    sizes = [test.detected.shape[1], *context.config.input_levels]
+    sizes = [split.detected.shape[1], *context.config.input_levels]
     scale = context.corpus.image_size[0] / 2
     return {
         f"{LEVEL_NAMES[level]}_2d_px": (
-            scale * (points - test.levels[level]).norm(dim=-1).mean(dim=-1).cpu().double()
+            scale * (points - split.levels[level]).norm(dim=-1).mean(dim=-1).cpu().double()
         )
         for level, points in zip(sizes[1:], poses.split(sizes, dim=1)[1:], strict=True)
     }
 
 
-def _lifting(context: StageContext, test: Split) -> Callable[[Tensor], Tensor]:
+def _lifting(context: StageContext, split: Split) -> Callable[[Tensor], Tensor]:
     """From the lifter's input to 3D poses (N, 17, 3), double precision, on the CPU."""
     lifter = load_lifter(context, NUM_JOINTS + sum(context.config.input_levels))
     model = context.config.lifter.model
-    return lambda poses: lift(lifter, model, poses, test.sequence, BATCH).cpu().double()
+    return lambda poses: lift(lifter, model, poses, split.sequence, BATCH).cpu().double()
 
 
 def _errors(lifted: Tensor, target: Tensor, visible: Tensor) -> dict[str, Tensor]:

@@ -1,11 +1,11 @@
 """Train stage 3: lift 17 joints, with or without the dense levels, to 3D (Sec. 5.1, App. C)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from hipart.data.splits import Side
 from hipart.models.lifters.base import Lifter
 from hipart.models.lifters.build import build_lifter
 from hipart.models.windows import Windows, rows, windows
@@ -83,7 +83,7 @@ def load_lifter(context: StageContext, num_inputs: int) -> Lifter:
     return model.requires_grad_(False).eval().to(context.device)
 
 
-def lifter_input(context: StageContext, split: Split, name: Literal["train", "test"]) -> Tensor:
+def lifter_input(context: StageContext, split: Split, name: Side) -> Tensor:
     """The 17 detected joints, followed by the 48 and 96 that the config asks for: (N, J, 2)."""
     source = context.config.lifter.dense_input
     poses = split.levels

@@ -16,7 +16,7 @@ from hipart.stages.context import StageContext
 from hipart.stages.fit import train_together, with_adamw
 from hipart.stages.history import Row
 from hipart.stages.schedule import seeded
-from hipart.stages.tensors import Split, split_tensors
+from hipart.stages.tensors import Split, judged_on, split_tensors
 from hipart.stages.tokenizer import EVALUATION_BATCH, WEIGHTS, load_tokenizer
 from hipart.stages.training import Losses, Objective, Training
 
@@ -80,11 +80,11 @@ def prepare(context: StageContext) -> Training:
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
-    """Write the weights; how well they predict the test poses' tokens, each from those before."""
+    """Write the weights; how well they predict unseen poses' tokens, each from those before."""
     model = cast(AnyPrior, training.model)
     save_weights(context.work / WEIGHTS, model)
-    test = split_tensors(context.corpus, "test", context.device)
-    return _measure(model, load_tokenizer(context), test, context)
+    split = split_tensors(context.corpus, judged_on(context), context.device)
+    return _measure(model, load_tokenizer(context), split, context)
 
 
 def load_prior(context: StageContext, tokenizer: Tokenizer) -> AnyPrior:
@@ -104,17 +104,17 @@ def tokens_of(tokenizer: Tokenizer, split: Split) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def _measure(
-    model: AnyPrior, tokenizer: Tokenizer, test: Split, context: StageContext
+    model: AnyPrior, tokenizer: Tokenizer, split: Split, context: StageContext
 ) -> dict[str, float]:
-    sparse, dense = tokens_of(tokenizer, test)
+    sparse, dense = tokens_of(tokenizer, split)
     totals = torch.zeros(3, dtype=torch.float64)
-    for index in torch.arange(test.size, device=context.device).split(EVALUATION_BATCH):
-        logits = model(test.detected[index], sparse[index], dense[index])
+    for index in torch.arange(split.size, device=context.device).split(EVALUATION_BATCH):
+        logits = model(split.detected[index], sparse[index], dense[index])
         loss, _ = prior_loss(logits, sparse[index], dense[index], context.config.prior)
         right_sparse = (logits.sparse.argmax(-1) == sparse[index]).double().mean()
         right_dense = (logits.dense.argmax(-1) == dense[index]).double().mean()
         values = torch.stack([loss.double(), 100 * right_sparse, 100 * right_dense])
-        totals += values.cpu() * len(index) / test.size
+        totals += values.cpu() * len(index) / split.size
     names = ("cross_entropy", "sparse_accuracy_pct", "dense_accuracy_pct")
     metrics = dict(zip(names, totals.tolist(), strict=True))
     if not tokenizer.dense_per_part:

@@ -9,10 +9,10 @@ from torch import Tensor
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_PARTS
 from hipart.stages.context import StageContext
-from hipart.stages.tensors import split_tensors
+from hipart.stages.tensors import judged_on, split_tensors
 from hipart.stages.tokenizer import load_tokenizer
 
-#: Codes that are compared, drawn from those that the test poses use (Fig. 7 shows 100).
+#: Codes that are compared, drawn from those that unseen poses use (Fig. 7 shows 100).
 CODES = 100
 #: Poses whose tokens are changed.
 POSES = 256
@@ -21,9 +21,9 @@ SEED = 0
 
 @torch.inference_mode()
 def train(context: StageContext) -> dict[str, float]:
-    """Measure on test poses; matrices go into ``probe.safetensors``."""
+    """Measure on poses of test or validation; matrices go into ``probe.safetensors``."""
     tokenizer = load_tokenizer(context)
-    split = split_tensors(context.corpus, "test", context.device)
+    split = split_tensors(context.corpus, judged_on(context), context.device)
     finest = split.levels[tokenizer.levels[-1]]
     generator = torch.Generator().manual_seed(SEED)
     matrices, metrics = _similarity(tokenizer, finest, generator)

@@ -1,4 +1,4 @@
-"""Train a densifier that knows no tokens, and densify both splits with it (Fig. 12)."""
+"""Train a densifier that knows no tokens, and densify every split with it (Fig. 12)."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from hipart.data.plan import sides
 from hipart.models.regressors.build import build_regressor
 from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, save_weights
@@ -14,7 +15,7 @@ from hipart.stages.densify import POSES
 from hipart.stages.fit import train_together, with_adamw
 from hipart.stages.history import Row
 from hipart.stages.schedule import seeded
-from hipart.stages.tensors import Split, error_px, split_tensors
+from hipart.stages.tensors import Split, error_px, judged_on, split_tensors
 from hipart.stages.tokenizer import EVALUATION_BATCH, WEIGHTS
 from hipart.stages.training import Losses, Objective, Training
 
@@ -35,7 +36,7 @@ class RegressorObjective(Objective):
 
 
 def train(context: StageContext) -> dict[str, float]:
-    """Train on the mean distance to the exact points; measured on the test split."""
+    """Train on the mean distance to the exact points; measured on test or validation."""
     return train_array([context])[0]
 
 
@@ -55,19 +56,20 @@ def prepare(context: StageContext) -> Training:
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
-    """Write the weights and the poses of both splits; how far those of the test split are off."""
+    """Write the weights and the poses of every split; how far those it is judged on are off."""
     model, corpus = training.model, context.corpus
     save_weights(context.work / WEIGHTS, model)
-    train_split = split_tensors(corpus, "train", context.device)
-    test = split_tensors(corpus, "test", context.device)
+    judged = judged_on(context)
+    exact = split_tensors(corpus, judged, context.device).levels
     found: dict[str, Tensor] = {}
-    for name, poses in {"train": train_split.detected, "test": test.detected}.items():
-        for level, points in regress(context, model, poses).items():
-            found[f"{name}/{level}"] = points.cpu().contiguous()
+    for side in sides(context.config.data):
+        detected = split_tensors(corpus, side, context.device).detected
+        for level, points in regress(context, model, detected).items():
+            found[f"{side}/{level}"] = points.cpu().contiguous()
     save_file(found, context.work / POSES)
     return {
         f"{LEVEL_NAMES[level]}_error_px": error_px(
-            found[f"test/{level}"], test.levels[level].cpu(), corpus.image_size
+            found[f"{judged}/{level}"], exact[level].cpu(), corpus.image_size
         )
         for level in context.config.regressor.levels
     }

@@ -1,14 +1,16 @@
 """A split of the corpus as tensors on the device, normalised as every model takes it."""
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from hipart.data.cameras import normalise_screen
 from hipart.data.corpus import Corpus
+from hipart.data.splits import SIDES, Side
 from hipart.skeleton import LEVELS
+from hipart.stages.context import StageContext
 
 
 class Split(NamedTuple):
@@ -27,13 +29,13 @@ class Split(NamedTuple):
         return self.action.shape[0]
 
 
-@lru_cache(maxsize=2)
-def split_tensors(corpus: Corpus, side: Literal["train", "test"], device: torch.device) -> Split:
+@lru_cache(maxsize=len(SIDES))
+def split_tensors(corpus: Corpus, side: Side, device: torch.device) -> Split:
     """Normalise a split and put it on the device, whole; kept for the worker's next jobs.
 
     The tensors are shared: read them only.
     """
-    samples = corpus.train if side == "train" else corpus.test
+    samples = corpus.side(side)
 
     def screen(points_px: object) -> Tensor:
         normal = normalise_screen(points_px, corpus.image_size)
@@ -48,6 +50,18 @@ def split_tensors(corpus: Corpus, side: Literal["train", "test"], device: torch.
         action=torch.as_tensor(samples.action, dtype=torch.int64, device=device),
         sequence=torch.as_tensor(samples.sequence, dtype=torch.int64, device=device),
     )
+
+
+def judged_on(context: StageContext) -> Side:
+    """The side on which every stage before the evaluation is measured; provenance says so.
+
+    It is validation where something is held out, so that a search that stops or chooses by one of
+    these stages never looks at the test split.
+    """
+    if not context.config.data.validation_samples:
+        return "test"
+    context.facts["split"] = "validation"
+    return "validation"
 
 
 def error_px(estimate: Tensor, truth: Tensor, image_size: tuple[int, int]) -> float:

@@ -17,7 +17,7 @@ from hipart.stages.context import StageContext
 from hipart.stages.fit import train_together, with_adamw
 from hipart.stages.history import Row
 from hipart.stages.schedule import seeded
-from hipart.stages.tensors import Split, error_px, split_tensors
+from hipart.stages.tensors import Split, error_px, judged_on, split_tensors
 from hipart.stages.training import Losses, Objective, Training
 
 WEIGHTS = "model.safetensors"
@@ -55,7 +55,7 @@ class TokenizerObjective(Objective):
 
 
 def train(context: StageContext) -> dict[str, float]:
-    """Train and publishable: the tokenizer's weights, and how well it rebuilds the test poses."""
+    """Train and publishable: the tokenizer's weights, and how well it rebuilds unseen poses."""
     return train_array([context])[0]
 
 
@@ -75,11 +75,11 @@ def prepare(context: StageContext) -> Training:
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
-    """Write the weights; how well they rebuild the test poses."""
+    """Write the weights; how well they rebuild poses of test or validation."""
     model, corpus = cast(Tokenizer, training.model), context.corpus
     num_actions = str(len(corpus.action_names))
     save_weights(context.work / WEIGHTS, model, num_actions=num_actions)
-    return _measure(model, split_tensors(corpus, "test", context.device), corpus)
+    return _measure(model, split_tensors(corpus, judged_on(context), context.device), corpus)
 
 
 def load_tokenizer(context: StageContext) -> Tokenizer:
@@ -91,16 +91,16 @@ def load_tokenizer(context: StageContext) -> Tokenizer:
 
 
 @torch.inference_mode()
-def _measure(model: Tokenizer, test: Split, corpus: Corpus) -> dict[str, float]:
-    finest = test.levels[model.levels[-1]]
+def _measure(model: Tokenizer, split: Split, corpus: Corpus) -> dict[str, float]:
+    finest = split.levels[model.levels[-1]]
     outputs = [model(poses) for poses in finest.split(EVALUATION_BATCH)]
     sparse = torch.cat([output.sparse.tokens for output in outputs])
     dense = [level.tokens.flatten() for output in outputs for level in output.dense]
-    correct = torch.cat([output.action_logits for output in outputs]).argmax(-1) == test.action
+    correct = torch.cat([output.action_logits for output in outputs]).argmax(-1) == split.action
     metrics = {
         f"{LEVEL_NAMES[level]}_reconstruction_px": error_px(
             torch.cat([output.poses[level] for output in outputs]),
-            test.levels[level],
+            split.levels[level],
             corpus.image_size,
         )
         for level in model.levels

@@ -14,20 +14,32 @@ from hipart.config import DataConfig, DetectorConfig
 from hipart.data import corpus as module
 from hipart.data.body import bodies
 from hipart.data.cameras import IMAGE_SIZE
-from hipart.data.corpus import Corpus, fingerprint, load_corpus
+from hipart.data.corpus import Corpus, check_corpus, fingerprint, load_corpus
 from hipart.data.motion import OPEN, read_motion
 from hipart.data.open_corpus import CAMERAS, lay_out
 from hipart.data.plan import draw, make_plan
 from hipart.data.preview import info, preview
 from hipart.data.samples import Samples
+from hipart.data.splits import Side
 from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_FINEST, NUM_JOINTS
 
 SMALL = DataConfig(train_samples=600, test_samples=300)
+HELD = SMALL.model_copy(update={"validation_samples": 200})
+#: Which samples are drawn of the smoke scale's sides, and means over their pixels.
+DRAWN = {
+    "train": ("94545006aeb2d7e1", (496.8895, 507.2369)),
+    "test": ("92979aef7c8cc847", (501.0921, 512.0769)),
+}
 
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     return load_corpus(SMALL, DetectorConfig())
+
+
+@pytest.fixture(scope="module")
+def held() -> Corpus:
+    return load_corpus(HELD, DetectorConfig())
 
 
 def folder_with(path: Path, seed: int = 0, frames: int = 120) -> Path:
@@ -235,6 +247,78 @@ def test_the_description_says_that_detections_are_simulated(corpus: Corpus) -> N
     assert "SIMULATED" in corpus.description
     assert "17 clips" in corpus.description
     assert "\n" not in corpus.description
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_samples_are_those_that_they_always_were(side: Side) -> None:
+    """Integers exactly; floating point up to what another machine rounds."""
+    made = load_corpus(DataConfig(train_samples=256, test_samples=128), DetectorConfig())
+    digest = hashlib.sha256()
+    for array in arrays_of(made.side(side)).values():
+        if array.dtype == np.int32:
+            digest.update(array.astype("<i4").tobytes())
+    drawn, means = DRAWN[side]
+    assert digest.hexdigest()[:16] == drawn
+    found = [
+        getattr(made.side(side), name).mean(dtype=float) for name in ("detected_2d", "fine_2d")
+    ]
+    assert found == pytest.approx(means, abs=1e-3)
+
+
+@pytest.mark.parametrize("sampling", ["frames", "sequences"])
+def test_holding_out_leaves_the_test_samples_bit_for_bit(sampling: str) -> None:
+    plain, held = (
+        load_corpus(data.model_copy(update={"sampling": sampling}), DetectorConfig())
+        for data in (SMALL, HELD)
+    )
+    before, after = arrays_of(plain.test), arrays_of(held.test)
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
+    assert plain.validation is None
+    assert held.validation is not None and len(held.validation) == 200
+
+
+def test_what_is_held_out_is_samples_like_any_other(held: Corpus) -> None:
+    samples = held.side("validation")
+    assert {held.subject_names[index] for index in samples.subject} == {"S8"}
+    assert "S8" not in {held.subject_names[index] for index in held.train.subject}
+    error = np.linalg.norm(samples.detected_2d - samples.exact_2d, axis=2)
+    assert 3 < np.median(error) < 12
+    assert all(np.isfinite(array).all() for array in arrays_of(samples).values())
+    assert len(np.unique(samples.action)) >= 4
+
+
+def test_how_many_are_held_out_changes_neither_training_nor_those_drawn(held: Corpus) -> None:
+    fewer = load_corpus(HELD.model_copy(update={"validation_samples": 50}), DetectorConfig())
+    one, other = arrays_of(held.train), arrays_of(fewer.train)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    few, many = fewer.side("validation"), held.side("validation")
+    rows = [list(zip(s.clip, s.frame, s.sequence, strict=True)) for s in (few, many)]
+    assert set(rows[0]) <= set(rows[1])
+
+
+def test_more_held_out_than_there_is_says_how_many_there_are(tmp_path: Path) -> None:
+    data = DataConfig(validation_samples=9_000_000)
+    for ask in (lambda: load_corpus(data, DetectorConfig()), lambda: check_corpus(data)):
+        with pytest.raises(
+            ValueError, match=r"validation_samples asks for 9000000 .* of 6752 that"
+        ):
+            ask()
+    with pytest.raises(ValueError, match=r"validation_samples.*of 0 that"):
+        check_corpus(DataConfig(validation_samples=4), folder_with(tmp_path / "m", frames=80))
+
+
+def test_validation_samples_need_something_held_out(corpus: Corpus) -> None:
+    with pytest.raises(ValueError, match=r"set data\.validation_samples"):
+        corpus.side("validation")
+
+
+def test_what_is_held_out_is_said(corpus: Corpus, held: Corpus) -> None:
+    assert "validation" not in corpus.description
+    assert "200 validation samples of S8 held out of training" in held.description
+    found = info(HELD, DetectorConfig())
+    assert found["samples"] == {"train": 600, "test": 300, "validation": 200}
+    assert found["poses_by_side"] == {"train": 1098, "test": 766, "validation": 422}
+    assert found["samples_by_subject"]["S8"] == {"train": 0, "test": 0, "validation": 200}
 
 
 def test_info_counts_what_is_there() -> None:

@@ -1,15 +1,15 @@
 """Who trains, who tests: no recording, time range or subject on both sides."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 
 from hipart.config import DataConfig
 from hipart.data.motion import Motion, read_motion
-from hipart.data.plan import TAKE_SIDE_M, cut_takes, draw, make_plan
-from hipart.data.splits import SIDES, recording, segments
+from hipart.data.plan import SUBJECTS, TAKE_SIDE_M, cut_takes, draw, make_plan, sides
+from hipart.data.splits import SIDES, Side, recording, segments
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,77 @@ def test_short_clips_go_whole_to_one_side() -> None:
     assert (with_cut[5].stop, with_cut[6].start) == (10, 40)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_no_sample_of_one_side_is_near_one_of_the_other(motion: Motion, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "held_out"), [(0, 0), (1, 0), (0, 64)])
+def test_no_sample_of_one_side_is_near_one_of_another(
+    motion: Motion, seed: int, held_out: int
+) -> None:
+    data = DataConfig(seed=seed, validation_samples=held_out)
     used = {}
     subjects = {}
-    for side in SIDES:
-        plan = make_plan(motion, DataConfig(seed=seed), side)
+    for side in sides(data):
+        plan = make_plan(motion, data, side)
         views = plan.views(np.arange(len(plan)))
         used[side] = set(zip(views.clip.tolist(), views.frame.tolist(), strict=True))
         subjects[side] = set(views.subject.tolist())
-    assert not subjects["train"] & subjects["test"]
+        assert used[side]
     gap = round(motion.fps)
-    for clip, frame in used["test"]:
-        assert not any((clip, frame + step) in used["train"] for step in range(-gap, gap + 1))
+    for one, other in permutations(used, 2):
+        assert not subjects[one] & subjects[other]
+        near = {(clip, frame + step) for clip, frame in used[one] for step in range(-gap, gap + 1)}
+        assert not near & used[other]
+
+
+def test_validation_exists_only_where_something_is_held_out(motion: Motion) -> None:
+    assert sides(DataConfig()) == ("train", "test")
+    assert sides(DataConfig(validation_samples=1)) == ("train", "test", "validation")
+    assert len(make_plan(motion, DataConfig(), "validation")) == 0
+    assert SIDES == ("train", "test", "validation"), "indices are seeds"
+
+
+def test_what_is_held_out_is_a_fixed_rule_and_leaves_test_alone(motion: Motion) -> None:
+    plain, held = (segments(motion.clips, motion.fps, hold) for hold in (False, True))
+    assert [s for s in held if s.side == "test"] == [s for s in plain if s.side == "test"]
+    found = {
+        motion.clips[part.clip].name: (part.start, part.stop)
+        for part in held
+        if part.side == "validation"
+    }
+    assert found == {
+        "cmu_001_01": (303, 439),
+        "cmu_001_03": (498, 732),
+        "deepmimic_dance_b": (0, 31),
+        "deepmimic_getup_faceup": (47, 55),
+        "deepmimic_spin": (56, 69),
+    }
+    trained = {motion.clips[part.clip].label for part in held if part.side == "train"}
+    assert trained == {clip.label for clip in motion.clips}, "every action still trains"
+
+
+def test_training_is_cut_for_validation_as_clips_are_for_test() -> None:
+    long, family = (
+        Stub("long", "hop", 240),
+        [Stub("a", "walk", 300, "007"), Stub("b", "walking", 300)],
+    )
+    cut = [(part.side, part.start, part.stop) for part in segments([long], 30, True)]
+    assert cut == [("train", 0, 73), ("validation", 103, 140), ("test", 170, 240)]
+    assert {part.side for part in segments(family, 30, True)} == {"train"}
+    short = [Stub(str(i), "hop", 20) for i in range(6)]
+    assert [part.side for part in segments(short, 30, True)] == [
+        *("train", "test", "validation", "train", "test", "train")
+    ]
+    assert {part.side for part in segments([long, *short], 30, True) if part.clip} == {"train"}
+
+
+def test_a_subject_is_held_out_of_training(motion: Motion) -> None:
+    held, plain = DataConfig(validation_samples=64), DataConfig()
+
+    def cast(data: DataConfig, side: Side) -> set[str]:
+        plan = make_plan(motion, data, side)
+        return {SUBJECTS[index] for index in plan.views(np.arange(len(plan))).subject}
+
+    assert cast(held, "validation") == {"S8"}
+    assert cast(held, "train") == cast(plain, "train") - {"S8"} == {"S1", "S5", "S6", "S7"}
+    assert cast(held, "test") == cast(plain, "test") == {"S9", "S11"}
 
 
 def test_the_plan_enumerates_every_view_once(motion: Motion) -> None:
@@ -165,4 +223,10 @@ def test_all_sequences_are_all_samples(motion: Motion) -> None:
 def test_asking_for_too_many_says_how_many_there_are(motion: Motion) -> None:
     plan = make_plan(motion, DataConfig(), "test")
     with pytest.raises(ValueError, match=rf"test_samples.*{len(plan) + 1}.*{len(plan)}"):
+        draw(plan, len(plan) + 1, np.random.default_rng(0))
+
+
+def test_asking_for_too_many_held_out_says_how_many_there_are(motion: Motion) -> None:
+    plan = make_plan(motion, DataConfig(validation_samples=64), "validation")
+    with pytest.raises(ValueError, match=rf"validation_samples.*{len(plan) + 1}.*{len(plan)}"):
         draw(plan, len(plan) + 1, np.random.default_rng(0))
