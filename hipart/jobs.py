@@ -8,12 +8,16 @@ with one key are one job. No torch here, so a plan costs nothing.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from hipart.config import PipelineConfig, Section
 from hipart.pipeline import FINAL_STAGE, NEUTRAL, PIPELINE, Stage
+
+#: Stages in which a training of many epochs begins as one of few does. Every other one warms up
+#: and anneals over all of its epochs, so that already the first depend on how many there will be.
+CONTINUABLE = ("lifter",)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,12 @@ class StageJob:
 
     ``hashed`` is the identity as the text that gave the key; ``sections`` are those that the
     stage and the stages before it read.
+
+    ``continues`` and ``resumable`` are hints, which a caller adds with ``dataclasses.replace``.
+    They change what a job costs and never its result, so they are no part of its identity, and
+    jobs that differ in nothing else are equal. ``continues`` is the key of the same job with fewer
+    epochs: this one may begin where that one ended. A job that is ``resumable`` leaves the state
+    in which it ended in its artifact, so that another may begin there.
     """
 
     stage: str
@@ -29,6 +39,14 @@ class StageJob:
     hashed: str
     sections: dict[str, Section]
     needs: dict[str, str]
+    continues: str | None = field(default=None, compare=False)
+    resumable: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if (self.continues or self.resumable) and self.stage not in CONTINUABLE:
+            raise ValueError(
+                f"{self.name}: only a {' or '.join(CONTINUABLE)} can go on from fewer epochs"
+            )
 
     @property
     def name(self) -> str:
@@ -44,6 +62,13 @@ class StageJob:
     def config(self) -> PipelineConfig:
         """The sections, every other one at its default: nothing outside the key is in sight."""
         return PipelineConfig(**self.sections)  # type: ignore[arg-type]
+
+    def prolongs(self, identity: Mapping[str, Any]) -> bool:
+        """Whether this is what an identity names, with more epochs and nothing else changed."""
+        config = self.identity["config"]
+        mine, epochs = config[self.stage], identity["config"][self.stage]["epochs"]
+        shorter = {**config, self.stage: {**mine, "epochs": epochs}}
+        return epochs < mine["epochs"] and {**self.identity, "config": shorter} == identity
 
 
 def canonical_json(value: Any) -> str:

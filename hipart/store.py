@@ -1,9 +1,10 @@
 """The artifact store: an artifact appears whole, once, and never changes.
 
 Layout: ``STAGE/KEY/`` holds ``identity.json`` (what was hashed), ``metrics.json``,
-``history.jsonl``, weights as safetensors and ``provenance.json``. A job in progress lives in
-``.work/STAGE-KEY/`` with its last checkpoint, under a lock that dies with its process; the
-rename of that folder publishes it. There are no status files and nothing is unpickled.
+``history.jsonl``, weights as safetensors and ``provenance.json``; the state of a training that a
+longer one may continue is beside them. A job in progress lives in ``.work/STAGE-KEY/`` with its
+last checkpoint, under a lock that dies with its process; the rename of that folder publishes it.
+There are no status files and nothing is unpickled.
 """
 
 import fcntl

@@ -101,10 +101,14 @@ def _estimate(plan: Plan, store: ArtifactStore) -> None:
 
 
 def measurements(store: ArtifactStore) -> tuple[list[Measurement], bool]:
-    """What finished jobs took; for an empty store what was shipped, and True."""
+    """What finished jobs took; for an empty store what was shipped, and True.
+
+    A job that continued another trained a part of its epochs alone, so it says nothing of its like.
+    """
     own = [
         Measurement(artifact.stage, artifact.identity["config"], artifact.provenance["seconds"])
         for artifact in store.artifacts()
+        if "continued" not in artifact.provenance
     ]
     return (own, False) if own else (_shipped_measurements(), True)
 

@@ -1,7 +1,9 @@
 """Stage jobs on one worker: load what they need, train, publish. The only door to torch."""
 
 import importlib
+import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -19,13 +21,16 @@ from hipart.jobs import StageJob
 from hipart.provenance import code_version, machine
 from hipart.scheduling.allocator import keep_freed_memory
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
-from hipart.stages.checkpoint import CHECKPOINT
+from hipart.stages.checkpoint import CHECKPOINT, STATE, checkpoint_step, copy_checkpoint
 from hipart.stages.context import Report, StageContext
-from hipart.store import ArtifactStore
+from hipart.stages.history import HISTORY
+from hipart.store import Artifact, ArtifactStore
 
 #: ``report(job, step, total, metrics)``: where a job stands.
 JobReport = Callable[[StageJob, int, int, dict[str, float]], None]
 
+#: Beside a job's checkpoint: which job it continues, and from which step.
+CONTINUED = "continued.json"
 
 #: What this worker took to start, where it has.
 _start_up: dict[str, float] = {}
@@ -122,7 +127,7 @@ def _train(
     loaded = time.perf_counter()
     stage = importlib.import_module(f"{workplace.stages}.{first.stage}")
     imported = time.perf_counter()
-    resumed = [(member.work / CHECKPOINT).exists() for member in members]
+    begun = [_begin(member, store) for member in members]
     device = torch.device("cuda" if workplace.use_gpu else "cpu")
     contexts = [_context(member, corpus, device, store) for member in members]
     alone = len(members) == 1
@@ -142,9 +147,10 @@ def _train(
         "data": corpus.description,
     }
     results: dict[str, Result] = {}
-    for member, context, own, again in zip(members, contexts, metrics, resumed, strict=True):
-        (member.work / CHECKPOINT).unlink(missing_ok=True)
-        provenance = shared | context.facts | {"resumed": again}
+    for member, context, own, how in zip(members, contexts, metrics, begun, strict=True):
+        for name in (CHECKPOINT, CONTINUED):
+            (member.work / name).unlink(missing_ok=True)
+        provenance = shared | context.facts | how
         results[member.job.key] = _published(store, member, own, provenance, seconds / len(members))
     return results
 
@@ -159,7 +165,35 @@ def _context(
         work=member.work,
         device=device,
         report=member.report,
+        resumable=member.job.resumable,
     )
+
+
+def _begin(member: Member, store: ArtifactStore) -> dict[str, Any]:
+    """Let a job without a checkpoint begin where the one that it continues ended.
+
+    Returns what the provenance says of the beginning.
+    """
+    checkpoint, note = member.work / CHECKPOINT, member.work / CONTINUED
+    if not checkpoint.exists():
+        note.unlink(missing_ok=True)
+        earlier = _continued(member.job, store)
+        if earlier is not None:
+            state = earlier.path / STATE
+            step = checkpoint_step(state)
+            shutil.copyfile(earlier.path / HISTORY, member.work / HISTORY)
+            note.write_text(json.dumps({"continued": earlier.key, "continued_step": step}))
+            copy_checkpoint(state, checkpoint)
+    how: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
+    return {"resumed": checkpoint_step(checkpoint) > how.get("continued_step", 0), **how}
+
+
+def _continued(job: StageJob, store: ArtifactStore) -> Artifact | None:
+    """What a job may go on from: the artifact that it names, if it has what that takes."""
+    earlier = store.find(job.stage, job.continues) if job.continues else None
+    if earlier is None or not (earlier.path / STATE).exists() or not job.prolongs(earlier.identity):
+        return None
+    return earlier
 
 
 def _circumstances(workplace: Workplace, device: torch.device) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Weights and optimiser state in one safetensors file: whole or absent, never a pickle."""
 
+import shutil
 from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-#: The one file of a work folder that is not part of the artifact.
+#: Where an unfinished job has come to; it is not part of the artifact.
 CHECKPOINT = "checkpoint.safetensors"
+#: Where a finished job has come to, if another may go on from there.
+STATE = "state.safetensors"
 
 
 def save_weights(path: Path, model: nn.Module, **facts: str) -> None:
@@ -38,6 +41,13 @@ def save_checkpoint(path: Path, model: nn.Module, optimiser: dict[str, Tensor], 
     part = path.with_suffix(".part")
     save_file(tensors, part, metadata={"step": str(step)})
     part.replace(path)
+
+
+def copy_checkpoint(path: Path, to: Path) -> None:
+    """Copy what ``save_checkpoint`` wrote."""
+    part = to.with_suffix(".part")
+    shutil.copyfile(path, part)
+    part.replace(to)
 
 
 def checkpoint_step(path: Path) -> int:

@@ -26,5 +26,7 @@ class StageContext:
     work: Path
     device: torch.device
     report: Report
+    #: Whether to leave the state in which the training ends, for another that goes on from it.
+    resumable: bool = False
     #: What a stage wants to have said in the artifact's provenance.
     facts: dict[str, Any] = field(default_factory=dict)

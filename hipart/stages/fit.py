@@ -1,7 +1,8 @@
 """The one training loop. A step is a function of (weights, optimiser state, step number).
 
 Data order and dropout are drawn anew from (seed, epoch) and (seed, step), so a checkpoint needs
-no generator state, and a job that was killed goes on bit for bit as if it had not been (CPU).
+no generator state, and a job that was killed goes on bit for bit as if it had not been (CPU); so
+does a longer one from where a shorter one ended, if its rates are those of the shorter one.
 Everything a step needs lies on the device; numbers leave it about once a second.
 """
 
@@ -16,6 +17,7 @@ from hipart.config import PriorConfig, RegressorConfig, TokenizerConfig
 from hipart.models.capture import Captured
 from hipart.stages.checkpoint import (
     CHECKPOINT,
+    STATE,
     checkpoint_step,
     load_checkpoint,
     save_checkpoint,
@@ -95,6 +97,8 @@ class _Loop:
         self._run = Captured(self._step, self._device)
         #: Rows that are still on the device: their step, number of steps, and sums.
         self._rows: list[tuple[int, int, Tensor]] = []
+        #: The step after which the last row was taken.
+        self._row_at = members[0].start
         self._fetched_at = self._saved_at = time.monotonic()
 
     def run(self) -> None:
@@ -114,9 +118,11 @@ class _Loop:
                 self._run()
                 done = step + 1
                 if done % every == 0 or done == plan.steps:
-                    self._take_row(done, (step % every) + 1)
-        for member in self._members:
+                    self._take_row(done)
+        for number, member in enumerate(self._members):
             member.history.write()
+            if member.context.resumable:
+                self._save_member(number, STATE, plan.steps)
             member.training.model.eval()
             member.context.facts.update(self._facts())
 
@@ -126,8 +132,9 @@ class _Loop:
         rates = torch.tensor([plan.rates(epoch) for plan in self._plans]).T
         return batches.to(self._device), rates.to(self._device)
 
-    def _take_row(self, done: int, count: int) -> None:
+    def _take_row(self, done: int) -> None:
         sums = self._step.sums
+        count, self._row_at = done - self._row_at, done
         self._rows.append((done, count, torch.stack([*sums.values()]).double()))
         for part in sums.values():
             part.zero_()
@@ -145,9 +152,12 @@ class _Loop:
         """Leave checkpoints behind, and the histories up to them."""
         for number, member in enumerate(self._members):
             member.history.write()
-            state = self._step.optimiser.state(number)
-            save_checkpoint(member.checkpoint, member.training.model, state, step)
+            self._save_member(number, CHECKPOINT, step)
         self._saved_at = time.monotonic()
+
+    def _save_member(self, number: int, file: str, step: int) -> None:
+        member, state = self._members[number], self._step.optimiser.state(number)
+        save_checkpoint(member.context.work / file, member.training.model, state, step)
 
     def _fetch(self) -> None:
         names = [*self._step.sums]

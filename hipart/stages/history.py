@@ -6,6 +6,8 @@ from pathlib import Path
 
 #: About as many rows as a curve shows.
 HISTORY_ROWS = 100
+#: Name of the file.
+HISTORY = "history.jsonl"
 
 Row = dict[str, float]
 
@@ -15,7 +17,7 @@ class History:
 
     def __init__(self, work: Path, start: int) -> None:
         """Take up what an earlier attempt wrote in the folder up to step ``start``."""
-        self._file = work / "history.jsonl"
+        self._file = work / HISTORY
         self.rows: list[Row] = []
         if start and self._file.exists():
             rows = [json.loads(line) for line in self._file.read_text().splitlines()]

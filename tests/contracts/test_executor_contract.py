@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
+from hipart.experiment.paths import with_changes
 from hipart.jobs import StageJob, jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobProgress, JobStarted
@@ -17,7 +19,8 @@ from hipart.scheduling.ray_pool import RayPool
 from hipart.store import ArtifactStore
 
 CONFIG = base_at_scale("smoke")
-JOBS = jobs(CONFIG, fingerprint(CONFIG.data))
+DATA = fingerprint(CONFIG.data)
+JOBS = jobs(CONFIG, DATA)
 
 
 class Heard(list[Event]):
@@ -128,6 +131,27 @@ def test_a_share_that_fits_nowhere_is_refused_at_once(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         RayPool(Runtime(tmp_path, **share), 1)
+
+
+def test_a_job_begins_where_the_one_that_it_continues_ended(
+    started: tuple[Executor, ArtifactStore, Heard],
+) -> None:
+    executor, store, heard = started
+    heard.clear()
+    short, long = (
+        jobs(with_changes(CONFIG, {"lifter.dense_input": "none", "lifter.epochs": epochs}), DATA)[
+            "lifter"
+        ]
+        for epochs in (1, 3)
+    )
+    executor.start([replace(short, resumable=True)])
+    heard.until_ended(executor, 1)
+    executor.start([replace(long, continues=short.key)])
+    heard.until_ended(executor, 2)
+    found = store.find(long.stage, long.key)
+    assert found is not None
+    assert found.provenance["continued"] == short.key
+    assert found.identity == long.identity
 
 
 def test_every_member_of_an_array_ends_by_itself(

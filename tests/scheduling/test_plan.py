@@ -22,9 +22,9 @@ def store(tmp_path: Path) -> ArtifactStore:
     return store
 
 
-def finish(store: ArtifactStore, job: StageJob, seconds: float) -> None:
+def finish(store: ArtifactStore, job: StageJob, seconds: float, **more: object) -> None:
     with store.claim(job) as work:
-        store.publish(job, work, {}, {"seconds": seconds})
+        store.publish(job, work, {}, {"seconds": seconds, **more})
 
 
 def test_counts_asked_distinct_ready_and_to_train(store: ArtifactStore) -> None:
@@ -62,6 +62,14 @@ def test_cost_comes_from_the_most_alike_job_scaled_by_its_samples(store: Artifac
     assert Estimates(known).seconds(jobs(LONGER, "d")["prior"]) == pytest.approx(200.0)
     seeds = RASTER.model_copy(update={"prior": PriorConfig(order="raster", seed=9)})
     assert Estimates(known).seconds(jobs(seeds, "d")["prior"]) == 40.0
+
+
+def test_a_job_that_continued_another_is_no_measure_of_a_whole_one(store: ArtifactStore) -> None:
+    longer = BASE.model_copy(update={"lifter": LifterConfig(epochs=2 * BASE.lifter.epochs)})
+    finish(store, jobs(BASE, "d")["lifter"], 10.0)
+    finish(store, jobs(longer, "d")["lifter"], 10.0, continued=jobs(BASE, "d")["lifter"].key)
+    known, _ = measurements(store)
+    assert Estimates(known).seconds(jobs(longer, "d")["lifter"]) == pytest.approx(20.0)
 
 
 def test_a_stage_never_measured_at_a_like_size_is_unknown(store: ArtifactStore) -> None:

@@ -1,6 +1,8 @@
 """The training loop: a killed job goes on bit for bit (oracle E20); schedules; bad losses."""
 
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from hipart.config import PipelineConfig
 from hipart.stages import fit as fit_module
-from hipart.stages.checkpoint import CHECKPOINT
+from hipart.stages.checkpoint import CHECKPOINT, STATE
 from hipart.stages.context import Report, StageContext
 from hipart.stages.fit import fit
 from hipart.stages.history import Row
@@ -63,8 +65,8 @@ class SquaredError(Objective):
         return value, {"mse": value.detach()}
 
 
-def build(bad_step: int = 0) -> Training:
-    return Training(SquaredError(bad_step), PLAN, weight_decay=0.01)
+def build(bad_step: int = 0, plan: Plan | None = None) -> Training:
+    return Training(SquaredError(bad_step), plan or PLAN, weight_decay=0.01)
 
 
 PLAN = Plan(samples=96, epochs=10, batch_size=20, learning_rate=warmup_cosine(0.05, 5), seed=7)
@@ -103,6 +105,34 @@ def test_a_killed_job_goes_on_bit_for_bit(
         assert torch.equal(tensor, resumed.state_dict()[name]), name
     left = [(tmp_path / name / "history.jsonl").read_text() for name in ("whole", "killed")]
     assert left[0] == left[1]
+
+
+def test_a_row_is_the_mean_of_the_steps_since_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a training begins between two rows, as one that continues a shorter one does."""
+
+    def rows(name: str, count: int, plan: Plan) -> list[Row]:
+        monkeypatch.setattr(fit_module, "HISTORY_ROWS", count)
+        return fit(
+            [replace(context(tmp_path / name, lambda *_: None), resumable=True)], [build(plan=plan)]
+        )[0]
+
+    plan = replace(PLAN, learning_rate=step_decay(0.05, 0.9, 1))
+    every_step = [row["mse"] for row in rows("steps", 100, plan)]
+    whole = rows("whole", 3, plan)
+    assert [row["step"] for row in whole] == [13, 26, 39, 40]
+    rows("parts", 3, replace(plan, epochs=4))
+    (tmp_path / "parts" / STATE).rename(tmp_path / "parts" / CHECKPOINT)
+    parts = rows("parts", 3, plan)
+    assert [row["step"] for row in parts] == [5, 10, 15, 16, 26, 39, 40]
+    assert parts[-2:] == whole[-2:]
+    for history in (whole, parts):
+        done = 0
+        for row in history:
+            step = int(row["step"])
+            assert row["mse"] == pytest.approx(fmean(every_step[done:step]), rel=1e-5)
+            done = step
 
 
 def test_training_does_not_touch_the_global_generator(tmp_path: Path) -> None:
