@@ -11,6 +11,7 @@ from hipart.options import (
     Commands,
     data_options,
     experiment_options,
+    search_options,
     session_options,
     work_options,
     workspace_option,
@@ -20,6 +21,8 @@ from hipart.runtime import Runtime
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hipart.search.loop import Limits
+    from hipart.search.session import SearchSession
     from hipart.session import Session, Work
 
 
@@ -34,16 +37,17 @@ def list_experiments() -> None:
     """Every experiment that can be run from here, and every suite of them."""
     from rich.table import Table
 
-    from hipart.experiment.file import available, load
+    from hipart.experiment.file import available, load_any
     from hipart.experiment.suite import available_suites, load_suite
 
     rows = Table(
         "experiment", "what", "source", box=None, header_style="bold", padding=(0, 2, 0, 0)
     )
     for name, path in available().items():
-        ablation = load(str(path), "laptop")
-        source = f"{ablation.source.paper}, {ablation.source.place}" if ablation.source else ""
-        rows.add_row(name, ablation.title, source)
+        experiment = load_any(str(path), "laptop")
+        told = experiment.source
+        source = f"{told.paper}, {told.place}" if told else ""
+        rows.add_row(name, experiment.title, source)
     for name, path in available_suites().items():
         suite = load_suite(name)
         rows.add_row(f"--suite {path.stem}", f"{suite.title}: {len(suite.experiments)}", "")
@@ -53,10 +57,15 @@ def list_experiments() -> None:
 @main.command()
 @experiment_options
 def show(experiment: str, **options: Any) -> None:
-    """The resolved configuration, the arms, and the parameters of every stage."""
+    """The resolved configuration, the arms or the space, and the parameters of every stage."""
     from hipart.report.description import describe
 
-    _console().print(describe(_session(experiment, **options)))
+    if session := _search(experiment, **options):
+        from hipart.report.searches import describe_search
+
+        _console().print(describe_search(session))
+    else:
+        _console().print(describe(_session(experiment, **options)))
 
 
 @main.command()
@@ -66,6 +75,11 @@ def plan(workers: int | None, **options: Any) -> None:
     """How many stage jobs a run has, how many are done already, and what the rest costs."""
     from hipart.report.description import describe_plan
 
+    if session := _search(**options):
+        from hipart.report.searches import describe_search_plan
+
+        _console().print(describe_search_plan(session, workers or os.cpu_count() or 1))
+        return
     work = _work(**options)
     _console().print(describe_plan(work, workers or os.cpu_count() or 1))
 
@@ -89,9 +103,29 @@ def plan(workers: int | None, **options: Any) -> None:
     help="Train at most this many jobs of equal shapes together: 8 on a GPU, else 1.",
 )
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
-def run(**options: Any) -> None:
-    """Train what is missing, then write the table. Run it again to go on after any crash."""
-    work = _work(**options)
+@search_options
+def run(trials: int | None, **options: Any) -> None:
+    """Train what is missing, then write the table. Run it again to go on after any crash.
+
+    A search goes on until its budget is spent, or the one that is given here.
+    """
+    limits = {"trials": trials} | {name: options.pop(name) for name in ("time", "device_hours")}
+    simulated = options.pop("simulate")
+    session = _search(**options)
+    if session is None:
+        if any(limits.values()) or simulated:
+            raise ValueError("--trials, --time, --device-hours and --simulate are for searches")
+        work = _work(**options)
+    elif simulated:
+        from hipart.search_simulation import simulate_search
+
+        simulate_search(session, _limits(session, **limits), simulated, _console())
+        return
+    else:
+        from hipart.search_runner import run_search
+
+        done = run_search(session, _limits(session, **limits), _console())
+        sys.exit(0 if done else 1)
     from hipart.runner import run as run_work
 
     sys.exit(0 if run_work(work, _console()) else 1)
@@ -117,9 +151,14 @@ def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
     """The table of what is finished, from the store alone."""
     from hipart.reporting import session_table
 
-    session = _session(experiment, **options)
-    there = sum(stage.ready for stage in session.plan.stages.values())
-    made = session_table(session, {"trained": 0, "reused": there}, partial=True, layout=layout)
+    if searched := _search(experiment, **options):
+        from hipart.searched import table_so_far
+
+        made = table_so_far(searched)
+    else:
+        session = _session(experiment, **options)
+        there = sum(stage.ready for stage in session.plan.stages.values())
+        made = session_table(session, {"trained": 0, "reused": there}, partial=True, layout=layout)
     if form == "terminal":
         _console().print(made.terminal())
     else:
@@ -165,7 +204,9 @@ def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
     """Write the best finished trial as a bundle that predicts without the platform."""
     from hipart.export import export_bundle
 
-    session = _session(experiment, **options)
+    searched = _search(experiment, **options)
+    session = searched.measured(searched.open_study()) if searched else None
+    session = session or _session(experiment, **options)
     export_bundle(session.store, session.ablation, session.trials, session.fingerprint, metric, out)
     click.echo(f"wrote {out}")
     click.echo(f"Next: hipart-search predict {out} --input poses.npz --out out.npz")
@@ -186,12 +227,14 @@ def predict(bundle: Path, source: Path, out: Path) -> None:
 @main.command()
 @workspace_option
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-def ui(workspace: Path, port: int) -> None:
+@click.option("--optuna", is_flag=True, help="The studies of searches, in Optuna's dashboard.")
+def ui(workspace: Path, port: int, optuna: bool) -> None:
     """Browse all runs in MLflow, on this machine only (127.0.0.1)."""
-    from hipart.tracking import serve
+    from hipart.tracking import serve, serve_studies
 
-    command = serve(Runtime(workspace), port)
-    click.echo(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)")
+    command = serve_studies(Runtime(workspace), port) if optuna else serve(Runtime(workspace), port)
+    what = "Optuna's dashboard" if optuna else "MLflow"
+    click.echo(f"{what} at http://127.0.0.1:{port} (Ctrl-C ends it)")
     os.execvp(command[0], command)
 
 
@@ -245,6 +288,31 @@ def _session(experiment: str, **options: Any) -> "Session":
 
     scale, preset = options.pop("scale"), options.pop("preset")
     return open_session(experiment, scale, preset, Runtime(**options))
+
+
+def _search(
+    experiment: str | None = None, suite: str | None = None, **options: Any
+) -> "SearchSession | None":
+    """The search of this name; None where it names an ablation, or a suite is meant."""
+    from hipart.experiment.file import is_search
+
+    if experiment is None or suite is not None or not is_search(experiment):
+        return None
+    from hipart.search.session import open_search
+
+    scale, preset = options.pop("scale"), options.pop("preset")
+    return open_search(experiment, scale, preset, Runtime(**options))
+
+
+def _limits(
+    session: "SearchSession", trials: int | None, time: float | None, device_hours: float | None
+) -> "Limits":
+    """What the file allows; what is given on the command line takes the place of all of it."""
+    from hipart.search.loop import Limits
+
+    if trials is None and time is None and device_hours is None:
+        return Limits.of(session.search.budget)
+    return Limits(trials, time, None if device_hours is None else 3600 * device_hours)
 
 
 def _work(experiment: str | None, suite: str | None, **options: Any) -> "Work":

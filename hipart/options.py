@@ -65,6 +65,49 @@ def workspace_option(command: F) -> F:
     return option(command)
 
 
+class Duration(click.ParamType[float]):
+    """A time span like 90s, 10m or 2h; a bare number is minutes. Gives seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+        number, unit = (value[:-1], value[-1]) if value[-1:] in units else (value, "m")
+        try:
+            seconds = float(number) * units[unit]
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"{value!r} is no time span; write 90s, 10m or 2h", param, ctx)
+        return seconds
+
+
+def search_options(command: F) -> F:
+    """What a search may cost. Any of them takes the place of the file's budget."""
+    for option in (
+        click.option("--trials", type=click.IntRange(1), help="End a search after so many trials."),
+        click.option("--time", type=Duration(), help="End a search after 90s, 10m or 2h in all."),
+        click.option(
+            "--device-hours",
+            type=click.FloatRange(0, min_open=True),
+            help="End a search when its stage jobs have had devices (or cores) for so long.",
+        ),
+        click.option(
+            "--simulate",
+            is_flag=False,
+            flag_value="made-up",
+            metavar="[FILE]",
+            help="Train nothing: made-up results (of FILE) on a virtual clock, in a moment.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def data_options(command: F) -> F:
     """Which data to look at."""
     for option in (

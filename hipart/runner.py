@@ -36,7 +36,7 @@ def run(work: Work, console: Console) -> bool:
             listener(event)
 
     with console.status(f"starting {runtime.executor} workers") if to_train else nullcontext():
-        executor = _executor(runtime, to_train, tell)
+        executor = executor_for(runtime, to_train, tell)
     mirror = MlflowMirror(work.sessions, warnings.append)
     listeners.append(mirror)
     graph = StageGraph(store, executor, tell, estimate, runtime.array_limit)
@@ -120,11 +120,14 @@ def _finished_trials(work: Work) -> RenderableType:
     return rows
 
 
-def _executor(runtime: Runtime, to_train: Sequence[StageJob], tell: Listener) -> Executor:
+def executor_for(
+    runtime: Runtime, to_train: Sequence[StageJob], tell: Listener, most: int = 0
+) -> Executor:
+    """Whoever runs the jobs; ``most`` at once where more will come than are known now."""
     if runtime.executor == "ray" and to_train:
         from hipart.scheduling.ray_pool import RayPool
 
-        return RayPool(runtime, len(to_train), to_train)
+        return RayPool(runtime, most or len(to_train), to_train)
     from hipart.scheduling.inline import InlineExecutor
 
     return InlineExecutor(Workplace.of(runtime), tell)

@@ -53,6 +53,11 @@ class Runtime:
         return self.workspace / "store"
 
     @property
+    def studies(self) -> Path:
+        """Optuna's sqlite file."""
+        return self.workspace / "optuna.db"
+
+    @property
     def tracking_database(self) -> Path:
         """MLflow's sqlite file."""
         return self.workspace / "mlflow.db"

@@ -6,7 +6,7 @@ import pytest
 
 from hipart.config import PipelineConfig
 from hipart.experiment.design import trials
-from hipart.experiment.file import available, base_at_scale, load
+from hipart.experiment.file import ablations, base_at_scale, load
 from hipart.experiment.paths import with_changes
 from hipart.jobs import Jobs, canonical_json, jobs, key_of
 from hipart.pipeline import PIPELINE
@@ -86,7 +86,7 @@ def test_a_validation_split_is_in_keys_only_where_there_is_one() -> None:
     assert {name for name in PIPELINE if trained[name].key != chosen[name].key} == {"evaluate"}
 
 
-@pytest.mark.parametrize("name", sorted(available()))
+@pytest.mark.parametrize("name", ablations())
 def test_jobs_made_together_are_those_made_alone(name: str) -> None:
     ablation = load(name, "smoke")
     together = Jobs(DATA)

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
-from hipart.experiment.form import SEEDED, Changes, Factor, Level, MetricChoice, Written
+from hipart.experiment.form import SEEDED, Changes, Factor, Level, Written
+from hipart.experiment.metrics import metric_problems
 from hipart.experiment.paths import all_paths, flat, unknown_path
 from hipart.experiment.scales import SCALES
 from hipart.pipeline import PIPELINE
@@ -90,27 +91,14 @@ def _seeds(written: Written) -> Iterator[Problem]:
 
 
 def _metrics(written: Written) -> Iterator[Problem]:
-    yield from _metric(("metric",), written.metric)
+    yield from metric_problems(("metric",), written.metric)
     for index, choice in enumerate(written.also):
-        yield from _metric(("also", index), choice)
+        yield from metric_problems(("also", index), choice)
     for index, claim in enumerate(written.claims):
         if claim.metric is not None:
-            yield from _metric(("claims", index, "metric"), claim.metric)
+            yield from metric_problems(("claims", index, "metric"), claim.metric)
     names = [f"{choice.stage}.{choice.name}" for choice in (written.metric, *written.also)]
     yield from _twice(("also",), "metric", names)
-
-
-def _metric(place: Place, choice: MetricChoice) -> Iterator[Problem]:
-    if choice.stage not in PIPELINE:
-        yield unknown((*place, "stage"), "stage", choice.stage, PIPELINE)
-        return
-    reported = {metric.name: metric for metric in PIPELINE[choice.stage].metrics}
-    if choice.name not in reported:
-        what = f"metric of stage {choice.stage}"
-        yield unknown((*place, "name"), what, choice.name, reported)
-    elif choice.goal not in (None, goal := reported[choice.name].goal):
-        rule = f"contradicts {choice.stage}.{choice.name}, of which the {goal} is best"
-        yield Problem((*place, "goal"), rule, shown(choice.goal), goal, "leave it out")
 
 
 def _published(written: Written) -> Iterator[Problem]:

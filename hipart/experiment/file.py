@@ -15,17 +15,41 @@ from hipart.experiment.overlay import at_scale
 from hipart.experiment.paths import with_changes
 from hipart.experiment.reading import Document, read
 from hipart.experiment.scales import PRESETS, SCALES
+from hipart.experiment.search import (
+    Search,
+    SpaceFile,
+    WrittenSearch,
+    search_at_scale,
+    search_problems,
+)
+from hipart.experiment.space import Dimension, problems
 
-__all__ = ["Ablation", "available", "base_at_scale", "find", "load"]
+__all__ = [
+    "Ablation",
+    "Search",
+    "available",
+    "base_at_scale",
+    "find",
+    "is_search",
+    "load",
+    "load_any",
+]
 
-_KINDS = ("ablation",)
+_FORMS: dict[str, type[Written] | type[WrittenSearch]] = {
+    "ablation": Written,
+    "search": WrittenSearch,
+}
 _DEFAULT_PRESET = "budget"
 
 
 def available() -> dict[str, Path]:
     """Every experiment by name; a local file hides the packaged one of its name."""
-    found = {path.stem: path for folder in folders() for path in sorted(folder.glob("*.yaml"))}
-    return dict(sorted(found.items()))
+    return _named("experiments")
+
+
+def ablations() -> list[str]:
+    """The names of those that are no searches."""
+    return [name for name, path in available().items() if not is_search(str(path))]
 
 
 def find(name_or_path: str) -> Path:
@@ -41,7 +65,21 @@ def find(name_or_path: str) -> Path:
     raise ExperimentError([missing], path)
 
 
+def is_search(name_or_path: str) -> bool:
+    """Whether a file says that it is a search. Raises ExperimentError if it cannot be read."""
+    return read(find(name_or_path)).data.get("kind") == "search"
+
+
 def load(name_or_path: str, scale: str, preset: str | None = None) -> Ablation:
+    """``load_any`` of what has to be an ablation."""
+    experiment = load_any(name_or_path, scale, preset)
+    if isinstance(experiment, Search):
+        rule = "is a search, and this command takes an ablation"
+        raise ExperimentError([Problem(("kind",), rule)], experiment.path)
+    return experiment
+
+
+def load_any(name_or_path: str, scale: str, preset: str | None = None) -> Ablation | Search:
     """The experiment at a scale. Raises ExperimentError with all that is wrong with it.
 
     ``preset`` defaults to the file's, else to ``budget``; one that contradicts the file's is
@@ -49,18 +87,44 @@ def load(name_or_path: str, scale: str, preset: str | None = None) -> Ablation:
     """
     document = read(find(name_or_path))
     written = _written(document)
-    problems = [*checks.problems(written), *_choices(written, scale, preset)]
-    if problems:
-        raise document.error(problems)
+    if isinstance(written, WrittenSearch):
+        found = list(search_problems(written))
+    else:
+        found = checks.problems(written)
+    found += _choices(written, scale, preset)
+    if found:
+        raise document.error(found)
+    chosen = written.preset or preset or _DEFAULT_PRESET
     try:
-        chosen = written.preset or preset or _DEFAULT_PRESET
+        if isinstance(written, WrittenSearch):
+            return search_at_scale(written, document.path, scale, chosen, _used(written))
         ablation = at_scale(written, document.path, scale, chosen)
         names = [arm.name for arm in arms(ablation)]
         if scale not in written.scales:  # a scale may leave arms out
             _check_claims(ablation, names)
     except ExperimentError as error:
+        if error.file is not None:
+            raise
         raise document.error(error.problems) from None
     return ablation
+
+
+def _used(written: WrittenSearch) -> list[Dimension]:
+    """The dimensions of the files that a search uses. Errors name the file that they are in."""
+    spaces = _named("search_spaces")
+    used: list[Dimension] = []
+    for index, name in enumerate(written.use):
+        if name not in spaces:
+            raise ExperimentError([unknown(("use", index), "search space", name, spaces)])
+        document = read(spaces[name])
+        try:
+            file = SpaceFile.model_validate(document.data)
+        except ValidationError as error:
+            raise document.error(problems_of(error, SpaceFile)) from None
+        if wrong := [one.within("dimensions") for one in problems(file.dimensions)]:
+            raise document.error(wrong)
+        used += file.dimensions
+    return used
 
 
 def base_at_scale(scale: str) -> PipelineConfig:
@@ -70,22 +134,29 @@ def base_at_scale(scale: str) -> PipelineConfig:
     return with_changes(PipelineConfig(), SCALES[scale])
 
 
-def folders() -> list[Path]:
-    """Where experiments are, the last one winning."""
+def folders(kind: str = "experiments") -> list[Path]:
+    """Where experiments are, or search spaces, the last one winning."""
     package = Path(str(files("hipart")))
-    in_wheel = package / "_packaged" / "experiments"
-    packaged = in_wheel if in_wheel.is_dir() else package.parent / "experiments"
-    return [packaged, Path("experiments")]
+    in_wheel = package / "_packaged" / kind
+    packaged = in_wheel if in_wheel.is_dir() else package.parent / kind
+    return [packaged, Path(kind)]
 
 
-def _written(document: Document) -> Written:
+def _named(kind: str) -> dict[str, Path]:
+    """Every file of a kind by name; a local file hides the packaged one of its name."""
+    found = {path.stem: path for folder in folders(kind) for path in sorted(folder.glob("*.yaml"))}
+    return dict(sorted(found.items()))
+
+
+def _written(document: Document) -> Written | WrittenSearch:
     kind = document.data.get("kind")
-    if kind not in _KINDS:
-        raise document.error([unknown(("kind",), "kind of experiment", kind, _KINDS)])
+    form = _FORMS.get(str(kind))
+    if form is None:
+        raise document.error([unknown(("kind",), "kind of experiment", kind, _FORMS)])
     try:
-        return Written.model_validate(document.data)
+        return form.model_validate(document.data)
     except ValidationError as error:
-        raise document.error(problems_of(error, Written)) from None
+        raise document.error(problems_of(error, form)) from None
 
 
 def _check_claims(ablation: Ablation, names: list[str]) -> None:
@@ -99,7 +170,7 @@ def _check_claims(ablation: Ablation, names: list[str]) -> None:
         raise ExperimentError(problems)
 
 
-def _choices(written: Written, scale: str, preset: str | None) -> list[Problem]:
+def _choices(written: Written | WrittenSearch, scale: str, preset: str | None) -> list[Problem]:
     found = []
     if scale not in SCALES:
         found.append(unknown(("--scale",), "scale", scale, SCALES))

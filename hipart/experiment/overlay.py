@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.explain import problems_of
-from hipart.experiment.form import Ablation, Changes, Factor, Level, MetricChoice, Written
-from hipart.pipeline import PIPELINE
+from hipart.experiment.form import Ablation, Changes, Factor, Level, Written
+from hipart.experiment.metrics import with_goal
 
 
 def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
@@ -19,10 +19,10 @@ def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
         "path": path,
         "scale": scale,
         "preset": preset,
-        "metric": _with_goal(written.metric),
-        "also": tuple(_with_goal(choice) for choice in written.also),
+        "metric": with_goal(written.metric),
+        "also": tuple(with_goal(choice) for choice in written.also),
         "claims": tuple(
-            claim.model_copy(update={"metric": _with_goal(claim.metric or written.metric)})
+            claim.model_copy(update={"metric": with_goal(claim.metric or written.metric)})
             for claim in written.claims
         ),
     }
@@ -37,11 +37,6 @@ def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
         values["arms"] = _with_sets(written.arms, here.sets)
         values["seeds"] = here.seeds or written.seeds
     return Ablation(**values)
-
-
-def _with_goal(choice: MetricChoice) -> MetricChoice:
-    metrics = {metric.name: metric for metric in PIPELINE[choice.stage].metrics}
-    return choice.model_copy(update={"goal": metrics[choice.name].goal})
 
 
 def _with_sets(levels: tuple[Level, ...], sets: dict[str, Changes]) -> tuple[Level, ...]:

@@ -83,7 +83,7 @@ def _problems(config: PipelineConfig, leaves: Mapping[str, Any]) -> list[Problem
 def moved(config: PipelineConfig, changes: Mapping[str, Any]) -> bool:
     """Whether the changes would change anything."""
     values = config.model_dump()
-    return any(_value_at(values, path) != (value,) for path, value in flat(changes).items())
+    return any(value_at(values, path) != (value,) for path, value in flat(changes).items())
 
 
 def all_paths() -> list[str]:
@@ -162,7 +162,7 @@ def _put(values: dict[str, Any], path: str, value: Any) -> None:
     section[name] = value
 
 
-def _value_at(values: Any, path: str) -> tuple[Any, ...]:
+def value_at(values: Any, path: str) -> tuple[Any, ...]:
     """The value in a tuple of one, or nothing where this kind of section has no such setting."""
     for part in path.split("."):
         if part not in values:

@@ -54,6 +54,8 @@ def grid(table: Content) -> Grid:
 def section_starts(table: Content) -> list[int]:
     """Rows at which another factor begins, or in a factorial design another level of the first."""
     rows, crossed = table.rows, table.crossed
+    if table.ranked:
+        return []
 
     def section(row: Row) -> str | None:
         if not crossed or not table.in_design(row):

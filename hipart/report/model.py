@@ -121,6 +121,8 @@ class Content:
     side_by_side: str | None = None
     #: The factors of a factorial design.
     crossed: tuple[str, ...] = ()
+    #: Whether rows stand in the order of their values, as in a search, and not by factors.
+    ranked: bool = False
     effects: tuple[Effect, ...] = ()
     #: Title of the metric, also where the columns are its values by action.
     metric: str = ""

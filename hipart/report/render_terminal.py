@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hipart.report.grid import GridColumn, Text, grid, section_starts
+from hipart.report.grid import ABSENT, GridColumn, Text, grid, section_starts
 from hipart.report.model import Content
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class TerminalTable:
         dropped: list[str] = []
         if self.table.layout == "full" and len(self.table.factors) > 1 and not self.table.crossed:
             columns = _merged(self.table, columns)
+        if self.table.ranked:
+            columns = _gathered(self.table, columns)
         while _spare(columns, width) < 0:
             optional = [column for column in columns if column.optional]
             if not optional:
@@ -119,6 +121,22 @@ def _merged(table: Content, columns: list[GridColumn]) -> list[GridColumn]:
         for column in others
     ]
     return [GridColumn("arm", "", names, "left"), *spread]
+
+
+def _gathered(table: Content, columns: list[GridColumn]) -> list[GridColumn]:
+    """Where a row stands in one column: all of the base, and of others what is not the base's."""
+    number, *dimensions = columns[: len(table.crossed)]
+    points: list[Text] = []
+    for place in range(len(table.rows)):
+        told = [
+            f"{one.top} {one.texts[place].main}"
+            for one in dimensions
+            if one.texts[place].main != ABSENT
+            and (place == 0 or one.texts[place].main != one.texts[0].main)
+        ]
+        points.append(Text(", ".join(told)))
+    gathered = GridColumn("differs from the base in", "", points, "left")
+    return [number, gathered, *columns[len(table.crossed) :]]
 
 
 def _length(text: Text) -> int:

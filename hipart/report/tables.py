@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -30,6 +30,15 @@ from hipart.results import SampleErrors
 
 #: All that was measured; the paper's own layout; the metric action by action.
 Layout = Literal["full", "paper", "actions"]
+
+
+class Drawn(NamedTuple):
+    """The arms of a search, the base first, with where they stand in its dimensions; and what is to
+    be said about the search."""
+
+    arms: Sequence[Arm]
+    dimensions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Table(Content):
@@ -74,22 +83,29 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
     partial: bool = False,
     layout: Layout = "full",
     errors: Mapping[str, Sequence[SampleErrors]] = MappingProxyType({}),
+    drawn: Drawn | None = None,
 ) -> Table:
     """The table of an ablation: one row per arm, base first, means ranked where all seeds are in.
+
+    Of a search the arms are those that were ``drawn``.
 
     ``counts`` has the stage jobs "trained" now and "reused". ``partial`` tables are for the live
     view: what is not there yet shows as "…". ``errors`` are the metric's values sample by sample,
     of each arm's trials.
     """
-    tried = arms(ablation)
+    tried = arms(ablation) if drawn is None else drawn.arms
     columns = _columns(ablation)
     if layout == "actions" or (layout == "paper" and ablation.paper_layout.actions):
         columns = _by_action(columns[0], frame)
     rows = _over_clips(_rows(tried, frame, columns), errors)
     names = tuple(factor.name for factor in ablation.factors)
-    found = effects(names, tried, frame, columns[0].key)
+    found = effects(names, tried, frame, columns[0].key) if drawn is None else ()
     claims = corrected(findings(ablation.name, ablation.claims, frame))
     facts = Facts(data, fingerprint, counts["trained"], counts["reused"], tuple(provenance))
+    told = footer.lines(ablation, facts, rows, found, claims)
+    crossed = names if _is_crossed(tried) else ()
+    if drawn is not None:
+        crossed, told = drawn.dimensions, (*drawn.notes, *told)
     return Table(
         name=ablation.name,
         title=ablation.title,
@@ -98,13 +114,14 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         columns=columns,
         rows=rows,
         base_levels=base_levels(ablation),
-        footer=footer.lines(ablation, facts, rows, found, claims),
+        footer=told,
         partial=partial,
         layout="full" if layout == "full" else "paper",
         side_by_side=ablation.paper_layout.columns,
         effects=found,
         metric=_columns(ablation)[0].title,
-        crossed=names if _is_crossed(tried) else (),
+        crossed=crossed,
+        ranked=drawn is not None,
     )
 
 

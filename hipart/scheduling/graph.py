@@ -1,7 +1,9 @@
 """The stage graph: trials in, finished artifacts out, each distinct job once."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from itertools import count
 from statistics import fmean
+from typing import Protocol
 
 from hipart.jobs import StageJob, final_jobs
 from hipart.scheduling.events import (
@@ -14,10 +16,17 @@ from hipart.scheduling.events import (
 )
 from hipart.scheduling.executor import Executor
 from hipart.scheduling.ready import Node, ReadyJobs, State
-from hipart.store import ArtifactStore
 
 #: What a job is taken to cost as long as nothing is known: a chain then counts its jobs.
 UNKNOWN_S = 1.0
+
+
+class Held(Protocol):
+    """What is asked of a store."""
+
+    def __contains__(self, job: StageJob, /) -> bool:
+        """Whether a job is finished."""
+        ...
 
 
 class StageGraph:
@@ -30,7 +39,7 @@ class StageGraph:
 
     def __init__(
         self,
-        store: ArtifactStore,
+        store: Held,
         executor: Executor,
         listener: Listener,
         estimate: Callable[[StageJob], float | None] = lambda _: None,
@@ -38,15 +47,25 @@ class StageGraph:
     ) -> None:
         self._store = store
         self._executor = executor
+        self._array = array
         self._listener = listener
         self._estimate = estimate
         self._ready = ReadyJobs(executor.slots, array)
         self._running: list[list[Node]] = []
+        self._numbers = count()
         self._left_s = 0.0
         self._known: list[float] = []
         self.nodes: dict[str, Node] = {}
+        #: Why jobs failed, by key.
+        self.errors: dict[str, str] = {}
         #: Jobs that wait or run.
         self.open_jobs = 0
+
+    @property
+    def spare(self) -> int:
+        """How many more jobs could start at once than there are to start."""
+        running = sum(len(array) for array in self._running)
+        return self._executor.slots * self._array - running - self._ready.count
 
     def ensure(self, jobs: Mapping[str, StageJob]) -> None:
         """Ask for a trial's final jobs, and for whatever they still need."""
@@ -55,6 +74,23 @@ class StageGraph:
         for job in jobs.values():  # finished work that nothing here waits for
             if job.key not in self.nodes and job in self._store:
                 self._add(job, "reused")
+
+    def drop_all_but(self, wanted: Container[str]) -> None:
+        """Forget the waiting jobs whose keys are not wanted, and that no wanted one needs."""
+        kept: set[str] = set()
+        reached = [node for key, node in self.nodes.items() if key in wanted]
+        while reached:
+            node = reached.pop()
+            if node.job.key not in kept:
+                kept.add(node.job.key)
+                reached += [self.nodes[key] for key in node.job.needs.values() if key in self.nodes]
+        for key, node in list(self.nodes.items()):
+            if node.state == "waiting" and key not in kept:
+                self._end(node, "dropped")
+                self._ready.dropped(node)
+                del self.nodes[key]
+        for node in self.nodes.values():
+            node.needed_by = [one for one in node.needed_by if one.state != "dropped"]
 
     def run(self) -> None:
         """Move on until every job has ended."""
@@ -97,7 +133,7 @@ class StageGraph:
 
     def _add(self, job: StageJob, state: State) -> Node:
         seconds = self._seconds(job) if state == "waiting" else 0.0
-        node = self.nodes[job.key] = Node(job, state, len(self.nodes), seconds, seconds)
+        node = self.nodes[job.key] = Node(job, state, next(self._numbers), seconds, seconds)
         self._listener(JobReused(job) if state == "reused" else JobWaiting(job))
         return node
 
@@ -133,6 +169,8 @@ class StageGraph:
         yield event
         if not isinstance(event, JobFinished | JobFailed):
             return
+        if isinstance(event, JobFailed):
+            self.errors[event.job.key] = event.error
         node = self.nodes[event.job.key]
         self._end(node, "finished" if isinstance(event, JobFinished) else "failed")
         self._running = [
@@ -151,7 +189,9 @@ class StageGraph:
         if node.state != "waiting":
             return
         self._end(node, "failed")
-        yield JobFailed(node.job, f"needs {failed.job.name}, which failed")
+        self._ready.dropped(node)
+        error = self.errors[node.job.key] = f"needs {failed.job.name}, which failed"
+        yield JobFailed(node.job, error)
         for other in node.needed_by:
             yield from self._block(other, node)
 

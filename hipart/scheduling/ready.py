@@ -9,7 +9,7 @@ from hipart.jobs import StageJob
 from hipart.pipeline import PIPELINE
 from hipart.scheduling.arrays import signature, trains_in_arrays
 
-State = Literal["waiting", "running", "finished", "reused", "failed"]
+State = Literal["waiting", "running", "finished", "reused", "failed", "dropped"]
 DEPTH = {name: depth for depth, name in enumerate(PIPELINE)}
 #: A chain of jobs is urgent once it is as long as this share of the time that all open work will
 #: take: early enough for chains that turn out longer than estimated (docs/decisions/0016).
@@ -47,9 +47,22 @@ class ReadyJobs:
         self._by_row: list[tuple[int, int, Node]] = []
         self._by_chain: list[tuple[float, int, Node]] = []
         self._alike: defaultdict[str, dict[int, Node]] = defaultdict(dict)
+        self._numbers: set[int] = set()
+
+    @property
+    def count(self) -> int:
+        """How many could start."""
+        return len(self._numbers)
+
+    def dropped(self, node: Node) -> None:
+        """A job will not be started after all."""
+        self._numbers.discard(node.number)
+        if self._array > 1 and trains_in_arrays(node.job.stage):
+            self._alike[signature(node.job)].pop(node.number, None)
 
     def add(self, node: Node) -> None:
         """Take in a job that could start."""
+        self._numbers.add(node.number)
         heappush(self._by_row, (-DEPTH[node.job.stage], node.number, node))
         self.lengthened(node)
         if self._array > 1 and trains_in_arrays(node.job.stage):
@@ -67,6 +80,12 @@ class ReadyJobs:
         first = self._first(left_s)
         if first is None:
             return []
+        nodes = self._with_it(first, free)
+        self._numbers.difference_update(node.number for node in nodes)
+        return nodes
+
+    def _with_it(self, first: Node, free: int) -> list[Node]:
+        """A job and those that train along."""
         if self._array == 1 or not trains_in_arrays(first.job.stage):
             return [first]
         alike = self._alike[signature(first.job)]

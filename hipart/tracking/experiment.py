@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
-from hipart.experiment.design import Trial
 from hipart.jobs import StageJob
 from hipart.store import Artifact, ArtifactStore
-from hipart.tracking.messages import Happened, TrialJobs
+from hipart.tracking.messages import Drawn, Happened, TrialJobs
 from hipart.tracking.runs import RunBook, RunRecord, RunSpec
 from hipart.tracking.specs import (
     Subject,
@@ -38,6 +37,9 @@ class ExperimentRuns:
         self._trials = list(trials)
         self._specs: dict[int, RunSpec] = {}
         self._trials_of: defaultdict[str, list[int]] = defaultdict(list)
+        #: Trials of a search by arm and seed; what stopped ones were judged by, and why they were.
+        self._drawn: dict[tuple[str, int], int] = {}
+        self._stopped: dict[int, tuple[Mapping[str, StageJob], str]] = {}
         for number, (_, jobs) in enumerate(self._trials):
             self._learn(number, jobs)
         self._artifacts: dict[str, Artifact] = {}
@@ -53,14 +55,24 @@ class ExperimentRuns:
         for number in range(len(self._trials)):
             self._show(number)
 
-    def add(self, trial: Trial, jobs: Mapping[str, StageJob], reused: Set[str]) -> None:
-        """One more trial."""
-        self._reused |= reused
-        self._learn(len(self._trials), jobs)
-        self._trials.append((trial, jobs))
-        self._ensure_parent()
-        self._mirror(jobs)
-        self._show(len(self._trials) - 1)
+    def add(self, drawn: Drawn) -> None:
+        """A trial of a search, or what became of it."""
+        trial = drawn.trial
+        name = trial.arm.name, trial.seed
+        if name not in self._drawn:
+            self._drawn[name] = len(self._trials)
+            self._reused |= drawn.reused
+            self._trials.append((trial, drawn.jobs))
+            self._learn(self._drawn[name], drawn.jobs)
+            self._ensure_parent()
+        number = self._drawn[name]
+        if drawn.stopped:
+            self._stopped[number] = drawn.reached, drawn.stopped
+        new = {stage: job for stage, job in drawn.reached.items() if job not in drawn.jobs.values()}
+        self._learn(number, new)
+        self._mirror({**drawn.jobs})
+        self._mirror(drawn.reached)
+        self._show(number)
 
     def take_in(self, happened: Sequence[Happened], jobs: Mapping[str, StageJob]) -> None:
         """Bring the runs of these jobs, and those of the trials that need them, up to date.
@@ -129,14 +141,15 @@ class ExperimentRuns:
     def _show(self, number: int) -> None:
         """Give the trial's run the status that its jobs imply."""
         _, jobs = self._trials[number]
-        keys = [job.key for job in jobs.values()]
+        judged_by, why = self._stopped.get(number, (jobs, ""))
+        keys = [job.key for job in judged_by.values()]
         done = [self._artifacts[key] for key in keys if key in self._artifacts]
         spec = self._spec(number)
         reused = [stage for stage, job in jobs.items() if job.key in self._reused]
         born = {"reused": ", ".join(reused) or "none"}
         errors = [self._failed[key] for key in keys if key in self._failed]
         if len(done) == len(keys):
-            self._book.complete(spec, trial_outcome(done), born)
+            self._book.complete(spec, trial_outcome(done, why), born)
         elif errors:
             self._book.fail(self._book.ensure(spec, born), errors[0])
         else:

@@ -44,11 +44,17 @@ class Happened:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One more trial of the first experiment."""
+    """A trial of the first experiment, which is a search: one more, or what became of one.
+
+    ``reached`` are the jobs that it asks for now or was judged by at last; ``stopped`` says why it
+    goes no further, where it does not.
+    """
 
     trial: Trial
     jobs: Mapping[str, StageJob]
+    reached: Mapping[str, StageJob]
     reused: Set[str]
+    stopped: str = ""
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,16 @@ class MlflowMirror:
             error = event.error if isinstance(event, JobFailed) else ""
             self._line.send(Happened(kind, event.job.key, error))
 
-    def add(self, trial: Trial, jobs: Mapping[str, StageJob]) -> None:
-        """Take note of a trial that a search has just drawn."""
-        self._line.send(Drawn(trial, jobs, set(self._store.held(jobs.values()))))
+    def add(
+        self,
+        trial: Trial,
+        jobs: Mapping[str, StageJob],
+        reached: Mapping[str, StageJob] | None = None,
+        stopped: str = "",
+    ) -> None:
+        """Take note of a search's trial: one that was just drawn, or what became of it."""
+        reused = set(self._store.held(jobs.values()))
+        self._line.send(Drawn(trial, jobs, reached or jobs, reused, stopped))
 
     def finish(self, *files: Iterable[Path]) -> str:
         """The command is done: attach each experiment's files, end every run, wait for MLflow.

@@ -65,10 +65,11 @@ class _Desk:
         match message:
             case Open():
                 self._try(self._open, message)
-            case Drawn(trial, jobs, reused):
-                self._jobs |= {job.key: job for job in jobs.values()}
+            case Drawn():
+                some = (*message.jobs.values(), *message.reached.values())
+                self._jobs |= {job.key: job for job in some}
                 for runs in self._experiments[:1]:
-                    self._try(runs.add, trial, jobs, reused)
+                    self._try(runs.add, message)
             case End(status, files):
                 for number, runs in enumerate(self._experiments):
                     if status == "FINISHED":

@@ -1,5 +1,6 @@
-"""MLflow's own pages over the mirror's database, for a browser on this machine."""
+"""Pages of others over what a run leaves: MLflow's and Optuna's, for a browser on this machine."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,3 +31,18 @@ def serve(runtime: Runtime, port: int = 5000) -> list[str]:
         *("--backend-store-uri", f"sqlite:///{runtime.tracking_database.absolute()}"),
         *("--artifacts-destination", artifact_folder(runtime).absolute().as_uri()),
     ]
+
+
+def serve_studies(runtime: Runtime, port: int = 5000) -> list[str]:
+    """The command that serves Optuna's dashboard, on this machine only.
+
+    Raises ValueError where no search has left a study in the workspace.
+    """
+    file = runtime.studies.absolute()
+    if not file.exists():
+        raise ValueError(f"{file}: no search was run in this workspace yet")
+    here = Path(sys.executable).with_name("optuna-dashboard")
+    command = str(here) if here.exists() else shutil.which("optuna-dashboard")
+    if command is None:
+        raise ValueError("optuna-dashboard is not installed: pip install optuna-dashboard")
+    return [command, f"sqlite:///{file}", "--host", "127.0.0.1", "--port", str(port), "--quiet"]

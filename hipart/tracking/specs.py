@@ -117,13 +117,16 @@ def stage_outcome(artifact: Artifact) -> Outcome:
     )
 
 
-def trial_outcome(artifacts: Sequence[Artifact]) -> Outcome:
-    """How a finished trial ended: the final numbers of all its stages."""
+def trial_outcome(artifacts: Sequence[Artifact], stopped: str = "") -> Outcome:
+    """How a finished trial ended: the final numbers of all its stages; or why it was stopped."""
     return Outcome(
         stamp=_identity("of", *map(_stamp, artifacts)),
         started_ms=now_ms(),
         ended_ms=now_ms(),
-        tags={"commit": str(artifacts[-1].provenance.get("commit"))},
+        tags={
+            "commit": str(artifacts[-1].provenance.get("commit")),
+            **({"stopped": stopped} if stopped else {}),
+        },
         points=lambda: (point for artifact in artifacts for point in _final(artifact)),
     )
 

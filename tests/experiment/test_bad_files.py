@@ -321,8 +321,8 @@ MISTAKES = {
     "empty": Mistake(GOOD, "", ("must hold a mapping", "null")),
     "kind": Mistake(
         "kind: ablation",
-        "kind: search",
-        (":1: at kind: unknown kind of experiment", '"search"', "allowed ablation"),
+        "kind: ablations",
+        (":1: at kind: unknown kind of experiment", '"ablations"', "allowed ablation, search"),
     ),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hipart.experiment.design import Trial, arms, trials
-from hipart.experiment.file import available, find, load
+from hipart.experiment.file import ablations, available, find, load
 from hipart.experiment.scales import SCALES
 from hipart.jobs import jobs
 
@@ -15,7 +15,7 @@ CODEBOOK = "tokenizer.{}_codebook.{}"
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", ablations())
 def test_every_experiment_is_good_at_every_scale(name: str, scale: str) -> None:
     ablation = load(name, scale)
     assert (ablation.name, ablation.scale, ablation.preset) == (name, scale, "budget")

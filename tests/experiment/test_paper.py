@@ -6,7 +6,7 @@ import pytest
 
 from hipart.experiment.design import arms, trials
 from hipart.experiment.errors import ExperimentError
-from hipart.experiment.file import available, load
+from hipart.experiment.file import ablations, available, load
 from hipart.experiment.scales import SCALES
 from hipart.experiment.suite import load_suite
 from hipart.jobs import jobs
@@ -17,7 +17,7 @@ NAMES = load_suite("paper").experiments
 
 
 def test_the_suite_holds_every_experiment_but_the_short_one() -> None:
-    assert set(NAMES) == set(available()) - {"order_ablation"}
+    assert set(NAMES) == set(ablations()) - {"order_ablation"}
 
 
 @pytest.mark.parametrize("scale", SCALES)

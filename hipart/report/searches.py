@@ -1,0 +1,97 @@
+"""What the reading commands say of a search: its space, and what it will probably cost."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from hipart.experiment.space import Dimension
+from hipart.report.description import flat
+from hipart.report.live import duration
+from hipart.scheduling.plan import Estimates, measurements
+from hipart.search.landscape import made_up
+from hipart.search.session import SearchSession
+from hipart.search.simulation import Simulated, simulate
+
+
+def describe_search(session: SearchSession) -> RenderableType:
+    """The space around the resolved base configuration, and how it is searched."""
+    search = session.search
+    varied = _rows("dimension", "values", "exists where", "path")
+    for one in search.dimensions:
+        where = ", ".join(f"{name} is {' or '.join(some)}" for name, some in one.when.items())
+        varied.add_row(one.name, extent(one), where, one.path or "")
+    settings = _rows("setting", "value")
+    for path, value in flat(search.base_config.model_dump(mode="json")).items():
+        settings.add_row(path, str(value))
+    size = search.space.size
+    told = [
+        f"{f'{size:,}' if size else 'Endlessly many'} points; sampler {search.sampler.kind}, seed "
+        f"{search.sampler.seed}",
+        "objectives: "
+        + ", ".join(f"{one.stage}/{one.name} ({one.goal})" for one in search.objectives),
+    ]
+    if search.stopping:
+        told.append(
+            f"{search.stopping.kind} after {', '.join(map(str, search.rungs[:-1]))} of "
+            f"{search.rungs[-1]} epochs of the lifter"
+        )
+    told += [f"only if {one.said}" for one in search.constraints]
+    return Group(
+        Text(f"{search.title} ({search.name}), scale {search.scale}\n", style="bold"),
+        varied,
+        Text("\n" + "\n".join(told)),
+        Text("\nThe base\n", style="bold"),
+        settings,
+    )
+
+
+def extent(dimension: Dimension) -> str:
+    """The values of a dimension in words."""
+    if dimension.levels is not None:
+        return ", ".join(dimension.names)
+    assert dimension.range is not None
+    low, high = dimension.range
+    step = f", in steps of {dimension.step:g}" if dimension.step else ""
+    return f"{low:g} to {high:g}{step}{', by its logarithm' if dimension.log else ''}"
+
+
+def describe_search_plan(session: SearchSession, workers: int) -> RenderableType:
+    """The jobs and the time of a search like this one, from a simulated run.
+
+    Which trials are drawn and stopped depends on results, and those are made up; what jobs take is
+    measured.
+    """
+    known, shipped = measurements(session.store)
+    estimates = Estimates(known)
+    base = [job for chain in session.base.chains for job in chain.values()]
+    title = Text(f"{session.search.name}, scale {session.search.scale}\n", style="bold")
+    if any(estimates.seconds(job) is None for job in base):
+        return Group(title, Text("Cost unknown: no finished job of this size was measured yet."))
+    found = simulate(session.search, made_up(session.search), workers, estimate=estimates.seconds)
+    source = (
+        "timings of one core of another machine that come with the package"
+        if shipped
+        else f"{len(known)} finished jobs in this store"
+    )
+    busy = sum(end - start for start, end in found.executor.spans)
+    lines = [
+        simulated_counts(found),
+        f"About {duration(busy)} of work, {duration(found.executor.now)} on {workers} workers; "
+        f"durations from {source}.",
+        "From a simulated run: which trials are drawn and stopped depends on results, and those "
+        "were made up.",
+    ]
+    return Group(title, Text("\n".join(lines)))
+
+
+def simulated_counts(found: Simulated) -> str:
+    """Trials by what became of them, and stage jobs by stage, in a line."""
+    states = [one.state for one in found.study.own]
+    kinds = {state: states.count(state) for state in dict.fromkeys(states)}
+    trials = ", ".join(f"{count} {state}" for state, count in kinds.items())
+    jobs = ", ".join(f"{count} {stage}" for stage, count in found.executor.trained.items())
+    return f"{len(states)} trials ({trials}); stage jobs: {jobs}."
+
+
+def _rows(*columns: str) -> RichTable:
+    return RichTable(*columns, box=None, header_style="dim", padding=(0, 2, 0, 0))

@@ -1,0 +1,288 @@
+"""The search itself: trials are drawn when a worker would be idle, and go from rung to rung.
+
+A trial is a generator. It asks for stage jobs and holds nothing while it waits for them: workers
+and devices belong to jobs. Which jobs run is the stage graph's business, as in an ablation, so what
+trials have in common is trained once. The loop knows no clock and no executor but those it is
+given; with a virtual one it is a simulation.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from hipart.experiment.errors import ExperimentError
+from hipart.experiment.form import MetricChoice
+from hipart.experiment.search import Budget, Search
+from hipart.jobs import StageJob, final_jobs
+from hipart.pipeline import PROFILE, TOKENIZER
+from hipart.scheduling.events import Event, JobFinished
+from hipart.scheduling.graph import StageGraph
+from hipart.search.candidates import Candidate, Candidates, Chain, Finished, mean_over_seeds
+from hipart.search.memory import recall
+from hipart.search.rules import Rules
+from hipart.search.stopping import goes_on, tokenizer_is_worth_it
+from hipart.search.study import Record, Study
+
+#: Live trials for each job that could run: enough to find work that waits for nothing.
+TRIALS_A_SLOT = 2
+
+
+class Limits(NamedTuple):
+    """What a search may take in all, earlier commands included; None for no limit."""
+
+    trials: int | None = None
+    seconds: float | None = None
+    device_seconds: float | None = None
+
+    @classmethod
+    def of(cls, budget: Budget) -> "Limits":
+        """What a file allows."""
+        minutes, hours = budget.minutes, budget.device_hours
+        return cls(
+            budget.trials,
+            None if minutes is None else 60 * minutes,
+            None if hours is None else 3600 * hours,
+        )
+
+
+class Watcher(Protocol):
+    """Whoever wants to know what becomes of trials: the mirror, a view."""
+
+    def trial(self, record: Record, candidate: Candidate, reached: Sequence[Chain]) -> None:
+        """A trial asks for jobs, ``reached``; or it has ended, and these are its last."""
+        ...
+
+
+@dataclass
+class _Live:
+    """A trial that has begun, what it asks for now, and what it will do then."""
+
+    record: Record
+    candidate: Candidate
+    course: "Course"
+    asked: tuple[Chain, ...] = ()
+    #: The last jobs that it was judged by.
+    reached: tuple[Chain, ...] = ()
+
+    @property
+    def wanted(self) -> list[StageJob]:
+        """The jobs that it waits for."""
+        return [job for chain in self.asked for job in final_jobs(chain)]
+
+
+#: Asks for jobs; continues when they are there.
+Course = Generator[tuple[Chain, ...], None, None]
+
+
+@dataclass
+class Ended:
+    """Why a search ended, in words; and what it left unfinished."""
+
+    reason: str
+    open_trials: int = 0
+
+
+@dataclass
+class SearchLoop:
+    """Draws trials from a study, and moves them on until the budget is spent.
+
+    ``clock`` gives seconds; ``slots`` are the jobs that may run at once, ``share`` the devices that
+    a job holds.
+    """
+
+    search: Search
+    study: Study
+    candidates: Candidates
+    store: Finished
+    limits: Limits
+    clock: Callable[[], float]
+    slots: int
+    share: float = 1.0
+    rules: Rules = field(default_factory=lambda: Rules(()))
+    watchers: list[Watcher] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._live: list[_Live] = []
+        self._dry = False
+        self._began = self.clock()
+        self._spent_before = self.study.spent_s
+        self._device_s = self.study.device_s
+        self._proxies: dict[str, float] = {}
+        #: Drawn first and measured in full: what is found is compared with it.
+        self._base = self.search.space.point_of(self.search.base_config)
+
+    def hear(self, event: Event) -> None:
+        """What a job took counts against the budget of devices; for the graph's listeners."""
+        if isinstance(event, JobFinished):
+            self._device_s += event.seconds * self.share
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since the first command on this search began one after the other."""
+        return self._spent_before + self.clock() - self._began
+
+    def run(self, graph: StageGraph) -> Ended:
+        """Search until the budget is spent, nothing is left to draw, or nothing gets better."""
+        for record in self.study.running:  # of a command that was killed
+            self._begin(record, graph)
+        while True:
+            over = self.over()
+            if over is None:
+                self._draw(graph)
+            elif over.open_trials:
+                return over
+            if not self._live:
+                return over or Ended("every point of the space is known")
+            graph.pump(timeout_s=0.5)
+            for live in list(self._live):
+                self._move(live, graph)
+
+    def over(self) -> Ended | None:
+        """Why nothing more is begun; with open trials, why these are left where they are."""
+        limits, open_trials = self.limits, len(self._live)
+        if limits.seconds is not None and self.spent_s >= limits.seconds:
+            return Ended(f"{limits.seconds / 60:g} minutes are over", open_trials)
+        if limits.device_seconds is not None and self._device_s >= limits.device_seconds:
+            hours = limits.device_seconds / 3600
+            return Ended(f"{hours:g} device-hours are spent", open_trials)
+        if limits.trials is not None and self.study.made >= limits.trials:
+            return Ended(f"{limits.trials} trials were made")
+        if self._flat():
+            assert self.search.budget.plateau is not None
+            return Ended(f"no better over {self.search.budget.plateau.trials} trials")
+        return None
+
+    def _flat(self) -> bool:
+        plateau, goal = self.search.budget.plateau, self.search.objectives[0].goal
+        if plateau is None or self.search.several:
+            return False
+        values = [one.values[0] for one in self.study.complete if one.values]
+        if len(values) <= plateau.trials:
+            return False
+        pick = max if goal == "max" else min
+        before, now = pick(values[: -plateau.trials]), pick(values)
+        return abs(before - now) <= abs(before) * plateau.improvement_pct / 100
+
+    def _draw(self, graph: StageGraph) -> None:
+        """Begin trials as long as a worker would have nothing to do."""
+        most = TRIALS_A_SLOT * self.slots
+        while not self._dry and graph.spare and len(self._live) < most and self.over() is None:
+            record = self.study.draw(self._base)
+            if record is None:
+                self._dry = True
+            else:
+                self._begin(record, graph)
+
+    def _begin(self, record: Record, graph: StageGraph) -> None:
+        """Have a trial ask for its first jobs, unless it is refused or measured already."""
+        try:
+            candidate = self.candidates.of(record.point)
+        except ExperimentError as error:
+            self.study.refused(record, str(error))
+            return
+        broken = self.rules.broken_at_once(candidate.config)
+        if broken is not None:
+            self.study.refused(record, broken)
+            return
+        if not record.rungs:
+            memory = recall(self.search, self.candidates, candidate, self.store)
+            if memory.values is not None:
+                self.study.answered(record, memory.values)
+                return
+        live = _Live(record, candidate, self._course(record, candidate))
+        self._live.append(live)
+        self._continue(live, graph)
+
+    def _course(self, record: Record, candidate: Candidate) -> Course:
+        """What a trial asks for, step by step."""
+        study, search = self.study, self.search
+        if self.rules.need_profile:
+            (chain, *_) = chains = self.candidates.chains(candidate.config, (PROFILE.name,))
+            yield chains
+            profile = self.store.find(PROFILE.name, chain[PROFILE.name].key)
+            broken = self.rules.broken_by(profile.metrics) if profile else None
+            if broken is not None:
+                study.refused(record, broken)
+                return
+        if search.proxy is not None:
+            chains = self.candidates.chains(candidate.config, (TOKENIZER.name,))
+            yield chains
+            if not self._worth_it(chains):
+                study.stopped(record, f"its tokenizer, by {search.proxy.metric}")
+                return
+        for number, epochs in enumerate(search.rungs):
+            chains = self.candidates.up_to(candidate, number)
+            yield chains
+            last = number == len(search.rungs) - 1
+            if search.stopping is not None:
+                value = self._value(chains, search.objectives[0])
+                others = study.at_rung(epochs)
+                study.report(record, epochs, value)
+                up = search.objectives[0].goal == "max"
+                spared = last or record.point == self._base
+                if not spared and not goes_on(search.stopping, value, others, up):
+                    study.stopped(record, f"after {epochs} of {search.rungs[-1]} epochs")
+                    return
+        study.completed(record, [self._value(candidate.chains, one) for one in search.objectives])
+
+    def _worth_it(self, chains: Sequence[Chain]) -> bool:
+        proxy = self.search.proxy
+        assert proxy is not None
+        (metric,) = (one for one in TOKENIZER.metrics if one.name == proxy.metric)
+        choice = MetricChoice(stage=TOKENIZER.name, name=metric.name, goal=metric.goal)
+        key, value = chains[0][TOKENIZER.name].key, self._value(chains, choice)
+        others = [one for other, one in self._proxies.items() if other != key]
+        self._proxies[key] = value
+        return tokenizer_is_worth_it(proxy, value, others, metric.goal == "max")
+
+    def _value(self, chains: Sequence[Chain], metric: MetricChoice) -> float:
+        value = mean_over_seeds(self.store, chains, metric)
+        if value is None:
+            raise LookupError(f"stage {metric.stage} gave no {metric.name}")
+        return value
+
+    def _move(self, live: _Live, graph: StageGraph) -> None:
+        """Let a trial go on if what it waits for is there; end it if that failed."""
+        states = {graph.nodes[job.key].state for job in live.wanted}
+        if "failed" in states:
+            errors = [graph.errors[job.key] for job in live.wanted if job.key in graph.errors]
+            self._fail(live, errors[0], graph)
+        elif states <= {"finished", "reused"}:
+            self._continue(live, graph)
+
+    def _continue(self, live: _Live, graph: StageGraph) -> None:
+        """Hear what a trial wants next, as often as that is there already."""
+        while True:
+            live.reached = live.asked or live.reached
+            try:
+                live.asked = next(live.course)
+            except StopIteration:
+                self._end(live)
+                return
+            except LookupError as error:
+                self._fail(live, str(error), graph)
+                return
+            for watcher in self.watchers:
+                watcher.trial(live.record, live.candidate, live.asked)
+            for chain in live.asked:
+                graph.ensure(chain)
+            states = {graph.nodes[job.key].state for job in live.wanted}
+            if not states <= {"finished", "reused"}:
+                return
+
+    def _fail(self, live: _Live, error: str, graph: StageGraph) -> None:
+        self.study.failed(live.record, error)
+        self._end(live)
+        others = {job.key for one in self._live for chain in one.asked for job in chain.values()}
+        graph.drop_all_but(others)
+
+    def _end(self, live: _Live) -> None:
+        live.course.close()
+        self._live.remove(live)
+        for watcher in self.watchers:
+            watcher.trial(live.record, live.candidate, live.reached)
+        self.account()
+
+    def account(self) -> None:
+        """Write down what has been spent."""
+        self.study.account(self.spent_s, self._device_s)

@@ -1,0 +1,162 @@
+"""One search on one workspace: what every command that names a search starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hipart.data.corpus import check_corpus, fingerprint
+from hipart.experiment.design import BASE, Arm, Trial
+from hipart.experiment.file import load_any
+from hipart.experiment.form import Ablation, label
+from hipart.experiment.search import Search
+from hipart.experiment.space import Point
+from hipart.jobs import StageJob
+from hipart.runtime import Runtime
+from hipart.search.candidates import Candidate, Candidates, Chain
+from hipart.search.front import front
+from hipart.search.memory import remembered
+from hipart.search.study import Record, Study, question_of, storage_at
+from hipart.session import Session
+from hipart.store import ArtifactStore
+
+#: What stands where a dimension does not exist.
+NOWHERE = "–"
+#: Heading of the trials' numbers.
+TRIAL = "trial"
+
+
+@dataclass(frozen=True)
+class SearchSession:
+    """A loaded search and the store that may hold its trials."""
+
+    search: Search
+    runtime: Runtime
+    store: ArtifactStore
+    fingerprint: str
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """Points as stage jobs."""
+        return Candidates(self.search, self.fingerprint)
+
+    @cached_property
+    def base(self) -> Candidate:
+        """The base, which need not lie in the space."""
+        search, made = self.search, self.candidates
+        point = search.space.point_of(search.base_config) or {}
+        return Candidate(point, search.base_config, made.chains(search.base_config, search.targets))
+
+    @property
+    def results(self) -> Path:
+        """Folder of the table and the figures."""
+        return self.runtime.results / self.search.name
+
+    def open_study(self) -> Study:
+        """The study on disk, knowing all that the store has measured of the space."""
+        question = question_of(self.search, self.fingerprint)
+        study = Study(self.search, question, storage_at(self.runtime.studies.absolute()))
+        for memory in remembered(self.search, self.candidates, self.store):
+            study.remember(*memory)
+        return study
+
+    def arm(self, record: Record, candidate: Candidate) -> Arm:
+        """A trial of the study as an arm; the one at the base is the base."""
+        if candidate.config == self.search.base_config:
+            return self.base_arm
+        changes = self.search.space.changes(record.point)
+        levels = self._standing(record.name, record.point)
+        return Arm(record.name, changes, None, candidate.config, levels)
+
+    @property
+    def base_arm(self) -> Arm:
+        """What all is compared with."""
+        levels = self._standing(BASE, self.base.point)
+        return Arm(BASE, {}, None, self.search.base_config, levels)
+
+    def _standing(self, name: str, point: Point) -> tuple[tuple[str, str], ...]:
+        values = {one.name: one.name in point for one in self.search.dimensions}
+        return (
+            (TRIAL, name.removeprefix(f"{TRIAL} ")),
+            *((one, label(point[one]) if there else NOWHERE) for one, there in values.items()),
+        )
+
+    def trials(self, arm: Arm, chains: Sequence[Chain]) -> list[tuple[Trial, dict[str, StageJob]]]:
+        """An arm with every seed, and the jobs of each."""
+        search, seeded = self.search, self.candidates.seeded
+        return [
+            (Trial(arm, seed, seeded(arm.config, seed), search.targets), dict(chain))
+            for seed, chain in zip(search.seeds, chains, strict=True)
+        ]
+
+    def measured(self, study: Study) -> Session:
+        """The base and the trials measured in full, best first, as tables take them."""
+        found = [(self.base_arm, self.base.chains)]
+        for record in ranked(self.search, study.complete):
+            candidate = self.candidates.of(record.point)
+            arm = self.arm(record, candidate)
+            if arm.name != BASE:
+                found.append((arm, candidate.chains))
+        pairs = [pair for arm, chains in found for pair in self.trials(arm, chains)]
+        return Session(
+            ablation=as_ablation(self.search),
+            runtime=self.runtime,
+            store=self.store,
+            fingerprint=self.fingerprint,
+            trials=[trial for trial, _ in pairs],
+            jobs=[jobs for _, jobs in pairs],
+        )
+
+    def winners(self, study: Study) -> list[Record]:
+        """The best trial; of several objectives all that nothing beats in each."""
+        ordered = ranked(self.search, study.complete)
+        if not self.search.several:
+            return ordered[:1]
+        values = [one.values or () for one in ordered]
+        return [ordered[place] for place in front(values, self.maximise)] if ordered else []
+
+    @property
+    def maximise(self) -> list[bool]:
+        """Whether more is better, for each objective."""
+        return [one.goal == "max" for one in self.search.objectives]
+
+
+def ranked(search: Search, records: Sequence[Record]) -> list[Record]:
+    """Trials measured in full, the best by the first objective first."""
+    sign = -1.0 if search.objectives[0].goal == "max" else 1.0
+    complete = [one for one in records if one.values]
+    return sorted(complete, key=lambda one: (sign * (one.values or (0.0,))[0], one.number))
+
+
+def as_ablation(search: Search) -> Ablation:
+    """The head of a search as that of an ablation; its arms are the trials drawn so far."""
+    return Ablation(
+        kind="ablation",
+        name=search.name,
+        path=search.path,
+        title=search.title,
+        source=search.source,
+        scale=search.scale,
+        preset=search.preset,
+        base=search.base_config.model_dump(mode="json"),
+        design="arms",
+        seeds=search.seeds,
+        reseed=search.reseed,
+        metric=search.objectives[0],
+        also=tuple(dict.fromkeys((*search.objectives[1:], *search.also))),
+        notes=search.notes,
+    )
+
+
+def open_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> SearchSession:
+    """Load and check a search; trains nothing and imports no torch.
+
+    Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
+    """
+    search = load_any(name, scale, preset)
+    if not isinstance(search, Search):
+        raise ValueError(f"{search.path}: is no search")
+    data = search.base_config.data
+    check_corpus(data, runtime.motion)
+    print_of_data = fingerprint(data, runtime.motion)
+    return SearchSession(search, runtime, ArtifactStore(runtime.store), print_of_data)

@@ -1,0 +1,254 @@
+"""Run a search: executor, stage graph, study, view and mirror; then its table and figures."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from hipart.jobs import StageJob
+from hipart.report.live import LiveView, PlainView, Progress, duration
+from hipart.report.tables import Table
+from hipart.runner import executor_for
+from hipart.runtime import Runtime
+from hipart.scheduling.events import Event, Listener
+from hipart.scheduling.executor import Executor
+from hipart.scheduling.graph import StageGraph
+from hipart.scheduling.plan import Estimates, measurements
+from hipart.search.candidates import Candidate, Chain
+from hipart.search.loop import Ended, Limits, SearchLoop
+from hipart.search.rules import Rules
+from hipart.search.session import SearchSession
+from hipart.search.study import Record, Study
+from hipart.searched import best_line, search_table, write_search
+from hipart.tracking import MlflowMirror
+
+#: Rows of the live table.
+LIVE_ROWS = 8
+
+
+@dataclass
+class _Mirroring:
+    """Shows MLflow what becomes of trials."""
+
+    session: SearchSession
+    mirror: MlflowMirror
+
+    def trial(self, record: Record, candidate: Candidate, reached: Sequence[Chain]) -> None:
+        """A run for each seed, the jobs that it came to beneath it."""
+        arm = self.session.arm(record, candidate)
+        ended = record.reason if record.state in ("stopped", "refused") else ""
+        pairs = self.session.trials(arm, candidate.chains)
+        for (trial, jobs), chain in zip(pairs, reached or candidate.chains, strict=True):
+            self.mirror.add(trial, jobs, chain, ended)
+
+
+@dataclass
+class _Telling:
+    """Says a line about every trial that has ended, where no table is drawn live."""
+
+    console: Console
+    session: SearchSession
+    study: Study
+
+    def trial(self, record: Record, candidate: Candidate, reached: Sequence[Chain]) -> None:
+        """One line, and the best so far."""
+        if record.state == "running":
+            return
+        values = ", ".join(f"{value:.4g}" for value in record.values or ())
+        told = f"{record.name} {record.state} {values or record.reason}"
+        self.console.print(
+            f"{told} | {best_line(self.session, self.study)}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def run_search(session: SearchSession, limits: Limits, console: Console) -> bool:
+    """Search to the end of the budget, or to Ctrl-C; returns whether nothing failed."""
+    session.store.prepare()
+    study = session.open_study()
+    return _Run(session, study, limits, console).run()
+
+
+@dataclass
+class _Run:
+    session: SearchSession
+    study: Study
+    limits: Limits
+    console: Console
+    listeners: list[Listener] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> bool:
+        """The search, the test split, the table."""
+        session = self.session
+        runtime = session.runtime.shared_among(self.limits.trials or 2)
+        estimate = _estimates(session)
+        to_come = self._to_come()
+        starting = self.console.status(f"starting {runtime.executor} workers")
+        with starting if to_come else nullcontext():
+            executor = executor_for(runtime, to_come, self.tell, self.limits.trials or 64)
+        mirror = self._mirror()
+        graph = StageGraph(session.store, executor, self.tell, estimate, runtime.array_limit)
+        loop = self._loop(runtime, executor, mirror)
+        progress = Progress(estimate, executor.slots)
+        self.listeners += [mirror, loop.hear]
+        view = self._view(progress, loop)
+        try:
+            with view:
+                self.listeners.append(view)
+                if not session.base.point:  # it is no trial of the space, and yet the base
+                    for chain in session.base.chains:
+                        graph.ensure(chain)
+                ended = loop.run(graph)
+                if ended.open_trials:  # what they run now is left as it is, with its checkpoint
+                    executor.close()
+                    executor = executor_for(runtime, to_come, self.tell)
+                    graph = StageGraph(session.store, executor, self.tell, estimate)
+                self._measure_on_test(graph)
+        except BaseException as error:
+            loop.account()
+            mirror.abort()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            self.console.print("\nStopped. Run the same command to go on where it was.")
+            return False
+        finally:
+            executor.close()
+        loop.account()
+        self._finish(graph, ended, mirror)
+        return not progress.failures
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on."""
+        for listener in self.listeners:
+            listener(event)
+
+    def _to_come(self) -> list[StageJob]:
+        """Jobs by which workers can warm up; none where the search is over and its test done."""
+        session, study = self.session, self.study
+        known = [*session.base.chains]
+        known += [
+            chain
+            for one in session.winners(study)
+            for chain in session.candidates.on_test(session.candidates.of(one.point))
+        ]
+        limit = self.limits.trials
+        more = limit is None or len(study.own) < limit or bool(study.running)
+        jobs = [job for chain in known for job in chain.values()]
+        return jobs if more else [job for job in jobs if job not in session.store]
+
+    def _mirror(self) -> MlflowMirror:
+        """The mirror, told of all trials so far."""
+        session, made = self.session, self.session.candidates
+        head = replace(session.measured(self.study), trials=[], jobs=[])
+        mirror = MlflowMirror([head], self.warnings.append)
+        if not session.base.point:
+            for trial, jobs in session.trials(session.base_arm, session.base.chains):
+                mirror.add(trial, jobs)
+        watcher = _Mirroring(session, mirror)
+        for record in self.study.records.values():
+            if record.state in ("complete", "stopped"):
+                candidate = made.of(record.point)
+                last = max(record.rungs, default=session.search.rungs[-1])
+                rung = session.search.rungs.index(last) if record.state == "stopped" else -1
+                watcher.trial(record, candidate, made.up_to(candidate, rung) if rung >= 0 else ())
+        return mirror
+
+    def _loop(self, runtime: Runtime, executor: Executor, mirror: MlflowMirror) -> SearchLoop:
+        import time
+
+        session = self.session
+        share = runtime.gpus_per_job or runtime.cpus
+        return SearchLoop(
+            search=session.search,
+            study=self.study,
+            candidates=session.candidates,
+            store=session.store,
+            limits=self.limits,
+            clock=time.monotonic,
+            slots=executor.slots,
+            share=share,
+            rules=Rules(session.search.constraints),
+            watchers=[_Mirroring(session, mirror)],
+        )
+
+    def _view(self, progress: Progress, loop: SearchLoop) -> LiveView | PlainView:
+        session, study = self.session, self.study
+        if not self.console.is_terminal:
+            loop.watchers.append(_Telling(self.console, session, study))
+            return PlainView(self.console, progress)
+
+        def shown() -> RenderableType:
+            made = search_table(session, study, partial=True, rows=LIVE_ROWS)
+            count = f"{len(study.own)} trials, {len(study.running)} of them running"
+            spent = f"{duration(loop.spent_s)} of search"
+            return Group(
+                made.terminal(notes=False),
+                Text(f"{count}, {spent}; {best_line(session, study)}", style="bold"),
+            )
+
+        return LiveView(self.console, progress, shown)
+
+    def _measure_on_test(self, graph: StageGraph) -> None:
+        """The one look at the test split: the winners', and the base's to compare with."""
+        session = self.session
+        made = session.candidates
+        winners = [made.of(one.point) for one in session.winners(self.study)]
+        for candidate in (session.base, *winners) if winners else ():
+            for chain in made.on_test(candidate):
+                if all(graph_needs in session.store for graph_needs in _before_last(chain)):
+                    graph.ensure(chain)
+        graph.run()
+
+    def _finish(self, graph: StageGraph, ended: Ended, mirror: MlflowMirror) -> None:
+        """Table and figures, at once; then MLflow's turn."""
+        states = [node.state for node in graph.nodes.values()]
+        counts = {"trained": states.count("finished"), "reused": states.count("reused")}
+        made: Table = search_table(self.session, self.study, counts)
+        files = write_search(self.session, self.study, made)
+        self.console.print(made.terminal())
+        for path in files:
+            self.console.print(f"wrote {path}", highlight=False)
+        with self.console.status("MLflow catches up"):
+            account = mirror.finish(files)
+        self.console.print(account, style="dim", highlight=False)
+        for warning in self.warnings:
+            self.console.print(f"[yellow]{warning}[/]")
+        self.console.print(f"The search ended: {ended.reason}.", highlight=False)
+        if ended.open_trials:
+            self.console.print(f"{ended.open_trials} trials are unfinished and go on with more.")
+        self._next_commands()
+
+    def _next_commands(self) -> None:
+        name = self.session.search.name
+        metric = self.session.search.objectives[0].name
+        self.console.print("\nNext:")
+        for command, what in (
+            ("ui", "browse every trial in MLflow"),
+            ("ui --optuna", "browse the study in Optuna's dashboard"),
+            (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
+            (f"run {name} --trials {2 * len(self.study.own)}", "search on"),
+        ):
+            self.console.print(f"  hipart-search {command}  [dim]# {what}[/]", highlight=False)
+
+
+def _before_last(chain: Chain) -> list[StageJob]:
+    """The jobs of a chain that others of it need."""
+    needed = {key for job in chain.values() for key in job.needs.values()}
+    return [job for job in chain.values() if job.key in needed]
+
+
+def _estimates(session: SearchSession) -> Callable[[StageJob], float | None]:
+    """Seconds of each job by what is known."""
+    known, _ = measurements(session.store)
+    estimates = Estimates(known)
+    found: dict[str, float | None] = {}
+
+    def seconds(job: StageJob) -> float | None:
+        if job.key not in found:
+            found[job.key] = estimates.seconds(job)
+        return found[job.key]
+
+    return seconds
