@@ -18,6 +18,7 @@ BENCHMARKS = (
     "floors",
     "trial",
     "grid",
+    "searching",
 )
 
 

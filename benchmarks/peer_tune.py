@@ -128,7 +128,7 @@ def train_trial(chain: Mapping[str, StageJob]) -> float:
             work.mkdir()
             context = StageContext(
                 config=job.config,
-                corpus=_corpus(job.config.data, job.config.detector),
+                corpus=corpus_of(job.config.data, job.config.detector),
                 upstream=dict(done),
                 work=work,
                 device=torch.device("cpu"),
@@ -140,7 +140,8 @@ def train_trial(chain: Mapping[str, StageJob]) -> float:
 
 
 @lru_cache(maxsize=2)
-def _corpus(data: Any, detector: Any) -> Any:
+def corpus_of(data: Any, detector: Any) -> Any:
+    """The corpus, made once in each process."""
     from hipart.data.corpus import load_corpus
 
     return load_corpus(data, detector)
