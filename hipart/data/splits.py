@@ -15,9 +15,10 @@ TEST_SUBJECTS = ("S9", "S11")
 VALIDATION_SUBJECTS = ("S8",)
 #: Seconds left out between two sides of a clip.
 GAP_S = 1.0
-#: What trains is cut when this many seconds remain beside the gap; the last third of them goes to
-#: test, then to validation.
+#: What trains is cut for a side when this many seconds remain beside the gap; the last third of
+#: them goes to that side. Validation takes from longer parts only (decision 23).
 MIN_BESIDE_GAP_S = 0.5
+MIN_FOR_VALIDATION_S = 2.0
 TAKEN_SHARE = 1 / 3
 #: Labels whose clips of unknown subject may be the same recordings as a CMU subject's.
 SAME_RECORDINGS = {"walking": "007", "basketball": "006"}
@@ -66,36 +67,46 @@ def segments(clips: Sequence[_Clip], fps: float, hold_out: bool = False) -> list
     A family of clips that may show the same recordings trains as a whole. Any other clip of at
     least 1.5 s is cut: the first two thirds train, then a gap of 1 s, then test. A shorter one
     goes whole to training, except the second of every three of a label that has no cut clip.
-    ``hold_out`` cuts what then trains by the same rule once more, for validation.
+    ``hold_out`` applies the rule to what then trains once more, for validation, but leaves parts
+    of 1.5 s to 3 s whole: too little of them would train.
     """
     members = Counter(recording(clip) for clip in clips)
     alone = [members[recording(clip)] == 1 for clip in clips]
     whole = [Segment(index, "train", 0, len(clip)) for index, clip in enumerate(clips)]
-    tested = _taken(clips, alone, whole, "test", fps)
-    return _taken(clips, alone, tested, "validation", fps) if hold_out else tested
+    tested = _taken(clips, alone, whole, fps, "test", MIN_BESIDE_GAP_S)
+    if not hold_out:
+        return tested
+    return _taken(clips, alone, tested, fps, "validation", MIN_FOR_VALIDATION_S)
 
 
 def _taken(
-    clips: Sequence[_Clip], alone: Sequence[bool], given: Sequence[Segment], side: Side, fps: float
+    clips: Sequence[_Clip],
+    alone: Sequence[bool],
+    given: Sequence[Segment],
+    fps: float,
+    side: Side,
+    beside_s: float,
 ) -> list[Segment]:
     """The segments, of which a part of those that trained is for ``side``.
 
-    ``alone`` (clips,) says whose recording no other clip may show.
+    ``alone`` (clips,) says whose recording no other clip may show; what is cut has ``beside_s``
+    seconds beside the gap.
     """
-    gap, least = round(GAP_S * fps), round((GAP_S + MIN_BESIDE_GAP_S) * fps)
+    gap, enough = round(GAP_S * fps), round((GAP_S + beside_s) * fps)
+    least = round((GAP_S + MIN_BESIDE_GAP_S) * fps)
     open_to = {part for part in given if part.side == "train" and alone[part.clip]}
-    has_cut = {clips[part.clip].label for part in open_to if part.stop - part.start >= least}
+    has_long = {clips[part.clip].label for part in open_to if part.stop - part.start >= least}
     found: list[Segment] = []
     short: dict[str, int] = {}
     for part in given:
         label, frames = clips[part.clip].label, part.stop - part.start
         if part not in open_to:
             found.append(part)
-        elif frames >= least:
+        elif frames >= enough:
             middle = part.stop - gap - max(1, round((frames - gap) * TAKEN_SHARE))
             found.append(replace(part, stop=middle))
             found.append(replace(part, side=side, start=middle + gap))
-        elif label in has_cut:
+        elif label in has_long:
             found.append(part)
         else:
             order = short[label] = short.get(label, -1) + 1

@@ -121,8 +121,6 @@ def test_what_is_held_out_is_a_fixed_rule_and_leaves_test_alone(motion: Motion) 
         "cmu_001_01": (303, 439),
         "cmu_001_03": (498, 732),
         "deepmimic_dance_b": (0, 31),
-        "deepmimic_getup_faceup": (47, 55),
-        "deepmimic_spin": (56, 69),
     }
     trained = {motion.clips[part.clip].label for part in held if part.side == "train"}
     assert trained == {clip.label for clip in motion.clips}, "every action still trains"
@@ -141,6 +139,18 @@ def test_training_is_cut_for_validation_as_clips_are_for_test() -> None:
         *("train", "test", "validation", "train", "test", "train")
     ]
     assert {part.side for part in segments([long, *short], 30, True) if part.clip} == {"train"}
+
+
+def test_too_little_is_not_cut_for_validation() -> None:
+    """Of 1.5 s to 3 s too little would train; what is of their label stays beside them."""
+    long, short = Stub("a", "hop", 120), [Stub(str(i), "hop", 20) for i in range(3)]
+    found = segments([long, *short], 30, True)
+    assert [part.side for part in found] == ["train", "test", "train", "train", "train"]
+    assert (found[0].start, found[0].stop) == (0, 60)
+    just_enough = segments([Stub("b", "hop", 165)], 30, True)
+    assert [(part.side, part.stop - part.start) for part in just_enough] == [
+        *(("train", 40), ("validation", 20), ("test", 45))
+    ]
 
 
 def test_a_subject_is_held_out_of_training(motion: Motion) -> None:
