@@ -98,9 +98,6 @@ class _Run:
         try:
             with view:
                 self.listeners.append(view)
-                if not session.base.point:  # it is no trial of the space, and yet the base
-                    for chain in session.base.chains:
-                        graph.ensure(chain)
                 ended = loop.run(graph)
                 if ended.open_trials:  # what they run now is left as it is, with its checkpoint
                     executor.close()
@@ -172,6 +169,7 @@ class _Run:
             share=share,
             rules=Rules(session.search.constraints),
             watchers=[_Mirroring(session, mirror)],
+            controls=() if session.base.point else session.base.chains,
         )
 
     def _view(self, progress: Progress, loop: SearchLoop) -> LiveView | PlainView:

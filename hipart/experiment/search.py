@@ -33,7 +33,7 @@ MEASURED = tuple(
     metric.name for metric in PIPELINE["profile"].metrics if metric.name not in COUNTED
 )
 #: Samples held out for choosing where neither file nor scale says how many.
-VALIDATION_SAMPLES = 8192
+VALIDATION_SAMPLES = 4096
 
 
 class Sampler(Section):

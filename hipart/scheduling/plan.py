@@ -191,11 +191,12 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _samples(stage: str, flat: Mapping[str, Any]) -> float:
-    """Samples that a job processes: train passes for a model, both splits otherwise."""
+    """Samples that a job processes: train passes for a model, all splits otherwise."""
     train = flat.get("data.train_samples") or 50_000
     test = flat.get("data.test_samples") or 25_000
+    held_out = flat.get("data.validation_samples") or 0
     epochs = flat.get(f"{stage}.epochs")
-    return float(train * epochs if epochs else train + test)
+    return float(train * epochs if epochs else train + test + held_out)
 
 
 def _shipped_measurements() -> list[Measurement]:

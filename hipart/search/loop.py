@@ -8,6 +8,7 @@ given; with a virtual one it is a simulation.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from hipart.experiment.errors import ExperimentError
@@ -25,6 +26,8 @@ from hipart.search.study import Record, Study
 
 #: Live trials for each job that could run: enough to find work that waits for nothing.
 TRIALS_A_SLOT = 2
+#: Trials refused one after the other before a search gives up.
+IN_VAIN = 1000
 
 
 class Limits(NamedTuple):
@@ -100,14 +103,17 @@ class SearchLoop:
     share: float = 1.0
     rules: Rules = field(default_factory=lambda: Rules(()))
     watchers: list[Watcher] = field(default_factory=list)
+    #: Jobs to be done beside the trials: those of a base that lies outside the space.
+    controls: Sequence[Chain] = ()
 
     def __post_init__(self) -> None:
         self._live: list[_Live] = []
-        self._dry = False
+        #: Why nothing more can be drawn.
+        self._dry = ""
+        self._in_vain = 0
         self._began = self.clock()
         self._spent_before = self.study.spent_s
         self._device_s = self.study.device_s
-        self._proxies: dict[str, float] = {}
         #: Drawn first and measured in full: what is found is compared with it.
         self._base = self.search.space.point_of(self.search.base_config)
 
@@ -123,8 +129,10 @@ class SearchLoop:
 
     def run(self, graph: StageGraph) -> Ended:
         """Search until the budget is spent, nothing is left to draw, or nothing gets better."""
+        for chain in self.controls:
+            graph.ensure(chain)
         for record in self.study.running:  # of a command that was killed
-            self._begin(record, graph)
+            self._begin(record, graph, again=True)
         while True:
             over = self.over()
             if over is None:
@@ -132,7 +140,7 @@ class SearchLoop:
             elif over.open_trials:
                 return over
             if not self._live:
-                return over or Ended("every point of the space is known")
+                return over or Ended(self._dry)
             graph.pump(timeout_s=0.5)
             for live in list(self._live):
                 self._move(live, graph)
@@ -169,11 +177,16 @@ class SearchLoop:
         while not self._dry and graph.spare and len(self._live) < most and self.over() is None:
             record = self.study.draw(self._base)
             if record is None:
-                self._dry = True
-            else:
-                self._begin(record, graph)
+                self._dry = "every point of the space is known"
+                return
+            self._begin(record, graph)
+            self._in_vain = self._in_vain + 1 if record.state == "refused" else 0
+            if self._in_vain >= IN_VAIN:
+                self._dry = (
+                    f"{IN_VAIN} points in a row were refused, the last one for {record.reason}"
+                )
 
-    def _begin(self, record: Record, graph: StageGraph) -> None:
+    def _begin(self, record: Record, graph: StageGraph, again: bool = False) -> None:
         """Have a trial ask for its first jobs, unless it is refused or measured already."""
         try:
             candidate = self.candidates.of(record.point)
@@ -184,7 +197,7 @@ class SearchLoop:
         if broken is not None:
             self.study.refused(record, broken)
             return
-        if not record.rungs:
+        if not again:
             memory = recall(self.search, self.candidates, candidate, self.store)
             if memory.values is not None:
                 self.study.answered(record, memory.values)
@@ -194,8 +207,8 @@ class SearchLoop:
         self._continue(live, graph)
 
     def _course(self, record: Record, candidate: Candidate) -> Course:
-        """What a trial asks for, step by step."""
-        study, search = self.study, self.search
+        """What a trial asks for, step by step. The base is never stopped."""
+        study, search, is_base = self.study, self.search, record.point == self._base
         if self.rules.need_profile:
             (chain, *_) = chains = self.candidates.chains(candidate.config, (PROFILE.name,))
             yield chains
@@ -207,33 +220,44 @@ class SearchLoop:
         if search.proxy is not None:
             chains = self.candidates.chains(candidate.config, (TOKENIZER.name,))
             yield chains
-            if not self._worth_it(chains):
+            if not self._worth_it(chains) and not is_base:
                 study.stopped(record, f"its tokenizer, by {search.proxy.metric}")
                 return
         for number, epochs in enumerate(search.rungs):
             chains = self.candidates.up_to(candidate, number)
             yield chains
             last = number == len(search.rungs) - 1
-            if search.stopping is not None:
-                value = self._value(chains, search.objectives[0])
-                others = study.at_rung(epochs)
-                study.report(record, epochs, value)
-                up = search.objectives[0].goal == "max"
-                spared = last or record.point == self._base
-                if not spared and not goes_on(search.stopping, value, others, up):
-                    study.stopped(record, f"after {epochs} of {search.rungs[-1]} epochs")
-                    return
+            if search.stopping is None or epochs in record.rungs:  # it went on before a kill
+                continue
+            value = self._value(chains, search.objectives[0])
+            others = study.at_rung(epochs)
+            study.report(record, epochs, value)
+            up = search.objectives[0].goal == "max"
+            if not (last or is_base or goes_on(search.stopping, value, others, up)):
+                study.stopped(record, f"after {epochs} of {search.rungs[-1]} epochs")
+                return
         study.completed(record, [self._value(candidate.chains, one) for one in search.objectives])
 
     def _worth_it(self, chains: Sequence[Chain]) -> bool:
-        proxy = self.search.proxy
-        assert proxy is not None
-        (metric,) = (one for one in TOKENIZER.metrics if one.name == proxy.metric)
-        choice = MetricChoice(stage=TOKENIZER.name, name=metric.name, goal=metric.goal)
-        key, value = chains[0][TOKENIZER.name].key, self._value(chains, choice)
-        others = [one for other, one in self._proxies.items() if other != key]
-        self._proxies[key] = value
-        return tokenizer_is_worth_it(proxy, value, others, metric.goal == "max")
+        """Whether a tokenizer is good enough beside those of all other trials."""
+        assert self.search.proxy is not None
+        mine = chains[0][TOKENIZER.name].key
+        others: dict[str, float] = {}
+        for record in self.study.records.values():
+            candidate = self.candidates.of(record.point) if record.state != "refused" else None
+            if candidate is not None and TOKENIZER.name in candidate.chains[0]:
+                key = candidate.chains[0][TOKENIZER.name].key
+                value = mean_over_seeds(self.store, candidate.chains, self._proxy)
+                others |= {key: value} if value is not None and key != mine else {}
+        up = self._proxy.goal == "max"
+        value = self._value(chains, self._proxy)
+        return tokenizer_is_worth_it(self.search.proxy, value, list(others.values()), up)
+
+    @cached_property
+    def _proxy(self) -> MetricChoice:
+        assert self.search.proxy is not None
+        (metric,) = (one for one in TOKENIZER.metrics if one.name == self.search.proxy.metric)
+        return MetricChoice(stage=TOKENIZER.name, name=metric.name, goal=metric.goal)
 
     def _value(self, chains: Sequence[Chain], metric: MetricChoice) -> float:
         value = mean_over_seeds(self.store, chains, metric)
@@ -273,8 +297,8 @@ class SearchLoop:
     def _fail(self, live: _Live, error: str, graph: StageGraph) -> None:
         self.study.failed(live.record, error)
         self._end(live)
-        others = {job.key for one in self._live for chain in one.asked for job in chain.values()}
-        graph.drop_all_but(others)
+        wanted = [*self.controls, *(chain for one in self._live for chain in one.asked)]
+        graph.drop_all_but({job.key for chain in wanted for job in chain.values()})
 
     def _end(self, live: _Live) -> None:
         live.course.close()

@@ -29,7 +29,7 @@ from hipart.jobs import canonical_json, key_of
 
 #: How often a sampler may repeat itself before a point is drawn at random instead.
 PATIENCE = 20
-#: How many random points are looked at before a space is called exhausted.
+#: How many random points are looked at before all are counted, or a space is called exhausted.
 LAST_RESORT = 1000
 #: Significant digits of a drawn number, so that it can be read and written down.
 DIGITS = 4
@@ -181,7 +181,10 @@ class Study:
             point = self._at_random()
             if self.known(point) is None:
                 return self._begin(self._ask(point))
-        return None
+        # As many steps as there are known points, and one more.
+        left = (one for one in self._space.points() or () if self.known(one) is None)
+        found = next(left, None)
+        return None if found is None else self._begin(self._ask(found))
 
     def report(self, record: Record, epochs: int, value: float) -> None:
         """The objective of a running trial at a rung."""
@@ -233,7 +236,7 @@ class Study:
             drawn: Point = {}
             for dimension in self._space.dimensions:
                 if dimension.exists(drawn):
-                    drawn[dimension.name] = _suggested(trial, dimension)
+                    drawn[dimension.name] = suggested(trial, dimension)
         return trial, drawn if point is None else dict(point)
 
     def _begin(self, asked: tuple[optuna.Trial, Point]) -> Record:
@@ -335,7 +338,8 @@ def _sampler(search: Search, seed: int) -> BaseSampler:
             return RandomSampler(seed=seed)
 
 
-def _suggested(trial: optuna.Trial, dimension: Dimension) -> Value:
+def suggested(trial: optuna.Trial, dimension: Dimension) -> Value:
+    """The value that Optuna suggests for a dimension."""
     if dimension.levels is not None:
         return str(trial.suggest_categorical(dimension.name, dimension.names))
     assert dimension.range is not None

@@ -1,0 +1,169 @@
+"""The commands on a search as a user types them, on one workspace."""
+
+import csv
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.test_cli import invoke, said
+from tests.test_crash import mlflow_runs
+
+RUN = "run lifter_search --scale smoke --executor inline"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder in which five trials of lifter_search were made at smoke scale."""
+    folder = tmp_path_factory.mktemp("searcher")
+    (folder / "first.txt").write_text(said(folder, f"{RUN} --trials 5"))
+    return folder
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results/lifter_search/trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_search_ends_with_table_trials_figures_and_what_to_do_next(folder: Path) -> None:
+    output = " ".join((folder / "first.txt").read_text().split())
+    assert "Search: 5 trials by tpe, seed 0: 5 measured in full." in output
+    assert "the test split was measured for the base and the winners only" in output
+    assert "The search ended: 5 trials were made." in output
+    for name in ("table.csv", "table.md", "table.tex", "table.json", "trials.csv"):
+        assert (folder / "results/lifter_search" / name).exists()
+    assert (folder / "results/lifter_search/figures/lifter_search_history.png").exists()
+    assert "hipart-search ui --optuna" in output
+
+
+def test_tokenizer_and_prior_are_trained_once_and_test_is_asked_for_winner_and_base(
+    folder: Path,
+) -> None:
+    store = folder / ".hipart/store"
+    assert [len(list((store / name).iterdir())) for name in ("tokenizer", "prior", "densify")] == [
+        1, 1, 1,
+    ]  # fmt: skip
+    splits = [
+        json.loads(path.read_text())["config"].get("evaluation", {}).get("split", "test")
+        for path in store.glob("evaluate/*/identity.json")
+    ]
+    assert splits.count("validation") == 5
+    assert splits.count("test") in (1, 2)  # the base may be the winner
+    table = pl.read_csv(folder / "results/lifter_search/table.csv")
+    tested = table.filter(pl.col("test_mpjpe_mm_mean").is_not_null())["arm"].to_list()
+    ranked = table.sort("mpjpe_mm_mean")["arm"].to_list()
+    assert set(tested) == {"base", ranked[0]}
+
+
+def test_the_first_trial_is_the_base(folder: Path) -> None:
+    first = rows_of(folder)[0]
+    assert (first["lifter"], first["mlp width"], first["batch size"]) == ("mlp", "32", "64")
+    assert first["state"] == "complete"
+
+
+def test_the_same_command_trains_nothing_and_more_trials_go_on(folder: Path) -> None:
+    again = " ".join(said(folder, f"{RUN} --trials 5").split())
+    assert "trained 0 now" in again
+    before = rows_of(folder)
+    more = " ".join(said(folder, f"{RUN} --trials 7").split())
+    assert "Search: 7 trials" in more
+    assert rows_of(folder)[:5] == before
+    runs = [name for name, _ in mlflow_runs(folder) if name.startswith("trial:")]
+    assert len(runs) == len(set(runs)) == 7
+    assert {status for _, status in mlflow_runs(folder)} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "latex", "csv", "json"])
+def test_the_table_is_there_in_every_form(folder: Path, form: str) -> None:
+    output = said(folder, f"table lifter_search --scale smoke --format {form}")
+    assert "trial" in output
+    assert "base" in output
+
+
+def test_the_best_bundle_predicts(folder: Path) -> None:
+    said(folder, "export lifter_search --scale smoke --out best")
+    poses = np.random.default_rng(0).uniform(100, 900, (3, 17, 2)).astype(np.float32)
+    np.savez(folder / "poses.npz", poses=poses, image_size=np.array([1000, 1000]))
+    assert "3 poses" in said(folder, "predict best --input poses.npz --out out.npz")
+    assert "validation" in (folder / "best/README.md").read_text()
+
+
+def test_show_and_plan_tell_the_space_and_its_cost(folder: Path) -> None:
+    shown = said(folder, "show lifter_search --scale smoke")
+    for word in ("exists where", "transformer blocks", "by its logarithm", "evaluation.split"):
+        assert word in shown
+    planned = said(folder, "plan lifter_search --scale smoke")
+    assert "12 trials" in planned
+    assert "simulated" in planned
+
+
+def test_a_simulation_writes_nothing(tmp_path: Path) -> None:
+    output = said(tmp_path, "run full_search --scale smoke --simulate")
+    assert output.startswith("SIMULATED: made-up values.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_simulation_file_says_what_there_is_to_find(tmp_path: Path) -> None:
+    (tmp_path / "land.yaml").write_text(
+        "value: 40\neffects: {lifter: {levels: {mlp: 9}}}\nseconds: {lifter: 600}\n"
+    )
+    command = "run lifter_search --scale smoke --simulate land.yaml"
+    assert "40" in said(tmp_path, command)
+    (tmp_path / "land.yaml").write_text("effects: {lifterr: {levels: {mlp: 9}}}\n")
+    refused = invoke(tmp_path, command)
+    assert refused.exit_code == 2
+    assert "land.yaml:1: at effects.lifterr: unknown dimension" in refused.output
+    assert "did you mean lifter?" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run codebook_ablation --scale smoke --trials 3", "are for searches"),
+        ("run lifter_search --time soon", "write 90s, 10m or 2h"),
+        ("run lifter_search --trials 0", "--trials"),
+        ("table quick_search --scale smoke", "was not run in this workspace"),
+        ("ui --optuna", "no search was run in this workspace"),
+        ("fidelity --suite lifter_search", "lifter_search"),
+        ("run lifter_serch", "did you mean lifter_search?"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_trained(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    refused = invoke(tmp_path, line)
+    assert refused.exit_code == 2
+    assert said in refused.output
+    assert not (tmp_path / ".hipart").exists()
+
+
+@pytest.mark.slow
+def test_optunas_dashboard_serves_the_study(folder: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "hipart.cli", "ui", "--optuna", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                url = f"http://127.0.0.1:{port}/api/studies"
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    studies = json.load(answer)["study_summaries"]
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+                time.sleep(0.2)
+    finally:
+        process.terminate()
+        process.communicate()
+    assert [one["study_name"].startswith("lifter_search-smoke-") for one in studies] == [True]
