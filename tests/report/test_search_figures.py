@@ -13,6 +13,7 @@ from hipart.experiment.file import load_any
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
 from hipart.report.figures import search as figures
+from hipart.report.figures.search.shared import LOOKS
 from hipart.report.figures.style import BASE_COLOUR
 from hipart.search.study import Study
 
@@ -77,6 +78,25 @@ def drawn(study: Study, search: Search) -> dict[str, Figure]:
     return figures.draw(study.optuna_study, search)
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> tuple[Search, Study]:
+    """Error and size; from the worst of each, (60, 9), only two trials are better in both."""
+    search, study = made(tmp_path_factory.mktemp("several"), ERROR, SIZE)
+    with_values(study, (60.0, 5.0), (50.0, 9.0), (55.0, 7.0), (55.0, 8.0), (52.0, 6.0))
+    return search, study
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Figure]:
+    """Figures of both lifters, one of which has blocks, and of a trial that was stopped."""
+    search, study = made(tmp_path_factory.mktemp("mixed"), stopping=True)
+    add(study, mlp(1e-4, 1), 50.0)
+    add(study, point(1e-2, order="random_0"), 52.0)
+    add(study, mlp(1e-3, 3), 51.0)
+    add(study, point(2e-3), rungs={1: 70.0})
+    return drawn(study, search)
+
+
 def numbers(found: Any) -> list[Any]:
     """What matplotlib keeps, as plain numbers or pairs of them."""
     return [tuple(map(float, one)) if hasattr(one, "__len__") else float(one) for one in found]
@@ -116,11 +136,13 @@ def test_figures_appear_once_they_can_be_drawn(tmp_path: Path) -> None:
     assert set(drawn(study, search)) == {"history", "rungs", "slice", "parallel", "importance"}
 
 
-def test_several_objectives_have_a_front_and_no_rungs(tmp_path: Path) -> None:
+def test_several_objectives_have_a_front_and_no_rungs(
+    tmp_path: Path, several: tuple[Search, Study]
+) -> None:
     search, study = made(tmp_path, ERROR, SIZE)
     with_values(study, (50.0, 3.0))
     assert set(drawn(study, search)) == {"history"}
-    with_values(study, (48.0, 4.0))
+    search, study = several
     assert set(drawn(study, search)) == {"history", "slice", "parallel", "front"}
 
 
@@ -144,7 +166,7 @@ def test_trials_of_the_store_and_stopped_ones_are_told_apart(tmp_path: Path) -> 
         "stopped early": [(3.0, 58.0)],
         "from the store, few epochs": [(1.0, 61.0)],
     }
-    looks = {(look.marker, look.colour) for look in figures.LOOKS.values()}
+    looks = {(look.marker, look.colour) for look in LOOKS.values()}
     assert len(looks) == 4
     assert axes.get_ylabel() == "MPJPE [mm], validation"
 
@@ -239,33 +261,32 @@ def test_the_front_joins_what_nothing_beats(
     assert sorted(marks(axes)["complete"]) == sorted(values)
 
 
-def test_the_history_of_several_objectives_has_their_dominated_volume(tmp_path: Path) -> None:
-    search, study = made(tmp_path, ERROR, SIZE)
-    with_values(study, (60.0, 5.0), (50.0, 9.0), (55.0, 7.0), (55.0, 8.0), (52.0, 6.0))
+def test_the_history_of_several_objectives_has_their_dominated_volume(
+    several: tuple[Search, Study],
+) -> None:
+    search, study = several
     error, size, volume = drawn(study, search)["history"].axes
     assert [y for _, y in line(error, "best so far")][:5] == [60, 50, 50, 50, 50]
     assert [y for _, y in line(size, "best so far")][:5] == [5, 5, 5, 5, 5]
-    # From the worst of each, (60, 9): only (55, 7) and then (52, 6) are better in both.
+    # Only (55, 7) and then (52, 6) are better in both.
     (shares,) = (numbers(one.get_ydata()) for one in volume.lines)
     assert shares == pytest.approx([0, 0, 100 * 10 / 24, 100 * 10 / 24, 100])
     assert size.get_ylabel().split() == ["parameters", "at", "inference", "[M]"]
 
 
-def test_slices_have_the_dimension_s_own_scale_and_its_own_trials(tmp_path: Path) -> None:
-    search, study = made(tmp_path)
-    add(study, mlp(1e-3, 2), 50.0)
-    add(study, point(2e-3, order="random_0"), 52.0)
-    add(study, mlp(3e-3, 3), 51.0)
-    figure = drawn(study, search)["slice"]
+def test_slices_have_the_dimension_s_own_scale_and_its_own_trials(
+    mixed: dict[str, Figure],
+) -> None:
+    figure = mixed["slice"]
     panels = {axes.get_xlabel(): axes for axes in figure.axes if axes.get_xlabel()}
     assert list(panels) == ["lifter", "mlp blocks", "order", "rate"]
     assert panels["rate"].get_xscale() == "log"
     assert panels["mlp blocks"].get_xscale() == "linear"
     stands = {name: sum(marks(axes).values(), []) for name, axes in panels.items()}
-    assert sorted(stands["mlp blocks"]) == [(2.0, 50.0), (3.0, 51.0)]
-    assert sorted(stands["rate"]) == [(1e-3, 50.0), (2e-3, 52.0), (3e-3, 51.0)]
+    assert sorted(stands["mlp blocks"]) == [(1.0, 50.0), (3.0, 51.0)]
+    assert sorted(stands["rate"]) == [(1e-4, 50.0), (1e-3, 51.0), (1e-2, 52.0)]
     assert [round(x) for x, _ in sorted(stands["order"])] == [0, 0, 1]
-    assert caption(figure) == "3 complete trials; ring: the best"
+    assert caption(figure) == "3 complete trials, without 1 that ended early; ring: the best"
 
 
 def test_a_dimension_that_no_trial_has_is_not_sliced(tmp_path: Path) -> None:
@@ -275,15 +296,13 @@ def test_a_dimension_that_no_trial_has_is_not_sliced(tmp_path: Path) -> None:
     assert "mlp blocks" not in names
 
 
-def test_parallel_lines_pass_a_dimension_they_lack_beside_its_values(tmp_path: Path) -> None:
-    search, study = made(tmp_path, stopping=True)
-    add(study, mlp(1e-4, 1), 50.0)
-    add(study, point(1e-2), 52.0)
-    add(study, point(2e-3), rungs={1: 70.0})
-    figure = drawn(study, search)["parallel"]
+def test_parallel_lines_pass_a_dimension_they_lack_beside_its_values(
+    mixed: dict[str, Figure],
+) -> None:
+    figure = mixed["parallel"]
     axes = figure.axes[0]
     (lines,) = axes.collections
-    worst, best = ([x for x, _ in numbers(path.vertices)] for path in lines.get_paths())
+    worst, _, best = ([x for x, _ in numbers(path.vertices)] for path in lines.get_paths())
     titles = [text.get_text() for text in axes.get_yticklabels()]
     assert titles == ["lifter", "mlp blocks", "order", "rate", "MPJPE [mm], validation"]
     assert best[1] == 0.0 and worst[1] < -0.1
@@ -291,7 +310,7 @@ def test_parallel_lines_pass_a_dimension_they_lack_beside_its_values(tmp_path: P
     assert [best[4], worst[4]] == [0.0, 1.0]
     dashes = [text.get_position()[1] for text in axes.texts if text.get_text() == "–"]
     assert dashes == [pytest.approx(1, abs=0.3)]
-    assert "2 complete trials, without 1 that ended early" in caption(figure)
+    assert "3 complete trials, without 1 that ended early" in caption(figure)
 
 
 @pytest.mark.parametrize(("objective", "sign"), [(ERROR, 1), (ACCURACY, -1)])
@@ -320,9 +339,10 @@ def test_what_tells_the_best_from_the_rest_is_important(
     assert "PED-ANOVA: the best 5 beside all 20 complete trials" in caption(figure)
 
 
-def test_files_bear_the_search_s_name_and_are_the_same_every_time(tmp_path: Path) -> None:
-    search, study = made(tmp_path, ERROR, SIZE)
-    with_values(study, (50.0, 3.0), (48.0, 4.0))
+def test_files_bear_the_search_s_name_and_are_the_same_every_time(
+    tmp_path: Path, several: tuple[Search, Study]
+) -> None:
+    search, study = several
     first, second = (
         figures.write(study.optuna_study, search, tmp_path / name) for name in ("a", "b")
     )
