@@ -105,7 +105,6 @@ class _Run:
                     graph = StageGraph(session.store, executor, self.tell, estimate)
                 self._measure_on_test(graph)
         except BaseException as error:
-            loop.account()
             mirror.abort()
             if not isinstance(error, KeyboardInterrupt):
                 raise
@@ -113,7 +112,6 @@ class _Run:
             return False
         finally:
             executor.close()
-        loop.account()
         self._finish(graph, ended, mirror)
         return not progress.failures
 

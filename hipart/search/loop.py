@@ -25,7 +25,7 @@ from hipart.search.stopping import goes_on, tokenizer_is_worth_it
 from hipart.search.study import Record, Study
 
 #: Live trials for each job that could run: enough to find work that waits for nothing.
-TRIALS_A_SLOT = 2
+TRIALS_A_SLOT = 4
 #: Trials refused one after the other before a search gives up.
 IN_VAIN = 1000
 
@@ -129,6 +129,12 @@ class SearchLoop:
 
     def run(self, graph: StageGraph) -> Ended:
         """Search until the budget is spent, nothing is left to draw, or nothing gets better."""
+        try:
+            return self._search(graph)
+        finally:
+            self.account()
+
+    def _search(self, graph: StageGraph) -> Ended:
         for chain in self.controls:
             graph.ensure(chain)
         for record in self.study.running:  # of a command that was killed
