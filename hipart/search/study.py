@@ -33,6 +33,8 @@ PATIENCE = 20
 LAST_RESORT = 1000
 #: Significant digits of a drawn number, so that it can be read and written down.
 DIGITS = 4
+#: Why a trial failed whose command was killed before it had a point.
+CUT_SHORT = "its drawing was cut short"
 
 #: What became of a trial: ``stopped`` early; ``refused`` before it cost anything.
 State = Literal["running", "complete", "stopped", "failed", "refused"]
@@ -176,7 +178,7 @@ class Study:
             trial, point = self._ask()
             if self.known(point) is None:
                 return self._begin((trial, point))
-            _end(self._study, trial, TrialState.FAIL, "drawn before")
+            self._avoid(trial, "known", "drawn before")
         for _ in range(LAST_RESORT):
             point = self._at_random()
             if self.known(point) is None:
@@ -212,7 +214,10 @@ class Study:
         """A trial breaks a rule that is known before training."""
         record.state = "refused"
         self._others += 1
-        self._finish(record, TrialState.FAIL, reason)
+        record.reason = reason
+        trial = self._open.pop(record.number)
+        trial.set_user_attr("state", record.state)
+        self._avoid(trial, "rules", reason)
 
     def answered(self, record: Record, values: Sequence[float]) -> None:
         """A trial that was just drawn turned out to be in the store."""
@@ -220,6 +225,14 @@ class Study:
         self._others += 1
         self._open[record.number].set_user_attr("origin", "store")
         self.completed(record, values)
+
+    def _avoid(self, trial: optuna.Trial, constraint: str, reason: str) -> None:
+        """End a trial as one that the sampler is to keep away from.
+
+        Of one that failed it learns nothing, and goes on to draw it and what is like it.
+        """
+        trial.set_constraint(constraint, 1.0)
+        _end(self._study, trial, TrialState.PRUNED, reason)
 
     def _finish(self, record: Record, state: TrialState, reason: str) -> None:
         record.reason = reason
@@ -261,10 +274,13 @@ class Study:
     def _load(self, frozen: FrozenTrial) -> None:
         """Take up a trial of an earlier command; one that was killed amid drawing is given up."""
         attributes, running = frozen.user_attrs, frozen.state == TrialState.RUNNING
+        if frozen.state == TrialState.WAITING:  # or it would answer the next one to be asked for
+            _end(self._study, self._study.ask(), TrialState.FAIL, CUT_SHORT)
+            return
         if running:
             trial = optuna.Trial(self._study, frozen._trial_id)
             if "point" not in attributes:
-                _end(self._study, trial, TrialState.FAIL, "its drawing was cut short")
+                _end(self._study, trial, TrialState.FAIL, CUT_SHORT)
                 return
             self._open[frozen.number] = trial
         elif "point" not in attributes:
