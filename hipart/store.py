@@ -3,32 +3,32 @@
 Layout: ``STAGE/KEY/`` holds ``identity.json`` (what was hashed), ``metrics.json``,
 ``history.jsonl``, weights as safetensors and ``provenance.json``; the state of a training that a
 longer one may continue is beside them. A job in progress lives in ``.work/STAGE-KEY/`` with its
-last checkpoint, under a lock that dies with its process; the rename of that folder publishes it.
-There are no status files and nothing is unpickled.
+last checkpoint, under a lease in ``.leases/``; the rename of that folder publishes it.
+``checksums.json`` names every other file of an artifact with its size and SHA-256; what does not
+agree with it is moved to ``.damaged/``. There are no status files and nothing is unpickled.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
 
 from hipart.jobs import StageJob
+from hipart.leases import Leases
 from hipart.pipeline import PIPELINE
 
 FORMAT = 1
-#: The file whose bytes are locked by whoever works on a job.
-CLAIMS = ".claims"
+CHECKSUMS = "checksums.json"
 
 
 class StoreError(ValueError):
@@ -66,6 +66,22 @@ class Artifact:
         """When, where, how long, with which versions and commit; not part of the key."""
         return self._read("provenance.json")
 
+    def damage(self) -> str | None:
+        """What is wrong with its files, in words; None if nothing is, or nobody can tell."""
+        if not (self.path / CHECKSUMS).exists():  # it was made before there were any
+            return None
+        for name, (size, digest) in self._read(CHECKSUMS).items():
+            file = self.path / name
+            try:
+                found = file.stat().st_size
+                if found != size:
+                    return f"{name} has {found} bytes of {size}"
+                if _digest(file) != digest:
+                    return f"{name} has other content than was written"
+            except OSError as error:
+                return f"{name} cannot be read ({error.strerror})"
+        return None
+
     def _read(self, name: str) -> dict[str, Any]:
         file = f"{self.path}/{name}"
         try:
@@ -89,6 +105,7 @@ class ArtifactStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._leases = Leases(self.root / ".leases")
         self._check_format()
 
     def find(self, stage: str, key: str) -> Artifact | None:
@@ -134,7 +151,8 @@ class ArtifactStore:
         """Create the folder and its format mark; raises ``StoreError`` if it can't be written."""
         mark = self.root / "format.json"
         try:
-            (self.root / ".work").mkdir(parents=True, exist_ok=True)
+            for name in (".work", ".leases"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
             if not mark.exists():
                 _write_json(mark, {"format": FORMAT})
             probe = self.root / ".work" / f".probe-{os.getpid()}"
@@ -148,9 +166,10 @@ class ArtifactStore:
 
     @contextmanager
     def claim(self, job: StageJob) -> Iterator[Path]:
-        """Hold a job's work folder; waits while another living process holds it."""
-        work = self.root / ".work" / f"{job.stage}-{job.key}"
-        with _hold(self.root / CLAIMS, job.name):
+        """Hold a job's work folder; waits while another living process, anywhere, holds it."""
+        name = f"{job.stage}-{job.key}"
+        work = self.root / ".work" / name
+        with self._leases.hold(name):
             work.mkdir(parents=True, exist_ok=True)
             yield work
 
@@ -165,6 +184,7 @@ class ArtifactStore:
             ("provenance", provenance),
         ):
             (work / f"{name}.json").write_text(_json(content))
+        (work / CHECKSUMS).write_text(_json(_checksums(work)))
         _settle(work)
         if not final.parent.is_dir():
             final.parent.mkdir(exist_ok=True)
@@ -175,6 +195,27 @@ class ArtifactStore:
                 raise
             shutil.rmtree(work)
         return Artifact(final)
+
+    def set_aside(self, artifact: Artifact, why: str) -> Path | None:
+        """Move a damaged artifact out of the way, so that its job is done again; nothing is lost.
+
+        None if another process was faster.
+        """
+        folder = self.root / ".damaged"
+        folder.mkdir(exist_ok=True)
+        for number in count():
+            aside = folder / f"{artifact.stage}-{artifact.key}.{number}"
+            if aside.exists():
+                continue
+            try:
+                artifact.path.rename(aside)
+            except FileNotFoundError:
+                return None
+            except OSError:  # somebody took the number
+                continue
+            (aside / "damage.txt").write_text(f"{why}\n")
+            return aside
+        raise AssertionError
 
     def _check_format(self) -> None:
         mark = self.root / "format.json"
@@ -200,21 +241,15 @@ def _folders_in(folder: Path) -> set[str]:
         return set()
 
 
-@contextmanager
-def _hold(file: Path, name: str) -> Iterator[None]:
-    """Hold a name: a lock on that byte of a file which the name's hash says (decision 0017).
+def _checksums(folder: Path) -> dict[str, Any]:
+    """Size and digest of every file in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    return {str(one.relative_to(folder)): [one.stat().st_size, _digest(one)] for one in files}
 
-    The lock belongs to the open file, so it also holds between threads, and ends with its process.
-    """
-    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 2
-    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        # struct flock: type, whence, start, length, process
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)
-        fcntl.fcntl(handle, fcntl.F_OFD_SETLKW, lock)
-        yield
-    finally:
-        os.close(handle)
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -128,4 +128,4 @@ def test_a_claim_holds_between_threads_and_leaves_no_file(store: ArtifactStore) 
         assert not taken.wait(0.1)
     assert taken.wait(10)
     waiting.join()
-    assert {path.name for path in store.root.iterdir()} == {".claims", ".work", "format.json"}
+    assert {path.name for path in store.root.iterdir()} == {".leases", ".work", "format.json"}

@@ -17,6 +17,7 @@ from hipart.scheduling.events import (
     JobFailed,
     JobFinished,
     JobProgress,
+    JobRepeated,
     JobReused,
     JobStarted,
     JobWaiting,
@@ -78,6 +79,10 @@ class Progress:
         key = event.job.key
         match event:
             case JobWaiting(job):
+                self.waiting[key] = job
+                self._count(job, 1)
+            case JobRepeated(job):
+                self.running.pop(key, None)
                 self.waiting[key] = job
                 self._count(job, 1)
             case JobReused():
@@ -227,6 +232,8 @@ class PlainView:
                 self._say(f"{name} done in {duration(seconds)} | {self._progress.summary()}")
             case JobFailed(_, error):
                 self._say(f"{name} FAILED: {error}")
+            case JobRepeated(_, reason):
+                self._say(f"{name} waits to be done again: {reason}")
             case JobProgress(_, step, total, metrics):
                 now = time.monotonic()
                 if now - self._said.get(event.job.key, 0.0) > LINE_SECONDS:

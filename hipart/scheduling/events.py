@@ -50,11 +50,24 @@ class JobFinished:
 
 @dataclass(frozen=True)
 class JobFailed:
-    """The job, or one that it needs, failed for good."""
+    """The job, or one that it needs, failed for good.
+
+    From an executor it may say what the job ``lacks``: the key of a job that it needs whose
+    artifact is gone or damaged. Then it is no failure yet, and listeners hear ``JobRepeated``.
+    """
 
     job: StageJob
     error: str
+    lacks: str | None = None
 
 
-Event = JobWaiting | JobReused | JobStarted | JobProgress | JobFinished | JobFailed
+@dataclass(frozen=True)
+class JobRepeated:
+    """A finished job is done again, because of its artifact or of one that it needs."""
+
+    job: StageJob
+    reason: str
+
+
+Event = JobWaiting | JobReused | JobStarted | JobProgress | JobFinished | JobFailed | JobRepeated
 Listener = Callable[[Event], None]

@@ -47,9 +47,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed."""
+    """Why a job failed; ``lacks`` is the key of a job it needs whose artifact is gone or damaged."""
 
     error: str
+    lacks: str | None = None
 
 
 Result = Outcome | Failure
@@ -83,7 +84,7 @@ class Executor(Protocol):
 def ended(jobs: Sequence[StageJob], results: Sequence[Result]) -> list[Event]:
     """How each job of an array ended, as events."""
     return [
-        JobFailed(job, result.error)
+        JobFailed(job, result.error, result.lacks)
         if isinstance(result, Failure)
         else JobFinished(job, result.metrics, result.seconds)
         for job, result in zip(jobs, results, strict=True)

@@ -10,6 +10,7 @@ from hipart.scheduling.events import (
     Event,
     JobFailed,
     JobFinished,
+    JobRepeated,
     JobReused,
     JobWaiting,
     Listener,
@@ -17,6 +18,8 @@ from hipart.scheduling.events import (
 from hipart.scheduling.executor import Executor
 from hipart.scheduling.ready import Node, ReadyJobs, State
 
+#: How often a job whose artifact is gone or damaged is done again.
+REPEATS = 2
 #: What a job is taken to cost as long as nothing is known: a chain then counts its jobs.
 UNKNOWN_S = 1.0
 
@@ -166,6 +169,10 @@ class StageGraph:
 
     def _hear(self, event: Event) -> Iterator[Event]:
         """Bring the jobs' states up to date; what there is to tell, in order."""
+        if isinstance(event, JobFailed) and self._may_repeat(event):
+            yield from self._repeat(event)
+            self._settle()
+            return
         yield event
         if not isinstance(event, JobFinished | JobFailed):
             return
@@ -173,9 +180,7 @@ class StageGraph:
             self.errors[event.job.key] = event.error
         node = self.nodes[event.job.key]
         self._end(node, "finished" if isinstance(event, JobFinished) else "failed")
-        self._running = [
-            array for array in self._running if any(one.state == "running" for one in array)
-        ]
+        self._settle()
         for other in node.needed_by:
             if node.state == "failed":
                 yield from self._block(other, node)
@@ -183,6 +188,36 @@ class StageGraph:
                 other.lacks -= 1
                 if not other.lacks and other.state == "waiting":
                     self._ready.add(other)
+
+    def _settle(self) -> None:
+        self._running = [
+            array for array in self._running if any(one.state == "running" for one in array)
+        ]
+
+    def _may_repeat(self, event: JobFailed) -> bool:
+        lacking = self.nodes.get(event.lacks or "")
+        return lacking is not None and lacking.repeats < REPEATS
+
+    def _repeat(self, event: JobFailed) -> Iterator[Event]:
+        """Have a job wait for one that is done again, because its artifact is gone or damaged."""
+        node, lacking = self.nodes[event.job.key], self.nodes[event.lacks or ""]
+        if lacking.state in ("finished", "reused"):
+            lacking.state, lacking.lacks = "waiting", 0
+            lacking.repeats += 1
+            lacking.seconds = self._seconds(lacking.job)
+            self.open_jobs += 1
+            self._left_s += lacking.seconds
+            for other in lacking.needed_by:
+                if other.state == "waiting":
+                    other.lacks += 1
+                    self._ready.dropped(other)
+            self._ready.add(lacking)
+            yield JobRepeated(lacking.job, event.error)
+        node.state = "waiting"
+        node.lacks += 1
+        if node not in lacking.needed_by:
+            lacking.needed_by.append(node)
+        yield JobRepeated(node.job, event.error)
 
     def _block(self, node: Node, failed: Node) -> Iterator[Event]:
         """Fail a waiting job that needs a failed one, and what needs it; all else goes on."""

@@ -16,7 +16,7 @@ DEPTH = {name: depth for depth, name in enumerate(PIPELINE)}
 URGENT = 1 / 3
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """A distinct job and where it stands."""
 
@@ -30,6 +30,13 @@ class Node:
     #: How many of the jobs that it needs are not there yet.
     lacks: int = 0
     needed_by: list["Node"] = field(default_factory=list)
+    #: How often its artifact was found gone or damaged.
+    repeats: int = 0
+
+    @property
+    def could_start(self) -> bool:
+        """Whether it waits for nothing but a worker."""
+        return self.state == "waiting" and not self.lacks
 
 
 class ReadyJobs:
@@ -43,7 +50,7 @@ class ReadyJobs:
     def __init__(self, slots: int, array: int) -> None:
         self._slots = slots
         self._array = array
-        # Nodes that have started since are dropped when they come up.
+        # Nodes that have started since, or lack something again, are dropped when they come up.
         self._by_row: list[tuple[int, int, Node]] = []
         self._by_chain: list[tuple[float, int, Node]] = []
         self._alike: defaultdict[str, dict[int, Node]] = defaultdict(dict)
@@ -94,9 +101,9 @@ class ReadyJobs:
         return [alike.pop(number) for number in (first.number, *others[: size - 1])]
 
     def _first(self, left_s: float) -> Node | None:
-        while self._by_row and self._by_row[0][2].state != "waiting":
+        while self._by_row and not self._by_row[0][2].could_start:
             heappop(self._by_row)
-        while self._by_chain and self._by_chain[0][2].state != "waiting":
+        while self._by_chain and not self._by_chain[0][2].could_start:
             heappop(self._by_chain)
         if not self._by_chain:
             return None

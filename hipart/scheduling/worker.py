@@ -107,7 +107,9 @@ def _attempt(
         return _train(members, workplace, store)
     except Exception as error:
         if len(members) == 1:
-            return {members[0].job.key: Failure(reason(error))}
+            lacks = error.key if isinstance(error, LackingError) else None
+            why = str(error) if lacks else reason(error)
+            return {members[0].job.key: Failure(why, lacks)}
         size = -(-len(members) // 2) if isinstance(error, torch.OutOfMemoryError) else 1
     # The handler is left, so the error's frames no longer hold the tensors of the array.
     torch.cuda.empty_cache()
@@ -265,10 +267,35 @@ def _upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
             continue
         artifact = store.find(stage, key)
         if artifact is None:
-            raise FileNotFoundError(f"{store.root / stage / key}: needed by {job.name}, not there")
+            raise LackingError(key, f"{stage}/{key[:8]} is not in the store")
+        _check(artifact, store)
         found[stage] = artifact.path
         open_needs.extend(artifact.identity["needs"].items())
     return found
+
+
+class LackingError(Exception):
+    """Something that a job needs is gone or damaged, and has to be done again."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(why)
+        self.key = key
+
+
+#: Artifacts that this process has found whole.
+_whole: set[Path] = set()
+
+
+def _check(artifact: Artifact, store: ArtifactStore) -> None:
+    """Look once at every byte that a job stands on; what is damaged is set aside."""
+    if artifact.path in _whole:
+        return
+    why = artifact.damage()
+    if why is not None:
+        aside = store.set_aside(artifact, why)
+        where = f", moved to {aside}" if aside else ""
+        raise LackingError(artifact.key, f"{artifact.stage}/{artifact.key[:8]}: {why}{where}")
+    _whole.add(artifact.path)
 
 
 def _device_name(device: torch.device) -> str:

@@ -1,0 +1,172 @@
+"""Who works on what, among processes on any machines that see one folder.
+
+A lease is a file: created exclusively, renewed while its owner lives, expired when nobody has
+renewed it for a while. Expiry is told by the watcher's own clock, so clocks need not agree. An
+owner on the same machine whose process has ended is found out at once.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+#: A lease that nobody has renewed for so long has expired.
+EXPIRY_S = float(os.environ.get("HIPART_LEASE_SECONDS", "60"))
+#: How often one that is held by somebody else is looked at.
+LOOK_S = 0.1
+
+
+class _Seen(NamedTuple):
+    """Somebody's lease as it was found, which changes with every renewal."""
+
+    token: str
+    renewed_ns: int
+    owner: dict[str, Any]
+
+
+class Leases:
+    """Leases by name in a folder. Names are those of jobs: letters, digits, a dash."""
+
+    def __init__(self, folder: Path, expiry_s: float = EXPIRY_S) -> None:
+        self._folder = folder
+        self._expiry_s = expiry_s
+        self._held: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Hold a lease; waits while somebody else does who lives."""
+        path = self._folder / name
+        handle = self._wait(path)
+        with self._lock:
+            first = not self._held
+            self._held[name] = handle
+        if first:
+            threading.Thread(target=self._renew, name="leases", daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._held[name]
+            _release(path, handle)
+
+    def holder(self, name: str) -> str | None:
+        """Who holds a lease, in words; None if nobody does."""
+        seen = _look(self._folder / name)
+        return None if seen is None else f"{seen.owner.get('host')}, process {seen.owner.get('pid')}"
+
+    def _wait(self, path: Path) -> int:
+        """Create the lease as soon as there is none, or only one that has expired."""
+        last: _Seen | None = None
+        since = time.monotonic()
+        while True:
+            handle = _create(path)
+            if handle is not None:
+                return handle
+            seen = _look(path)
+            if seen is None:
+                continue
+            if seen != last:
+                last, since = seen, time.monotonic()
+            if _is_dead(seen.owner) or time.monotonic() - since > self._expiry_s:
+                _remove(path, seen)
+            else:
+                time.sleep(LOOK_S)
+
+    def _renew(self) -> None:
+        """Renew what is held as long as anything is."""
+        while True:
+            time.sleep(self._expiry_s / 6)
+            with self._lock:
+                if not self._held:
+                    return
+                for handle in self._held.values():
+                    os.utime(handle)
+
+
+@cache
+def _machine() -> tuple[str, str]:
+    """This machine's name, and which of its lives and of its process tables this is."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return socket.gethostname(), f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname(), ""
+
+
+def _begun(pid: int) -> str | None:
+    """When a process of this machine began, in the kernel's ticks; None if there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _create(path: Path) -> int | None:
+    """The open file of a new lease; None if there is one."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return None
+    host, boot = _machine()
+    pid = os.getpid()
+    owner = {"host": host, "boot": boot, "pid": pid, "begun": _begun(pid), "token": uuid.uuid4().hex}
+    os.write(handle, json.dumps(owner).encode())
+    return handle
+
+
+def _look(path: Path) -> _Seen | None:
+    """The lease that is there. Opening it has a network file system ask its server."""
+    try:
+        with path.open("rb") as file:
+            renewed_ns = os.fstat(file.fileno()).st_mtime_ns
+            text = file.read()
+    except FileNotFoundError:
+        return None
+    try:
+        owner = dict(json.loads(text))
+    except (ValueError, TypeError):  # it is being written, or its writer died in the middle
+        owner = {}
+    return _Seen(str(owner.get("token", "")), renewed_ns, owner)
+
+
+def _is_dead(owner: dict[str, Any]) -> bool:
+    """Whether an owner was a process of this machine that has ended; elsewhere nobody can tell."""
+    host, boot = _machine()
+    if not boot or owner.get("host") != host:
+        return False
+    return owner.get("boot") != boot or _begun(int(owner.get("pid", 0))) != owner.get("begun")
+
+
+def _remove(path: Path, seen: _Seen) -> None:
+    """Remove a lease that has expired, and no other: it is moved away first, and looked at there."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    found = _look(aside)
+    if found is not None and found.token != seen.token:  # somebody was faster, and holds it now
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+    aside.unlink()
+
+
+def _release(path: Path, handle: int) -> None:
+    """Give a lease back, unless it has expired and is somebody else's now."""
+    mine = os.fstat(handle)
+    try:
+        if os.path.samestat(mine, os.stat(path)):
+            path.unlink()
+    except FileNotFoundError:
+        pass
+    os.close(handle)
