@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +60,9 @@ class Leases:
     def holder(self, name: str) -> str | None:
         """Who holds a lease, in words; None if nobody does."""
         seen = _look(self._folder / name)
-        return None if seen is None else f"{seen.owner.get('host')}, process {seen.owner.get('pid')}"
+        if seen is None:
+            return None
+        return f"{seen.owner.get('host')}, process {seen.owner.get('pid')}"
 
     def _wait(self, path: Path) -> int:
         """Create the lease as soon as there is none, or only one that has expired."""
@@ -116,8 +118,8 @@ def _create(path: Path) -> int | None:
     except FileExistsError:
         return None
     host, boot = _machine()
-    pid = os.getpid()
-    owner = {"host": host, "boot": boot, "pid": pid, "begun": _begun(pid), "token": uuid.uuid4().hex}
+    pid, token = os.getpid(), uuid.uuid4().hex
+    owner = {"host": host, "boot": boot, "pid": pid, "begun": _begun(pid), "token": token}
     os.write(handle, json.dumps(owner).encode())
     return handle
 
@@ -146,7 +148,7 @@ def _is_dead(owner: dict[str, Any]) -> bool:
 
 
 def _remove(path: Path, seen: _Seen) -> None:
-    """Remove a lease that has expired, and no other: it is moved away first, and looked at there."""
+    """Remove a lease that has expired, and no other: it is moved first, and looked at there."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.rename(aside)
@@ -154,10 +156,8 @@ def _remove(path: Path, seen: _Seen) -> None:
         return
     found = _look(aside)
     if found is not None and found.token != seen.token:  # somebody was faster, and holds it now
-        try:
+        with suppress(FileExistsError):
             os.link(aside, path)
-        except FileExistsError:
-            pass
     aside.unlink()
 
 

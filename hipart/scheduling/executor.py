@@ -47,10 +47,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed; ``lacks`` is the key of a job it needs whose artifact is gone or damaged."""
+    """Why a job failed; ``lacks`` is the key of a job it needs whose artifact is gone or damaged.
+
+    One that was ``interrupted`` has left a checkpoint, because its process was told to end.
+    """
 
     error: str
     lacks: str | None = None
+    interrupted: bool = False
 
 
 Result = Outcome | Failure

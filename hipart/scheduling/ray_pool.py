@@ -113,6 +113,11 @@ class RayPool:
                 return self._give(slot, jobs)
             died = f"its worker died {slot.attempts} times ({type(error).__name__})"
             results = [Failure(died) for _ in jobs]
+        if any(isinstance(one, Failure) and one.interrupted for one in results):
+            # Its machine is taken away: another goes on from the checkpoint, as often as it takes.
+            self._ray.kill(slot.actor)
+            slot.actor, slot.progress = self._actor(), None
+            return self._give(slot, jobs)
         slot.jobs = slot.result = None
         return ended(jobs, results)
 

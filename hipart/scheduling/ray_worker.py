@@ -1,6 +1,7 @@
 """The actor of the Ray pool: one process that keeps torch, the stages and the data between jobs."""
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ class PoolWorker:
 
     def __init__(self, workplace: Workplace, expected: Sequence[StageJob]) -> None:
         began = time.perf_counter()
+        _heed_notice()
         self._workplace = workplace
         self._lock = threading.Lock()
         self._latest: dict[str, Report] = {}
@@ -57,3 +59,18 @@ class PoolWorker:
         with self._lock:
             latest, self._latest = self._latest, {}
         return latest
+
+
+def _heed_notice() -> None:
+    """On SIGTERM, as a spot machine gets before it is taken away, have trainings leave checkpoints.
+
+    They do within a step; then the process ends by itself, and the driver gives the job to another.
+    """
+
+    def notice(*_: object) -> None:
+        from hipart.stages.fit import NOTICE
+
+        NOTICE.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, notice)

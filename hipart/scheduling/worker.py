@@ -23,6 +23,7 @@ from hipart.scheduling.allocator import keep_freed_memory
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
 from hipart.stages.checkpoint import CHECKPOINT, STATE, checkpoint_step, copy_checkpoint
 from hipart.stages.context import Report, StageContext
+from hipart.stages.fit import Interrupted
 from hipart.stages.history import HISTORY
 from hipart.store import Artifact, ArtifactStore
 
@@ -107,9 +108,9 @@ def _attempt(
         return _train(members, workplace, store)
     except Exception as error:
         if len(members) == 1:
-            lacks = error.key if isinstance(error, LackingError) else None
-            why = str(error) if lacks else reason(error)
-            return {members[0].job.key: Failure(why, lacks)}
+            return {members[0].job.key: _failure(error)}
+        if isinstance(error, Interrupted):
+            return {member.job.key: _failure(error) for member in members}
         size = -(-len(members) // 2) if isinstance(error, torch.OutOfMemoryError) else 1
     # The handler is left, so the error's frames no longer hold the tensors of the array.
     torch.cuda.empty_cache()
@@ -272,6 +273,12 @@ def _upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
         found[stage] = artifact.path
         open_needs.extend(artifact.identity["needs"].items())
     return found
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, LackingError):
+        return Failure(str(error), lacks=error.key)
+    return Failure(reason(error), interrupted=isinstance(error, Interrupted))
 
 
 class LackingError(Exception):

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -30,16 +31,25 @@ def read_facts(path: Path) -> dict[str, str]:
         return dict(file.metadata() or {})
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimiser: dict[str, Tensor], step: int) -> None:
+class Progress(NamedTuple):
+    """A training after a step: the optimiser's state, and the parts of the loss that no history row
+    has yet, added up since the step of the last one."""
+
+    optimiser: dict[str, Tensor]
+    sums: dict[str, Tensor]
+    row_at: int
+
+
+def save_checkpoint(path: Path, model: nn.Module, progress: Progress, step: int) -> None:
     """Write everything that step ``step`` left behind."""
-    parts = {"model": model.state_dict(), "optimiser": optimiser}
+    parts = {"model": model.state_dict(), "optimiser": progress.optimiser, "sums": progress.sums}
     tensors = {
         f"{kind}/{name}": tensor.contiguous()
         for kind, state in parts.items()
         for name, tensor in state.items()
     }
     part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"step": str(step)})
+    save_file(tensors, part, metadata={"step": str(step), "row_at": str(progress.row_at)})
     part.replace(path)
 
 
@@ -52,14 +62,22 @@ def copy_checkpoint(path: Path, to: Path) -> None:
 
 def checkpoint_step(path: Path) -> int:
     """The step of a checkpoint; 0 where there is none."""
-    return int(read_facts(path)["step"]) if path.exists() else 0
+    return checkpoint_place(path)[0]
 
 
-def load_checkpoint(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """Restore the model that ``save_checkpoint`` wrote; returns the optimiser's state."""
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}}
+def checkpoint_place(path: Path) -> tuple[int, int]:
+    """The step of a checkpoint, and that of the last history row before it; 0 where is none."""
+    if not path.exists():
+        return 0, 0
+    facts = read_facts(path)
+    return int(facts["step"]), int(facts.get("row_at", facts["step"]))
+
+
+def load_checkpoint(path: Path, model: nn.Module) -> Progress:
+    """Restore the model that ``save_checkpoint`` wrote; returns the rest."""
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimiser": {}, "sums": {}}
     for place, tensor in load_file(path).items():
         kind, _, name = place.partition("/")
         parts[kind][name] = tensor
     model.load_state_dict(parts["model"])
-    return parts["optimiser"]
+    return Progress(parts["optimiser"], parts["sums"], checkpoint_place(path)[1])

@@ -7,6 +7,7 @@ Everything a step needs lies on the device; numbers leave it about once a second
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,7 +19,8 @@ from hipart.models.capture import Captured
 from hipart.stages.checkpoint import (
     CHECKPOINT,
     STATE,
-    checkpoint_step,
+    Progress,
+    checkpoint_place,
     load_checkpoint,
     save_checkpoint,
 )
@@ -29,8 +31,14 @@ from hipart.stages.training import Objective, Training, TrainingStep
 
 #: A kill costs at most this much of a job.
 CHECKPOINT_SECONDS = float(os.environ.get("HIPART_CHECKPOINT_SECONDS", "5"))
+#: Set when this process has been told to end: every training saves its checkpoint and stops.
+NOTICE = threading.Event()
 #: How often numbers are fetched from an accelerator, which has to stop for it.
 FETCH_SECONDS = 1.0
+
+
+class Interrupted(Exception):
+    """A training stopped because its process has to end; its checkpoint is saved."""
 
 
 def with_adamw(
@@ -50,12 +58,12 @@ def with_adamw(
 def fit(contexts: Sequence[StageContext], trainings: Sequence[Training]) -> list[list[Row]]:
     """Train every member in place, from its last checkpoint if there is one; their histories.
 
-    Members that stand at the same step are trained as one array. Raises ``FloatingPointError``
+    Members that stand at the same place are trained as one array. Raises ``FloatingPointError``
     naming the step when a loss is not finite.
     """
     members = [_Member(*pair) for pair in zip(contexts, trainings, strict=True)]
-    for start in sorted({member.start for member in members}):
-        _Loop([member for member in members if member.start == start]).run()
+    for place in sorted({member.place for member in members}):
+        _Loop([member for member in members if member.place == place]).run()
     return [member.history.rows for member in members]
 
 
@@ -76,7 +84,9 @@ class _Member:
     def __init__(self, context: StageContext, training: Training) -> None:
         self.context, self.training = context, training
         self.checkpoint = context.work / CHECKPOINT
-        self.start = checkpoint_step(self.checkpoint)
+        #: The step it stands after, and the one of the last history row.
+        self.place = checkpoint_place(self.checkpoint)
+        self.start = self.place[0]
         self.history = History(context.work, self.start)
 
 
@@ -90,15 +100,14 @@ class _Loop:
         products = members[0].context.config.numerics.products
         trainings = [member.training for member in members]
         self._step = TrainingStep(trainings, self._device, products)
+        #: The step after which the last row was taken.
+        self._row_at = members[0].start
         for number, member in enumerate(members):
             if member.start:
-                state = load_checkpoint(member.checkpoint, member.training.model)
-                self._step.optimiser.restore(number, state, member.start)
+                self._restore(number, load_checkpoint(member.checkpoint, member.training.model))
         self._run = Captured(self._step, self._device)
         #: Rows that are still on the device: their step, number of steps, and sums.
         self._rows: list[tuple[int, int, Tensor]] = []
-        #: The step after which the last row was taken.
-        self._row_at = members[0].start
         self._fetched_at = self._saved_at = time.monotonic()
 
     def run(self) -> None:
@@ -119,6 +128,10 @@ class _Loop:
                 done = step + 1
                 if done % every == 0 or done == plan.steps:
                     self._take_row(done)
+                if NOTICE.is_set() and done < plan.steps:
+                    self._fetch()
+                    self._save(done)
+                    raise Interrupted(f"told to end after step {done} of {plan.steps}")
         for number, member in enumerate(self._members):
             member.history.write()
             if member.context.resumable:
@@ -156,10 +169,22 @@ class _Loop:
         self._saved_at = time.monotonic()
 
     def _save_member(self, number: int, file: str, step: int) -> None:
-        member, state = self._members[number], self._step.optimiser.state(number)
-        save_checkpoint(member.context.work / file, member.training.model, state, step)
+        member, sums = self._members[number], self._step.sums
+        mine = {name: part[number].cpu() for name, part in sums.items()}
+        progress = Progress(self._step.optimiser.state(number), mine, self._row_at)
+        save_checkpoint(member.context.work / file, member.training.model, progress, step)
+
+    def _restore(self, number: int, progress: Progress) -> None:
+        """Go on where a checkpoint was taken, perhaps between two rows of the history."""
+        self._step.optimiser.restore(number, progress.optimiser, self._members[number].start)
+        self._row_at = progress.row_at
+        for name, value in progress.sums.items():
+            zeros = torch.zeros(len(self._members), device=self._device)
+            self._step.sums.setdefault(name, zeros)[number] = value
 
     def _fetch(self) -> None:
+        if not self._rows:
+            return
         names = [*self._step.sums]
         values = torch.stack([sums for _, _, sums in self._rows]).tolist()
         for (done, count, _), parts in zip(self._rows, values, strict=True):

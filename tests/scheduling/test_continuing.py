@@ -26,7 +26,14 @@ DATA = fingerprint(BASE.data)
 #: Steps of an epoch.
 EPOCH = 4
 #: What every artifact of a lifter consists of.
-FILES = {"identity.json", "metrics.json", "history.jsonl", "provenance.json", WEIGHTS}
+FILES = {
+    "checksums.json",
+    "identity.json",
+    "metrics.json",
+    "history.jsonl",
+    "provenance.json",
+    WEIGHTS,
+}
 
 
 def lifter(epochs: int, **changes: Any) -> StageJob:

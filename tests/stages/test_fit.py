@@ -165,3 +165,29 @@ def test_schedules_are_the_papers() -> None:
     assert decay(399, 100, 2500) == 1e-3
     assert decay(400, 100, 2500) == pytest.approx(0.96e-3)
     assert decay(2499, 100, 2500) == pytest.approx(0.96**6 * 1e-3)
+
+
+@pytest.mark.parametrize("step", [1, 7, 23, 39])
+def test_a_training_told_to_end_goes_on_bit_for_bit(tmp_path: Path, step: int) -> None:
+    """Also between two rows of its history, whose means are those of the quiet run."""
+    quiet, rows = train(tmp_path / "quiet", lambda *_: None)
+    training = build()
+    objective = training.objective
+    assert isinstance(objective, SquaredError)
+    forward = objective.forward
+
+    def until(index: Tensor) -> Losses:
+        if objective.step + 1 == step:
+            fit_module.NOTICE.set()
+        return forward(index)
+
+    objective.forward = until  # type: ignore[method-assign]
+    try:
+        with pytest.raises(fit_module.Interrupted, match=f"after step {step} of 40"):
+            fit([context(tmp_path / "told", lambda *_: None)], [training])
+    finally:
+        fit_module.NOTICE.clear()
+    again, rows_again = train(tmp_path / "told", lambda *_: None)
+    assert rows_again == rows
+    for one, other in zip(quiet.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
