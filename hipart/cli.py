@@ -9,6 +9,7 @@ import click
 
 from hipart.options import (
     Commands,
+    Duration,
     data_options,
     experiment_options,
     search_options,
@@ -101,6 +102,15 @@ def plan(workers: int | None, **options: Any) -> None:
     "--array",
     type=click.IntRange(1),
     help="Train at most this many jobs of equal shapes together: 8 on a GPU, else 1.",
+)
+@click.option("--fail-fast", is_flag=True, help="End the run at the first job that fails.")
+@click.option(
+    "--watchdog",
+    "watchdog_s",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    help="A worker whose job makes no progress for so long is replaced.",
 )
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
 @search_options

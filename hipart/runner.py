@@ -64,7 +64,7 @@ def run(work: Work, console: Console) -> bool:
             for session in work.sessions:
                 for jobs in session.jobs:
                     graph.ensure(jobs)
-            graph.run()
+            graph.run(runtime.fail_fast)
     except BaseException as error:
         mirror.abort()
         if not isinstance(error, KeyboardInterrupt):

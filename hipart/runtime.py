@@ -19,6 +19,10 @@ class Runtime:
     #: None for one; for all there are where a run has a single trial.
     cpus_per_job: float | None = None
     gpus_per_job: float = 0.0
+    #: Whether the first failing job ends the run.
+    fail_fast: bool = False
+    #: Seconds without any progress after which a worker is taken for hung.
+    watchdog_s: float = 3600.0
     #: At most so many jobs of equal shapes are trained together; None for what suits the device.
     array: int | None = None
 

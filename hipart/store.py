@@ -8,6 +8,7 @@ last checkpoint, under a lease in ``.leases/``; the rename of that folder publis
 agree with it is moved to ``.damaged/``. There are no status files and nothing is unpickled.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -72,6 +73,8 @@ class Artifact:
             return None
         for name, (size, digest) in self._read(CHECKSUMS).items():
             file = self.path / name
+            if not file.resolve().is_relative_to(self.path.resolve()):
+                return f"{CHECKSUMS} names {name!r}, which lies outside"
             try:
                 found = file.stat().st_size
                 if found != size:
@@ -110,6 +113,8 @@ class ArtifactStore:
 
     def find(self, stage: str, key: str) -> Artifact | None:
         """The artifact of a job, or None if it is not finished."""
+        if stage not in PIPELINE or not key.isalnum():  # read from a file, it may be anything
+            return None
         path = self.root / stage / key
         return Artifact(path) if path.is_dir() else None
 
@@ -258,6 +263,18 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     part.write_text(_json(value))
     _sync(part)
     part.replace(path)
+
+
+def without_space(error: BaseException, folder: Path, needed: int) -> str | None:
+    """What to say of an error that comes of a full disk; None of any other."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if not full and "os error 28" not in str(error):  # as safetensors says it
+        return None
+    free = shutil.disk_usage(folder).free
+    return (
+        f"{folder}: no space left: {free / 1e6:.1f} MB are free, and this job needs about "
+        f"{max(needed, 1) / 1e6:.1f} MB. Make room, and run the same command again"
+    )
 
 
 def _json(value: dict[str, Any]) -> str:

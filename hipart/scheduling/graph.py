@@ -95,9 +95,9 @@ class StageGraph:
         for node in self.nodes.values():
             node.needed_by = [one for one in node.needed_by if one.state != "dropped"]
 
-    def run(self) -> None:
-        """Move on until every job has ended."""
-        while self.open_jobs:
+    def run(self, fail_fast: bool = False) -> None:
+        """Move on until every job has ended; or, with ``fail_fast``, one has failed."""
+        while self.open_jobs and not (fail_fast and self.errors):
             self.pump(timeout_s=0.5)
 
     def pump(self, timeout_s: float) -> None:

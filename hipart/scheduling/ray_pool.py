@@ -35,6 +35,9 @@ class _Slot:
     result: Any = None
     progress: Any = None
     attempts: int = 0
+    #: When its jobs were given, or last moved on; and why it was ended, where the watchdog did.
+    moved_at: float = 0.0
+    hung: str = ""
 
 
 class RayPool:
@@ -86,7 +89,9 @@ class RayPool:
             ready, _ = self._ray.wait(list(busy), timeout=0 if events else timeout_s)
             for reference in ready:
                 events += self._end(busy[reference])
-        return events + self._gather_progress()
+        events += self._gather_progress()
+        self._watch()
+        return events
 
     def close(self) -> None:
         """Stop the workers, and Ray if this pool started it."""
@@ -96,6 +101,7 @@ class RayPool:
             self._ray.shutdown()
 
     def _give(self, slot: _Slot, jobs: list[StageJob]) -> list[Event]:
+        slot.moved_at, slot.hung = time.monotonic(), ""
         slot.result = slot.actor.run.remote(jobs)
         again = f", try {slot.attempts + 1}" if slot.attempts else ""
         return [JobStarted(job, f"worker {slot.number}{again}", len(jobs)) for job in jobs]
@@ -111,7 +117,8 @@ class RayPool:
             slot.attempts += 1
             if slot.attempts <= RETRIES:
                 return self._give(slot, jobs)
-            died = f"its worker died {slot.attempts} times ({type(error).__name__})"
+            why = slot.hung or type(error).__name__
+            died = f"its worker died {slot.attempts} times ({why})"
             results = [Failure(died) for _ in jobs]
         if any(isinstance(one, Failure) and one.interrupted for one in results):
             # Its machine is taken away: another goes on from the checkpoint, as often as it takes.
@@ -141,10 +148,20 @@ class RayPool:
                 latest = self._ray.get(reference)
             except self._ray.exceptions.RayActorError:
                 continue
+            slot.moved_at = time.monotonic() if latest else slot.moved_at
             events += [
                 JobProgress(job, *latest[job.key]) for job in slot.jobs or () if job.key in latest
             ]
         return events
+
+    def _watch(self) -> None:
+        """End workers whose jobs stand still, as if they had died: foreign code may hang."""
+        limit = self._runtime.watchdog_s
+        for slot in self._slots:
+            stands = time.monotonic() - slot.moved_at
+            if slot.jobs is not None and not slot.hung and stands > limit:
+                slot.hung = f"no progress for {stands:.0f} s"
+                self._ray.kill(slot.actor)
 
     def _actor(self) -> Any:
         runtime = self._runtime

@@ -25,7 +25,7 @@ from hipart.stages.checkpoint import CHECKPOINT, STATE, checkpoint_step, copy_ch
 from hipart.stages.context import Report, StageContext
 from hipart.stages.fit import Interrupted
 from hipart.stages.history import HISTORY
-from hipart.store import Artifact, ArtifactStore
+from hipart.store import Artifact, ArtifactStore, without_space
 
 #: ``report(job, step, total, metrics)``: where a job stands.
 JobReport = Callable[[StageJob, int, int, dict[str, float]], None]
@@ -108,9 +108,9 @@ def _attempt(
         return _train(members, workplace, store)
     except Exception as error:
         if len(members) == 1:
-            return {members[0].job.key: _failure(error)}
+            return {members[0].job.key: _failure(error, members[0], store)}
         if isinstance(error, Interrupted):
-            return {member.job.key: _failure(error) for member in members}
+            return {member.job.key: _failure(error, member, store) for member in members}
         size = -(-len(members) // 2) if isinstance(error, torch.OutOfMemoryError) else 1
     # The handler is left, so the error's frames no longer hold the tensors of the array.
     torch.cuda.empty_cache()
@@ -220,7 +220,7 @@ def _published(
     try:
         return Outcome(store.publish(member.job, member.work, metrics, provenance).metrics, seconds)
     except Exception as error:
-        return Failure(reason(error))
+        return _failure(error, member, store)
 
 
 def _reports(jobs: Sequence[StageJob], report: JobReport) -> dict[str, Report]:
@@ -275,7 +275,12 @@ def _upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
     return found
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: Exception, member: Member, store: ArtifactStore) -> Failure:
+    written = sum(path.stat().st_size for path in member.work.rglob("*") if path.is_file())
+    # Its files once more: a checkpoint is written beside the old one.
+    full = without_space(error, store.root, 2 * written)
+    if full is not None:
+        return Failure(full)
     if isinstance(error, LackingError):
         return Failure(str(error), lacks=error.key)
     return Failure(reason(error), interrupted=isinstance(error, Interrupted))

@@ -1,5 +1,7 @@
 """A tokenizer that misbehaves as its seed says."""
 
+import errno
+import time
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +10,10 @@ from hipart.stages.context import StageContext
 
 #: Fails whenever it is trained.
 BROKEN_SEED = 13
+#: Hangs when it is trained for the first time; always, with the next seed.
+HANGING_SEED = 14
+#: Finds no space left on the device.
+FULL_SEED = 16
 #: More members than this do not fit into memory.
 FITS = 2
 
@@ -17,6 +23,13 @@ def train(context: StageContext) -> dict[str, float]:
     seed = context.config.tokenizer.seed
     if seed == BROKEN_SEED:
         raise FloatingPointError("loss is not finite at step 3")
+    first = context.work / "first"
+    if seed == HANGING_SEED + 1 or (seed == HANGING_SEED and not first.exists()):
+        first.touch()
+        time.sleep(600)
+    if seed == FULL_SEED:
+        (context.work / "weights").write_bytes(bytes(1_000_000))
+        raise OSError(errno.ENOSPC, "No space left on device")
     (context.work / "trained").write_text("alone")
     context.report(1, 2, {"loss": float(seed)})
     return {"seed": float(seed)}
