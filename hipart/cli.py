@@ -1,6 +1,7 @@
 """The commands of ``hipart-search``. Whatever is heavy is imported inside the command."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,8 @@ def run(trials: int | None, **options: Any) -> None:
 
     A search goes on until its budget is spent, or the one that is given here.
     """
+    # What ends a machine's time, as SLURM and spot markets do, ends a run as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     limits = {"trials": trials} | {name: options.pop(name) for name in ("time", "device_hours")}
     simulated = options.pop("simulate")
     session = _search(**options)
@@ -274,6 +277,23 @@ def data_preview(scale: str, motion: Path | None, out: Path) -> None:
     config = _scaled(scale)
     preview(config.data, config.detector, out, motion)
     click.echo(f"wrote {out}")
+
+
+@main.group()
+def cluster() -> None:
+    """The Ray cluster that jobs run on."""
+
+
+@cluster.command("check")
+@workspace_option
+@click.option("--address", help="Address of a running Ray cluster; a local one by default.")
+def cluster_check(workspace: Path, address: str | None) -> None:
+    """Whether every node sees and can write the store, runs this code, and has the time."""
+    from hipart.cluster import check
+
+    report, healthy = check(Runtime(workspace, address=address))
+    _console().print(report)
+    sys.exit(0 if healthy else 1)
 
 
 @main.command()
