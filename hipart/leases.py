@@ -37,24 +37,17 @@ class Leases:
     def __init__(self, folder: Path, expiry_s: float = EXPIRY_S) -> None:
         self._folder = folder
         self._expiry_s = expiry_s
-        self._held: dict[str, int] = {}
-        self._lock = threading.Lock()
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
         """Hold a lease; waits while somebody else does who lives."""
         path = self._folder / name
         handle = self._wait(path)
-        with self._lock:
-            first = not self._held
-            self._held[name] = handle
-        if first:
-            threading.Thread(target=self._renew, name="leases", daemon=True).start()
+        _keeper().keep(handle, self._expiry_s)
         try:
             yield
         finally:
-            with self._lock:
-                del self._held[name]
+            _keeper().drop(handle)
             _release(path, handle)
 
     def holder(self, name: str) -> str | None:
@@ -82,15 +75,45 @@ class Leases:
             else:
                 time.sleep(LOOK_S)
 
+
+class _Keeper:
+    """The thread that renews all that this process holds."""
+
+    def __init__(self) -> None:
+        #: Open file of each lease -> how often it is renewed, and when it is due.
+        self._held: dict[int, tuple[float, float]] = {}
+        self._changed = threading.Condition()
+        threading.Thread(target=self._renew, name="leases", daemon=True).start()
+
+    def keep(self, handle: int, expiry_s: float) -> None:
+        """Renew a lease until it is dropped."""
+        every = expiry_s / 6
+        with self._changed:
+            due = time.monotonic() + every
+            if all(due < at for _, at in self._held.values()):
+                self._changed.notify()
+            self._held[handle] = every, due
+
+    def drop(self, handle: int) -> None:
+        """A lease is given back."""
+        with self._changed:
+            del self._held[handle]
+
     def _renew(self) -> None:
-        """Renew what is held as long as anything is."""
-        while True:
-            time.sleep(self._expiry_s / 6)
-            with self._lock:
-                if not self._held:
-                    return
-                for handle in self._held.values():
-                    os.utime(handle)
+        with self._changed:
+            while True:
+                due = min((at for _, at in self._held.values()), default=None)
+                self._changed.wait(None if due is None else max(0.0, due - time.monotonic()))
+                now = time.monotonic()
+                for handle, (every, at) in self._held.items():
+                    if at <= now:
+                        os.utime(handle)
+                        self._held[handle] = every, now + every
+
+
+@cache
+def _keeper() -> _Keeper:
+    return _Keeper()
 
 
 @cache
@@ -119,9 +142,14 @@ def _create(path: Path) -> int | None:
         return None
     host, boot = _machine()
     pid, token = os.getpid(), uuid.uuid4().hex
-    owner = {"host": host, "boot": boot, "pid": pid, "begun": _begun(pid), "token": token}
+    owner = {"host": host, "boot": boot, "pid": pid, "begun": _own_begin(pid), "token": token}
     os.write(handle, json.dumps(owner).encode())
     return handle
+
+
+@cache
+def _own_begin(pid: int) -> str | None:
+    return _begun(pid)
 
 
 def _look(path: Path) -> _Seen | None:

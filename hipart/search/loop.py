@@ -9,6 +9,7 @@ given; with a virtual one it is a simulation.
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from hipart.experiment.errors import ExperimentError
@@ -26,6 +27,8 @@ from hipart.search.study import Record, Study
 
 #: Live trials for each job that could run: enough to find work that waits for nothing.
 TRIALS_A_SLOT = 4
+#: The same of a grid, whose neighbours wait for the same tokenizer, and which learns nothing.
+POINTS_A_SLOT = 16
 #: Trials refused one after the other before a search gives up.
 IN_VAIN = 1000
 
@@ -111,6 +114,9 @@ class SearchLoop:
         #: Why nothing more can be drawn.
         self._dry = ""
         self._in_vain = 0
+        #: Distinct tokenizers of the first so many records, by key.
+        self._tokenizers: dict[str, Sequence[Chain]] = {}
+        self._looked_at = 0
         self._began = self.clock()
         self._spent_before = self.study.spent_s
         self._device_s = self.study.device_s
@@ -179,7 +185,8 @@ class SearchLoop:
 
     def _draw(self, graph: StageGraph) -> None:
         """Begin trials as long as a worker would have nothing to do."""
-        most = TRIALS_A_SLOT * self.slots
+        grid = self.search.sampler.kind == "grid"
+        most = (POINTS_A_SLOT if grid else TRIALS_A_SLOT) * self.slots
         while not self._dry and graph.spare and len(self._live) < most and self.over() is None:
             record = self.study.draw(self._base)
             if record is None:
@@ -247,17 +254,22 @@ class SearchLoop:
     def _worth_it(self, chains: Sequence[Chain]) -> bool:
         """Whether a tokenizer is good enough beside those of all other trials."""
         assert self.search.proxy is not None
-        mine = chains[0][TOKENIZER.name].key
-        others: dict[str, float] = {}
-        for record in self.study.records.values():
+        for record in islice(self.study.records.values(), self._looked_at, None):
             candidate = self.candidates.of(record.point) if record.state != "refused" else None
             if candidate is not None and TOKENIZER.name in candidate.chains[0]:
                 key = candidate.chains[0][TOKENIZER.name].key
-                value = mean_over_seeds(self.store, candidate.chains, self._proxy)
-                others |= {key: value} if value is not None and key != mine else {}
+                self._tokenizers.setdefault(key, candidate.chains)
+        self._looked_at = len(self.study.records)
+        mine = chains[0][TOKENIZER.name].key
+        others = [
+            mean_over_seeds(self.store, other, self._proxy)
+            for key, other in self._tokenizers.items()
+            if key != mine
+        ]
+        known = [one for one in others if one is not None]
         up = self._proxy.goal == "max"
         value = self._value(chains, self._proxy)
-        return tokenizer_is_worth_it(self.search.proxy, value, list(others.values()), up)
+        return tokenizer_is_worth_it(self.search.proxy, value, known, up)
 
     @cached_property
     def _proxy(self) -> MetricChoice:

@@ -201,9 +201,8 @@ class Study:
     def stopped(self, record: Record, reason: str) -> None:
         """A trial was stopped early."""
         record.state = "stopped"
-        # A trial that is not judged on its own objective says nothing about it to the sampler.
-        state = TrialState.PRUNED if record.rungs else TrialState.FAIL
-        self._finish(record, state, reason)
+        # Also where a proxy judged it: of a failed one the sampler would draw what is like it.
+        self._finish(record, TrialState.PRUNED, reason)
 
     def failed(self, record: Record, reason: str) -> None:
         """A stage job of a trial failed, or gave no number."""
