@@ -83,6 +83,9 @@ def test_thousands_of_suggestions_are_in_the_space_and_trained_once_if_at_all(
     refused = [one for one in records if one.state == "refused"]
     complete = [one for one in records if one.state == "complete"]
     assert len(refused) + len(complete) == len(records)
+    # Samplers that learn keep away from what is known or refused.
+    assert len(done.study.optuna_study.trials) < 2 * len(records)
+    assert sampler != "tpe" or len(refused) < 2 * trials
     assert len(complete) == trials
 
     candidates = Candidates(search, "simulated")
