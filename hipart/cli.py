@@ -97,6 +97,11 @@ def plan(workers: int | None, **options: Any) -> None:
 )
 @click.option("--address", help="Address of a running Ray cluster; a local one by default.")
 @click.option("--workers", type=click.IntRange(1), help="At most this many jobs at once.")
+@click.option(
+    "--autoscale",
+    is_flag=True,
+    help="The cluster adds nodes on demand: ask for --workers, whatever there is now.",
+)
 @click.option("--cpus-per-job", type=float, help="One; all cores where there is a single trial.")
 @click.option("--gpus-per-job", type=float, default=0.0, show_default=True)
 @click.option(
@@ -124,6 +129,8 @@ def run(trials: int | None, **options: Any) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     limits = {"trials": trials} | {name: options.pop(name) for name in ("time", "device_hours")}
     simulated = options.pop("simulate")
+    if options["autoscale"] and not (options["workers"] and options["address"]):
+        raise ValueError("--autoscale needs --workers and --address")
     session = _search(**options)
     if session is None:
         if any(limits.values()) or simulated:

@@ -23,6 +23,8 @@ class Runtime:
     fail_fast: bool = False
     #: Seconds without any progress after which a worker is taken for hung.
     watchdog_s: float = 3600.0
+    #: Whether nodes come when they are asked for; then ``workers`` says how many are asked for.
+    autoscale: bool = False
     #: At most so many jobs of equal shapes are trained together; None for what suits the device.
     array: int | None = None
 

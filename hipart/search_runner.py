@@ -168,6 +168,7 @@ class _Run:
             rules=Rules(session.search.constraints),
             watchers=[_Mirroring(session, mirror)],
             controls=() if session.base.point else session.base.chains,
+            fail_fast=runtime.fail_fast,
         )
 
     def _view(self, progress: Progress, loop: SearchLoop) -> LiveView | PlainView:

@@ -18,12 +18,18 @@ from hipart.experiment.file import base_at_scale
 from hipart.metrics import action_mean, mpjpe, per_action
 from hipart.tracking import serve
 
+SECRET = "a-secret-of-the-environment"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder in which codebook_ablation has run at smoke scale."""
     folder = tmp_path_factory.mktemp("user")
-    done = invoke(folder, "run codebook_ablation --scale smoke --executor inline")
+    os.environ["AWS_SECRET_ACCESS_KEY"] = SECRET
+    try:
+        done = invoke(folder, "run codebook_ablation --scale smoke --executor inline")
+    finally:
+        del os.environ["AWS_SECRET_ACCESS_KEY"]
     assert done.exit_code == 0, done.output
     (folder / "first.txt").write_text(done.output)
     return folder
@@ -53,6 +59,13 @@ def test_a_run_ends_with_its_table_its_files_and_what_to_do_next(folder: Path) -
     assert (folder / "results/codebook_ablation/figures/codebook_ablation.png").exists()
     assert "hipart-search ui" in output
     assert "\x1b" not in output
+
+
+def test_secrets_of_the_environment_are_written_nowhere(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert any(path.name == "provenance.json" for path in files)
+    assert any(path.name == "mlflow.db" for path in files)
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
 
 
 def test_the_same_again_trains_nothing_and_writes_the_same_bytes(folder: Path) -> None:

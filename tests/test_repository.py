@@ -210,6 +210,19 @@ def test_tested_versions_satisfy_what_is_asked_for() -> None:
         assert requirement.specifier.contains(version), f"{requirement}: {version} is pinned"
 
 
+def test_every_promise_names_tests_that_exist() -> None:
+    rows = [
+        line.split("|")[1:-1]
+        for line in (ROOT / "docs/guarantees.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| fault")
+    ]
+    assert len(rows) > 10
+    for fault, _, shown_by in rows:
+        named = re.findall(r"`(tests/[^`]+)`", shown_by)
+        assert named, fault
+        assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 # --- the example cluster ------------------------------------------------------------------------
 
 

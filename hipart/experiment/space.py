@@ -191,16 +191,23 @@ class Space:
         Settings that no dimension changes are not looked at.
         """
         values = config.model_dump()
-        point: Point = {}
-        for dimension in self.dimensions:
-            if not dimension.exists(point):
-                continue
-            found = self._value_in(dimension, values)
-            if found is None:
-                return None
-            point[dimension.name] = found
+        point = self._standing(values)
+        if len(point) < len(self.existing(point)):
+            return None
         changes = self.changes(point).items()
         return point if all(_equal(value_at(values, path), one) for path, one in changes) else None
+
+    def part_of(self, config: PipelineConfig) -> Point:
+        """``point_of`` of the dimensions in which a configuration stands, without the others."""
+        return self._standing(config.model_dump())
+
+    def _standing(self, values: Mapping[str, Any]) -> Point:
+        point: Point = {}
+        for dimension in self.dimensions:
+            found = self._value_in(dimension, values) if dimension.exists(point) else None
+            if found is not None:
+                point[dimension.name] = found
+        return point
 
     def _value_in(self, dimension: Dimension, values: Mapping[str, Any]) -> Value | None:
         """Where a configuration, as nested mappings, stands in a dimension."""

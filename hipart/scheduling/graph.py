@@ -158,7 +158,7 @@ class StageGraph:
             self._lengthen(self.nodes[key], node.chain_s)
 
     def _start(self) -> None:
-        while free := self._executor.slots - len(self._running):
+        while (free := self._executor.slots - len(self._running)) > 0:
             nodes = self._ready.take(free, self._left_s)
             if not nodes:
                 return

@@ -8,18 +8,21 @@ import logging
 import os
 import time
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hipart.jobs import StageJob
 from hipart.runtime import Runtime
-from hipart.scheduling.events import Event, JobProgress, JobStarted
+from hipart.scheduling.events import Event, JobFailed, JobProgress, JobStarted
 from hipart.scheduling.executor import STAGES, Failure, Result, Workplace, ended
 from hipart.scheduling.ray_worker import PoolWorker
 
 #: How often jobs are tried again after their worker died.
 RETRIES = 2
+#: How often a worker may end before it has started.
+FALSE_STARTS = 5
 #: Below Ray's own processes, and far above the mirror's idle one: at Ray's 15 that one would take a
 #: twelfth of a busy core.
 WORKER_NICENESS = "5"
@@ -28,23 +31,43 @@ PROGRESS_S = 0.25
 
 
 @dataclass
+class _Array:
+    """Jobs that train together, and how often they were tried."""
+
+    jobs: list[StageJob]
+    attempts: int = 0
+
+
+@dataclass
 class _Slot:
     number: int
     actor: Any
-    jobs: list[StageJob] | None = None
+    #: The answer that says that the actor has started; None once it has.
+    starting: Any
+    array: _Array | None = None
     result: Any = None
     progress: Any = None
-    attempts: int = 0
     #: When its jobs were given, or last moved on; and why it was ended, where the watchdog did.
     moved_at: float = 0.0
     hung: str = ""
+    #: How often in a row it ended before it had started; and why it is not tried again.
+    false_starts: int = 0
+    broken: str = ""
+
+    @property
+    def jobs(self) -> list[StageJob]:
+        """What it works on."""
+        return self.array.jobs if self.array else []
 
 
 class RayPool:
     """Executor over a local Ray or the cluster at ``runtime.address``.
 
-    ``expected`` are jobs that will come: workers load what these need while they start. Raises
-    ``ValueError`` at once if the share asked for fits on no node: Ray itself would wait for ever.
+    ``expected`` are jobs that will come: workers load what these need while they start. Jobs go to
+    whichever worker has started and is free, so one whose node is lost, or has not come yet, holds
+    up nothing. Raises ``ValueError`` at once if the share asked for fits on no node: Ray itself
+    would wait for ever. With ``runtime.autoscale`` nodes come when they are asked for, and there
+    are as many workers as ``runtime.workers`` says.
     """
 
     def __init__(
@@ -65,8 +88,10 @@ class RayPool:
         self._workplace = Workplace.of(runtime, stages)
         # One job of each stage tells what to load; the first one's data are the likeliest.
         self._expected = list({job.stage: job for job in reversed(expected)}.values())[::-1]
-        wanted = min(self._capacity(), runtime.workers or max_workers, max_workers)
-        self._slots = [_Slot(number, self._actor()) for number in range(max(1, wanted))]
+        room = runtime.workers if runtime.autoscale else self._capacity()
+        wanted = min(room or 1, runtime.workers or max_workers, max_workers)
+        self._slots = [self._slot(number) for number in range(max(1, wanted))]
+        self._waiting: deque[_Array] = deque()
         self._events: list[Event] = []
         self._asked_at = 0.0
 
@@ -76,19 +101,24 @@ class RayPool:
         return len(self._slots)
 
     def start(self, jobs: Sequence[StageJob]) -> None:
-        """Give the jobs to a free worker, as one array."""
-        slot = next(slot for slot in self._slots if slot.jobs is None)
-        slot.jobs, slot.attempts = list(jobs), 0
-        self._events += self._give(slot, slot.jobs)
+        """Give the jobs to a free worker, as one array; or to the next that is."""
+        self._waiting.append(_Array(list(jobs)))
+        self._events += self._assign()
 
     def poll(self, timeout_s: float) -> list[Event]:
         """Wait for an array to end; hand over what happened, progress included."""
         events, self._events = self._events, []
-        busy = {slot.result: slot for slot in self._slots if slot.jobs is not None}
-        if busy:
-            ready, _ = self._ray.wait(list(busy), timeout=0 if events else timeout_s)
+        awaited = {slot.result: slot for slot in self._slots if slot.array is not None}
+        awaited |= {slot.starting: slot for slot in self._slots if slot.starting is not None}
+        if awaited:
+            ready, _ = self._ray.wait(list(awaited), timeout=0 if events else timeout_s)
             for reference in ready:
-                events += self._end(busy[reference])
+                slot = awaited[reference]
+                if reference == slot.starting:
+                    self._started(slot)
+                else:
+                    events += self._end(slot)
+        events += self._assign()
         events += self._gather_progress()
         self._watch()
         return events
@@ -100,33 +130,66 @@ class RayPool:
         if self._owns_ray:
             self._ray.shutdown()
 
-    def _give(self, slot: _Slot, jobs: list[StageJob]) -> list[Event]:
-        slot.moved_at, slot.hung = time.monotonic(), ""
-        slot.result = slot.actor.run.remote(jobs)
-        again = f", try {slot.attempts + 1}" if slot.attempts else ""
-        return [JobStarted(job, f"worker {slot.number}{again}", len(jobs)) for job in jobs]
+    def _started(self, slot: _Slot) -> None:
+        try:
+            self._ray.get(slot.starting)
+            slot.starting, slot.false_starts = None, 0
+        except self._ray.exceptions.RayActorError as error:
+            slot.false_starts += 1
+            slot.broken = str(error).splitlines()[0] if slot.false_starts > FALSE_STARTS else ""
+            if slot.broken:
+                slot.starting = None
+            else:  # its node is gone: it is placed elsewhere
+                self._renew(slot)
+
+    def _renew(self, slot: _Slot) -> None:
+        """Another process for a slot, wherever there is room, once there is."""
+        new = self._slot(slot.number)
+        slot.actor, slot.starting = new.actor, new.starting
+        slot.array = slot.result = slot.progress = None
+
+    def _assign(self) -> list[Event]:
+        """Give what waits to workers that have started and are free."""
+        events: list[Event] = []
+        for slot in self._slots:
+            if self._waiting and slot.array is None and slot.starting is None and not slot.broken:
+                events += self._give(slot, self._waiting.popleft())
+        if all(slot.broken for slot in self._slots):
+            why = f"no worker could be started: {self._slots[0].broken}"
+            while self._waiting:
+                events += [JobFailed(job, why) for job in self._waiting.popleft().jobs]
+        return events
+
+    def _give(self, slot: _Slot, array: _Array) -> list[Event]:
+        slot.array, slot.moved_at, slot.hung = array, time.monotonic(), ""
+        slot.result = slot.actor.run.remote(array.jobs)
+        again = f", try {array.attempts + 1}" if array.attempts else ""
+        worker = f"worker {slot.number}{again}"
+        return [JobStarted(job, worker, len(array.jobs)) for job in array.jobs]
 
     def _end(self, slot: _Slot) -> list[Event]:
-        jobs = slot.jobs
-        assert jobs is not None
+        array = slot.array
+        assert array is not None
         results: list[Result]
         try:
             results = self._ray.get(slot.result)
         except self._ray.exceptions.RayActorError as error:
-            slot.actor, slot.progress = self._actor(), None
-            slot.attempts += 1
-            if slot.attempts <= RETRIES:
-                return self._give(slot, jobs)
             why = slot.hung or type(error).__name__
-            died = f"its worker died {slot.attempts} times ({why})"
-            results = [Failure(died) for _ in jobs]
+            self._renew(slot)
+            array.attempts += 1
+            if array.attempts <= RETRIES:
+                self._waiting.appendleft(array)
+                return []
+            died = f"its worker died {array.attempts} times ({why})"
+            results = [Failure(died) for _ in array.jobs]
         if any(isinstance(one, Failure) and one.interrupted for one in results):
             # Its machine is taken away: another goes on from the checkpoint, as often as it takes.
             self._ray.kill(slot.actor)
-            slot.actor, slot.progress = self._actor(), None
-            return self._give(slot, jobs)
-        slot.jobs = slot.result = None
-        return ended(jobs, results)
+            self._renew(slot)
+            self._waiting.appendleft(array)
+            return []
+        slot.array = slot.result = None
+        return ended(array.jobs, results)
 
     def _gather_progress(self) -> list[Event]:
         """Answers to the last question; a new one if it was long ago."""
@@ -134,7 +197,7 @@ class RayPool:
         if now - self._asked_at > PROGRESS_S:
             self._asked_at = now
             for slot in self._slots:
-                if slot.progress is None and slot.jobs is not None:
+                if slot.progress is None and slot.array is not None:
                     slot.progress = slot.actor.progress.remote()
         asked = {slot.progress: slot for slot in self._slots if slot.progress is not None}
         if not asked:
@@ -149,9 +212,7 @@ class RayPool:
             except self._ray.exceptions.RayActorError:
                 continue
             slot.moved_at = time.monotonic() if latest else slot.moved_at
-            events += [
-                JobProgress(job, *latest[job.key]) for job in slot.jobs or () if job.key in latest
-            ]
+            events += [JobProgress(job, *latest[job.key]) for job in slot.jobs if job.key in latest]
         return events
 
     def _watch(self) -> None:
@@ -159,9 +220,13 @@ class RayPool:
         limit = self._runtime.watchdog_s
         for slot in self._slots:
             stands = time.monotonic() - slot.moved_at
-            if slot.jobs is not None and not slot.hung and stands > limit:
+            if slot.array is not None and not slot.hung and stands > limit:
                 slot.hung = f"no progress for {stands:.0f} s"
                 self._ray.kill(slot.actor)
+
+    def _slot(self, number: int) -> _Slot:
+        actor = self._actor()
+        return _Slot(number, actor, starting=actor.progress.remote())
 
     def _actor(self) -> Any:
         runtime = self._runtime

@@ -28,7 +28,7 @@ from hipart.search.study import Record, Study
 #: Live trials for each job that could run: enough to find work that waits for nothing.
 TRIALS_A_SLOT = 4
 #: The same of a grid, whose neighbours wait for the same tokenizer, and which learns nothing.
-POINTS_A_SLOT = 16
+POINTS_A_SLOT = 8
 #: Trials refused one after the other before a search gives up.
 IN_VAIN = 1000
 
@@ -108,6 +108,8 @@ class SearchLoop:
     watchers: list[Watcher] = field(default_factory=list)
     #: Jobs to be done beside the trials: those of a base that lies outside the space.
     controls: Sequence[Chain] = ()
+    #: Whether the first failing job ends the search.
+    fail_fast: bool = False
 
     def __post_init__(self) -> None:
         self._live: list[_Live] = []
@@ -156,6 +158,8 @@ class SearchLoop:
             graph.pump(timeout_s=0.5)
             for live in list(self._live):
                 self._move(live, graph)
+            if self.fail_fast and graph.errors:
+                return Ended("a job failed", len(self._live))
 
     def over(self) -> Ended | None:
         """Why nothing more is begun; with open trials, why these are left where they are."""

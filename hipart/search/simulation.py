@@ -149,7 +149,7 @@ def metrics_of(search: Search, values: Values) -> Metrics:
     first, *others = search.objectives
 
     def metrics(job: StageJob) -> dict[str, float]:
-        point = search.space.point_of(_completed(job, search)) or {}
+        point = search.space.part_of(_completed(job, search))
         found = {
             one.name: values.exact(point, one.name)
             for one in (*others, *search.also)

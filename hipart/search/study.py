@@ -85,6 +85,8 @@ class Study:
         self.records: dict[int, Record] = {}
         #: Records by their points: what is here is not trained again.
         self._known: dict[str, Record] = {}
+        #: All points of records. Of some the store has a few epochs only: these may be drawn yet.
+        self._heard: set[str] = set()
         #: How many of them are not ``own``.
         self._others = 0
         self._open: dict[int, optuna.Trial] = {}
@@ -140,14 +142,16 @@ class Study:
         return self._known.get(canonical_json(point))
 
     def at_rung(self, epochs: int) -> list[float]:
-        """Values of all trials that came to a rung."""
-        return [one.rungs[epochs] for one in self.records.values() if epochs in one.rungs]
+        """Values of all points that came to a rung."""
+        there = [one for one in self.records.values() if epochs in one.rungs]
+        return list({canonical_json(one.point): one.rungs[epochs] for one in there}.values())
 
     def remember(
         self, point: Point, values: tuple[float, ...] | None, rungs: Mapping[int, float]
     ) -> bool:
         """Take in what the store has measured; False if the point is known already."""
-        if self.known(point) is not None:
+        heard = values is None and canonical_json(point) in self._heard
+        if heard or self.known(point) is not None:
             return False
         self._study.add_trial(
             create_trial(
@@ -260,7 +264,10 @@ class Study:
     def _keep(self, record: Record) -> Record:
         self.records[record.number] = record
         self._others += record.origin != "search" or record.state == "refused"
-        self._known[canonical_json(record.point)] = record
+        text = canonical_json(record.point)
+        self._heard.add(text)
+        if record.origin == "search" or record.values is not None:
+            self._known[text] = record
         return record
 
     def _at_random(self) -> Point:

@@ -264,8 +264,8 @@ def test_what_the_store_has_is_known_and_not_counted(tmp_path: Path) -> None:
     assert again.own == []
     assert again.made == 0
     assert again.at_rung(8) == [60.0]
-    drawn = [again.draw() for _ in range(SMALL_SIZE - 1)]
-    assert [one and one.point for one in drawn] == [*(search.space.points() or ())][2:] + [None]
+    drawn = [again.draw() for _ in range(SMALL_SIZE)]
+    assert [one and one.point for one in drawn] == [*(search.space.points() or ())][1:] + [None]
 
 
 def test_another_question_is_another_study_and_another_sampler_is_not(tmp_path: Path) -> None:
@@ -296,3 +296,22 @@ def test_equal_searches_draw_the_same(tmp_path: Path) -> None:
 
     for sampler in ("random", "tpe", "qmc", "nsga2"):
         assert drawn(sampler) == drawn(sampler)
+
+
+def test_a_point_of_which_the_store_has_a_few_epochs_may_still_be_drawn(tmp_path: Path) -> None:
+    search = _search(tmp_path, SMALL, "grid")
+    study = Study(search, "test")
+    first, second, *_ = search.space.points() or ()
+    assert study.remember(first, None, {1: 60.0})
+    assert not study.remember(first, None, {1: 60.0})
+    assert study.at_rung(1) == [60.0]
+    drawn = study.draw()
+    assert drawn is not None
+    assert drawn.point == first
+    study.report(drawn, 1, 60.0)
+    assert study.at_rung(1) == [60.0]
+    study.completed(drawn, [50.0])
+    assert study.remember(second, (40.0,), {})
+    third = study.draw()
+    assert third is not None
+    assert third.point not in (first, second)
