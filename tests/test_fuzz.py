@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipart.data.motion import OPEN, read_motion
+from hipart.data.motion import motion_files, read_motion
 from hipart.experiment.file import available, load_any
 from hipart.predictor import CONFIG, WEIGHTS, Predictor
 from tests.test_cli import said
@@ -102,14 +102,22 @@ def test_experiment_files(tmp_path: Path) -> None:
     assert everything(tmp_path) == {file}
 
 
+def motion_folder(tmp_path: Path) -> Path:
+    """The packaged motion as a folder of a user's."""
+    folder = tmp_path / "motion"
+    folder.mkdir()
+    for ours, theirs in zip(motion_files(None), motion_files(folder), strict=True):
+        shutil.copy(ours, theirs)
+    return folder
+
+
 def test_motion_files(tmp_path: Path) -> None:
     luck = random.Random(2)
-    folder = tmp_path / "motion"
-    shutil.copytree(OPEN, folder)
+    folder = motion_folder(tmp_path)
     before = everything(tmp_path)
     for number in range(TIMES):
-        file = folder / ("clips.json" if number % 2 else "clips.npz")
-        good = (OPEN / file.name).read_bytes()
+        file = motion_files(folder)[number % 2]
+        good = motion_files(None)[number % 2].read_bytes()
         file.write_bytes(mutated(good, luck))
         tried(lambda: read_motion(folder))
         file.write_bytes(good)
@@ -151,9 +159,8 @@ def test_pickles_are_refused_wherever_arrays_or_weights_are_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     bomb = np.array([_Bomb()], dtype=object)
-    folder = tmp_path / "motion"
-    shutil.copytree(OPEN, folder)
-    with np.load(OPEN / "clips.npz") as arrays:
+    folder = motion_folder(tmp_path)
+    with np.load(motion_files(None)[0]) as arrays:
         held = dict(arrays)
     first = next(iter(held))
     np.savez(folder / "clips.npz", allow_pickle=True, **{**held, first: bomb})
@@ -168,12 +175,13 @@ def test_pickles_are_refused_wherever_arrays_or_weights_are_read(
 
 
 def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "motion"
-    shutil.copytree(OPEN, folder)
-    with zipfile.ZipFile(folder / "clips.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("a.npy", "w", force_zip64=True) as entry:
-            for _ in range(1100):
-                entry.write(bytes(1 << 20))
+    folder = motion_folder(tmp_path)
+    with (
+        zipfile.ZipFile(folder / "clips.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(1100):
+            entry.write(bytes(1 << 20))
     assert (folder / "clips.npz").stat().st_size < 2_000_000
     with pytest.raises(ValueError, match="unpacks to"):
         read_motion(folder)

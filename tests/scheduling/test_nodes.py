@@ -47,13 +47,13 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> object:
 def test_a_lost_node_costs_its_jobs_a_try_and_the_table_nothing(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    quiet = start(tmp_path / "quiet", "--executor", "inline")
+    nodes = [cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(3)]
+    options = ("--address", cluster.address, "--gpus-per-job", "1", "--array", "1")
+    quiet = start(tmp_path / "quiet", *options)
     output, _ = quiet.communicate(timeout=300)
     assert quiet.returncode == 0, output
-
-    nodes = [cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(3)]
     folder = tmp_path / "lossy"
-    run = start(folder, "--address", cluster.address, "--gpus-per-job", "1", "--array", "1")
+    run = start(folder, *options)
     deadline = time.monotonic() + 240
     while len(list(folder.glob(".hipart/store/*/*/metrics.json"))) < 6:
         assert run.poll() is None, run.communicate()[0]
