@@ -80,6 +80,7 @@ def _name(node: Node) -> str | None:
     if isinstance(node, ScalarNode):
         return str(node.value)
     if isinstance(node, MappingNode):
-        scalars = {key.value: val.value for key, val in node.value if isinstance(val, ScalarNode)}
+        pairs = [(key, val) for key, val in node.value if isinstance(key, ScalarNode)]
+        scalars = {key.value: val.value for key, val in pairs if isinstance(val, ScalarNode)}
         return scalars.get("name", scalars.get("value"))
     return None
