@@ -1,5 +1,6 @@
 """Run a search: executor, stage graph, study, view and mirror; then its table and figures."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -152,8 +153,6 @@ class _Run:
         return mirror
 
     def _loop(self, runtime: Runtime, executor: Executor, mirror: MlflowMirror) -> SearchLoop:
-        import time
-
         session = self.session
         share = runtime.gpus_per_job or runtime.cpus
         return SearchLoop(

@@ -1,4 +1,4 @@
-"""The look at a cluster before work: what it says of good nodes, and of what is wrong with others."""
+"""The look at a cluster before work: what it says of good nodes, and what is wrong with others."""
 
 import io
 from pathlib import Path

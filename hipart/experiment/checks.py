@@ -45,14 +45,14 @@ def _paths(written: Written) -> Iterator[Problem]:
             yield from (problem.within(*place) for problem in error.problems)
             continue
         for path in leaves:
-            yield from _seeded_elsewhere((*place, path), path, written.reseed)
+            yield from seeded_elsewhere((*place, path), path, written.reseed)
     for index, factor in enumerate(written.factors):
         if factor.path is None:
             continue
         place = ("factors", index, "path")
         if factor.path not in all_paths():
             yield unknown_path(place, factor.path)
-        yield from _seeded_elsewhere(place, factor.path, written.reseed)
+        yield from seeded_elsewhere(place, factor.path, written.reseed)
 
 
 def _all_changes(written: Written) -> Iterator[tuple[Place, Changes]]:
@@ -73,7 +73,8 @@ def _sets(place: Place, levels: Iterable[Level]) -> Iterator[tuple[Place, Change
         yield (*place, index, "set"), level.set
 
 
-def _seeded_elsewhere(place: Place, path: str, reseed: Iterable[str]) -> Iterator[Problem]:
+def seeded_elsewhere(place: Place, path: str, reseed: Iterable[str]) -> Iterator[Problem]:
+    """The problem of a seed that is set, though ``seeds`` set it."""
     if path.endswith(".seed") and path.removesuffix(".seed") in reseed:
         yield Problem(place, "is set by `seeds`, because `reseed` names it", remedy="leave it out")
 

@@ -15,14 +15,11 @@ from hipart.experiment.overlay import at_scale
 from hipart.experiment.paths import with_changes
 from hipart.experiment.reading import Document, read
 from hipart.experiment.scales import PRESETS, SCALES
-from hipart.experiment.search import (
-    Search,
-    SpaceFile,
-    WrittenSearch,
-    search_at_scale,
-    search_problems,
-)
-from hipart.experiment.space import Dimension, problems
+from hipart.experiment.search import Search, SpaceFile, WrittenSearch
+from hipart.experiment.search_checks import search_problems
+from hipart.experiment.search_overlay import search_at_scale
+from hipart.experiment.space import Dimension
+from hipart.experiment.space_checks import problems
 
 __all__ = [
     "Ablation",

@@ -6,20 +6,17 @@ names of levels: what is drawn is the same text and the same number in every fil
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, product
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from hipart.config import PipelineConfig, Section
-from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
-from hipart.experiment.explain import problems_of
+from hipart.experiment.errors import shown
 from hipart.experiment.form import Level, Text, changed_at, named_level
-from hipart.experiment.paths import Changer, all_paths, flat, unknown_path, value_at
-from hipart.experiment.scales import SCALES
+from hipart.experiment.paths import Changer, flat, value_at
 
 #: A drawn value: a number of a range, or the name of a level.
 Value = int | float | str
@@ -80,6 +77,13 @@ class Dimension(Section):
     def names(self) -> list[str]:
         """The names of its levels."""
         return [level.name for level in self.levels or ()]
+
+    @property
+    def paths(self) -> set[str]:
+        """All that its values may change."""
+        if self.levels is None:
+            return {str(self.path)}
+        return {path for level in self.levels for path in flat(level.set)}
 
     def exists(self, point: Mapping[str, Value]) -> bool:
         """Whether it does at a point that holds all that it depends on."""
@@ -230,7 +234,7 @@ class Space:
                 after = [
                     one for one in self.dimensions if level.name in one.when.get(dimension.name, ())
                 ]
-                overruled = {path for one in after for path in _paths(one)}
+                overruled = {path for one in after for path in one.paths}
                 leaves = flat(level.set).items()
                 marks = {path: value for path, value in leaves if path not in overruled}
                 found[dimension.name].append((level.name, marks))
@@ -282,176 +286,3 @@ def at_scale(
                 values[name] = Dimension.model_fields[name].default
         values |= changes
     return Dimension.model_validate(values)
-
-
-def problems(dimensions: Sequence[Dimension]) -> Iterator[Problem]:
-    """What is wrong with dimensions by themselves and with each other, before any base is known."""
-    seen: dict[str, Dimension] = {}
-    for dimension in dimensions:
-        place: Place = (dimension.name,)
-        yield from _form(place, dimension)
-        yield from _scales(place, dimension)
-        for name, levels in dimension.when.items():
-            here = (*place, "when", name)
-            if name not in seen:
-                what = "dimension to depend on: it must stand before this one"
-                yield unknown(here, what, name, seen)
-            elif seen[name].levels is None:
-                rule = "only a dimension with levels can be depended on"
-                yield Problem(here, rule, shown(name))
-            else:
-                names = seen[name].names
-                yield from (
-                    unknown(here, f"level of {name!r}", level, names)
-                    for level in levels
-                    if level not in names
-                )
-        if dimension.name in seen:
-            yield Problem(place, f"two dimensions are called {dimension.name!r}")
-        seen[dimension.name] = dimension
-
-
-def _form(place: Place, dimension: Dimension) -> Iterator[Problem]:
-    if (dimension.range is None) == (dimension.levels is None):
-        yield Problem(place, "must have a `range` or `levels`, and not both")
-        return
-    if dimension.levels is not None:
-        yield from _levels(place, dimension)
-        return
-    assert dimension.range is not None
-    low, high = dimension.range
-    here = (*place, "range")
-    if dimension.path is None:
-        yield Problem((*place, "path"), "is required by a range")
-    elif dimension.path not in all_paths():
-        yield unknown_path((*place, "path"), dimension.path)
-    elif inside := [one for one in all_paths() if one.startswith(f"{dimension.path}.")]:
-        rule = "is a section, and a range is of one number"
-        yield Problem((*place, "path"), rule, shown(dimension.path), ", ".join(inside))
-    if not low < high:
-        yield Problem(
-            here, "is empty: the first number must be below the second", shown([low, high])
-        )
-        return
-    if dimension.log and low <= 0:
-        rule = "has no logarithm: with `log` both numbers must be above 0"
-        yield Problem(here, rule, shown([low, high]))
-    if dimension.step is not None and dimension.log:
-        yield Problem((*place, "step"), "has no meaning with `log`", remedy="leave one out")
-    elif dimension.step is not None and not 0 < dimension.step <= high - low:
-        allowed = f"above 0, at most {high - low:g}"
-        yield Problem((*place, "step"), "is out of range", shown(dimension.step), allowed)
-
-
-def _scales(place: Place, dimension: Dimension) -> Iterator[Problem]:
-    for scale, changes in dimension.scales.items():
-        here = (*place, "scales", scale)
-        if scale not in SCALES:
-            yield unknown(here, "scale", scale, SCALES)
-        else:
-            yield from overruled(here, dimension.model_copy(update={"scales": {}}), changes)
-
-
-def overruled(place: Place, dimension: Dimension, changes: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with what is different of a dimension at a scale."""
-    names = [name for name in Dimension.model_fields if name not in ("name", "scales")]
-    wrong = [name for name in changes if name not in names]
-    yield from (unknown((*place, name), "name", name, names) for name in wrong)
-    if wrong:
-        return
-    try:
-        changed = at_scale(dimension, "", {dimension.name: changes})
-    except ValidationError as error:
-        yield from (one.within(*place) for one in problems_of(error, Dimension))
-        return
-    before = {replace(one, place=()) for one in _form((), dimension)}
-    yield from (one for one in _form(place, changed) if replace(one, place=()) not in before)
-
-
-def _levels(place: Place, dimension: Dimension) -> Iterator[Problem]:
-    for name in {name for name in dimension.names if dimension.names.count(name) > 1}:
-        yield Problem((*place, "levels"), f"level {name!r} stands here twice", remedy="keep one")
-    sets: dict[str, str] = {}
-    for level in dimension.levels or ():
-        same = sets.setdefault(repr(sorted(level.set.items())), level.name)
-        if same != level.name:
-            rule = f"level {level.name!r} is the same as level {same!r}"
-            yield Problem((*place, "levels", level.name), rule, remedy="keep one")
-    if dimension.log or dimension.step is not None:
-        yield Problem(place, "levels have no `log` and no `step`", remedy="leave them out")
-    for level in dimension.levels or ():
-        try:
-            flat(level.set)
-        except ExperimentError as error:
-            yield from (one.within(*place, "levels", level.name) for one in error.problems)
-
-
-def problems_around(space: Space) -> Iterator[Problem]:
-    """What is wrong with dimensions around a base: values that the config refuses, and changes
-    of one path by two dimensions of which neither depends on the other."""
-    changer = Changer()
-    for number, dimension in enumerate(space.dimensions):
-        kind = "levels" if dimension.levels else "range"
-        said: set[Problem] = set()  # what both ends of a range have in common is said once
-        for around in _around(space, dimension):
-            if _refused(space.base, around, changer):
-                continue  # said already, of the level that this dimension depends on
-            for value in dimension.names or (dimension.at(0.0), dimension.at(1.0)):
-                place: Place = (dimension.name, kind, str(value))
-                changes = around | dimension.changes(value)
-                try:
-                    config = changed_at(place, space.base, changes, changer)
-                except ExperimentError as error:
-                    plain = {one: replace(one, place=()) for one in error.problems}
-                    yield from (one for one in error.problems if plain[one] not in said)
-                    said |= set(plain.values()) if kind == "range" else set()
-                    continue
-                if dimension.kind == "int" and isinstance(
-                    value_at(config.model_dump(), str(dimension.path))[0], float
-                ):
-                    rule = f"has whole numbers only, and {dimension.path} takes any number"
-                    numbers = ", ".join(str(float(one)) for one in dimension.range or ())
-                    yield Problem((dimension.name, kind), rule, remedy=f"write [{numbers}]")
-        yield from _twice(space.dimensions[:number], dimension)
-
-
-def _refused(base: PipelineConfig, changes: dict[str, Any], changer: Changer) -> bool:
-    try:
-        changed_at((), base, changes, changer)
-    except ExperimentError:
-        return True
-    return False
-
-
-def _around(space: Space, dimension: Dimension) -> Iterator[dict[str, Any]]:
-    """What the levels change at which a dimension exists, in every combination."""
-    for levels in product(*dimension.when.values()):
-        changes: dict[str, Any] = {}
-        for name, level in zip(dimension.when, levels, strict=True):
-            for outer in islice(_around(space, space[name]), 1):
-                changes |= outer
-            changes |= space[name].changes(level)
-        yield changes
-
-
-def _twice(earlier: Sequence[Dimension], dimension: Dimension) -> Iterator[Problem]:
-    mine = _paths(dimension)
-    for other in earlier:
-        both = mine & _paths(other)
-        if both and other.name not in dimension.when and not _apart(dimension, other):
-            rule = f"{', '.join(sorted(both))} is changed by {other.name!r}, too"
-            remedy = f"let it depend on {other.name!r} with `when`, or leave one out"
-            yield Problem((dimension.name,), rule, remedy=remedy)
-
-
-def _apart(one: Dimension, other: Dimension) -> bool:
-    """Whether two dimensions never exist together."""
-    return any(
-        not set(one.when[name]) & set(other.when[name]) for name in one.when.keys() & other.when
-    )
-
-
-def _paths(dimension: Dimension) -> set[str]:
-    if dimension.levels is None:
-        return {str(dimension.path)}
-    return {path for level in dimension.levels for path in flat(level.set)}
