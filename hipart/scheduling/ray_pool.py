@@ -88,7 +88,11 @@ class RayPool:
         self._workplace = Workplace.of(runtime, stages)
         # One job of each stage tells what to load; the first one's data are the likeliest.
         self._expected = list({job.stage: job for job in reversed(expected)}.values())[::-1]
-        room = runtime.workers if runtime.autoscale else self._capacity()
+        try:
+            room = runtime.workers if runtime.autoscale else self._capacity()
+        except ValueError:
+            self._leave_ray()
+            raise
         wanted = min(room or 1, runtime.workers or max_workers, max_workers)
         self._slots = [self._slot(number) for number in range(max(1, wanted))]
         self._waiting: deque[_Array] = deque()
@@ -127,6 +131,9 @@ class RayPool:
         """Stop the workers, and Ray if this pool started it."""
         for slot in self._slots:
             self._ray.kill(slot.actor)
+        self._leave_ray()
+
+    def _leave_ray(self) -> None:
         if self._owns_ray:
             self._ray.shutdown()
 

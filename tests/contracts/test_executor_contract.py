@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
 
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
@@ -45,6 +46,27 @@ def ray_pool(runtime: Runtime, heard: Heard) -> Executor:
 
 
 EXECUTORS: list[Callable[[Runtime, Heard], Executor]] = [inline, ray_pool]
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (
+            {"cpus_per_job": 1.5},
+            "--cpus-per-job 1.5: a share is between 0 and 1, or a whole number",
+        ),
+        ({"cpus_per_job": 0.0}, "--cpus-per-job 0: a share"),
+        ({"gpus_per_job": -0.5}, "--gpus-per-job -0.5: a share"),
+        ({"cpus_per_job": 4096.0}, "largest node has .* lower --cpus-per-job"),
+    ],
+)
+def test_a_share_that_fits_nowhere_is_refused_at_once(
+    share: dict[str, float], message: str, tmp_path: Path
+) -> None:
+    before = ray.is_initialized()
+    with pytest.raises(ValueError, match=message):
+        RayPool(Runtime(tmp_path, **share), 1)
+    assert ray.is_initialized() == before
 
 
 @pytest.fixture(params=EXECUTORS, ids=lambda build: build.__name__, scope="module")
@@ -112,25 +134,6 @@ def test_finished_work_is_taken_not_done_again(
     after = store.find(job.stage, job.key)
     assert after is not None
     assert before.provenance == after.provenance
-
-
-@pytest.mark.parametrize(
-    ("share", "message"),
-    [
-        (
-            {"cpus_per_job": 1.5},
-            "--cpus-per-job 1.5: a share is between 0 and 1, or a whole number",
-        ),
-        ({"cpus_per_job": 0.0}, "--cpus-per-job 0: a share"),
-        ({"gpus_per_job": -0.5}, "--gpus-per-job -0.5: a share"),
-        ({"cpus_per_job": 4096.0}, "largest node has .* lower --cpus-per-job"),
-    ],
-)
-def test_a_share_that_fits_nowhere_is_refused_at_once(
-    share: dict[str, float], message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        RayPool(Runtime(tmp_path, **share), 1)
 
 
 def test_a_job_begins_where_the_one_that_it_continues_ended(
