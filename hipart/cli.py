@@ -11,6 +11,7 @@ import click
 from hipart.options import (
     Commands,
     Duration,
+    address_option,
     data_options,
     experiment_options,
     search_options,
@@ -95,7 +96,7 @@ def plan(workers: int | None, **options: Any) -> None:
     show_default=True,
     help="Ray's workers, or this process; auto: Ray, but for a single trial on this CPU.",
 )
-@click.option("--address", help="Address of a running Ray cluster; a local one by default.")
+@address_option
 @click.option("--workers", type=click.IntRange(1), help="At most this many jobs at once.")
 @click.option(
     "--autoscale",
@@ -293,7 +294,7 @@ def cluster() -> None:
 
 @cluster.command("check")
 @workspace_option
-@click.option("--address", help="Address of a running Ray cluster; a local one by default.")
+@address_option
 def cluster_check(workspace: Path, address: str | None) -> None:
     """Whether every node sees and can write the store, runs this code, and has the time."""
     from hipart.cluster import check

@@ -53,6 +53,16 @@ def session_options(command: F) -> F:
     return command
 
 
+def address_option(command: F) -> F:
+    """Which Ray."""
+    return click.option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        show_envvar=True,
+        help="Address of a running Ray cluster; by default Ray is started on this machine.",
+    )(command)
+
+
 def workspace_option(command: F) -> F:
     """Where everything is kept."""
     option = click.option(

@@ -279,7 +279,10 @@ def _check_fraction(runtime: Runtime) -> None:
 
 
 def start_ray(runtime: Runtime) -> None:
-    """Start Ray on this machine, or join the cluster at ``runtime.address``."""
+    """Start Ray on this machine, or join the cluster at ``runtime.address``.
+
+    A cluster that happens to run on this machine is joined only if asked for.
+    """
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -288,7 +291,9 @@ def start_ray(runtime: Runtime) -> None:
     os.environ.setdefault("RAY_worker_niceness", WORKER_NICENESS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if runtime.address:
-            ray.init(address=runtime.address, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            address=runtime.address or "local",
+            include_dashboard=None if runtime.address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,13 @@ from hipart.scheduling.ray_pool import WORKER_NICENESS
 
 pytestmark = pytest.mark.slow
 
-RUN = ["run", "codebook_ablation", "--scale", "smoke"]
+RUN = ("run", "codebook_ablation", "--scale", "smoke")
 
 
-def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str, command: Sequence[str] = RUN) -> subprocess.Popen[str]:
     folder.mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", "hipart.cli", *RUN, *options],
+        [sys.executable, "-m", "hipart.cli", *command, *options],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -78,6 +79,9 @@ def test_nodes_that_come_later_are_waited_for(cluster: Cluster, tmp_path: Path) 
     assert run.poll() is None
     assert list((tmp_path / "later").glob(".hipart/store/*/*/metrics.json")) == []
     cluster.add_node(num_cpus=1, num_gpus=1)
+    alone = start(tmp_path / "alone", command=("cluster", "check"))
+    output, _ = alone.communicate(timeout=120)
+    assert "All 1 nodes" in output, "a cluster on this machine is joined only if asked for"
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
     assert "trained 30 now" in " ".join(output.split())
