@@ -73,7 +73,7 @@ def kill_in(folder: Path, stage: str) -> None:
 def provenances(folder: Path) -> dict[str, str]:
     return {
         str(path.parent): path.read_text()
-        for path in folder.glob(".hipart/store/*/*/provenance.json")
+        for path in folder.glob(".hipart/store/[!.]*/*/provenance.json")
     }
 
 
