@@ -14,6 +14,7 @@ from hipart.options import (
     address_option,
     data_options,
     experiment_options,
+    place_options,
     search_options,
     session_options,
     work_options,
@@ -207,13 +208,14 @@ def fidelity(suite: str, out: Path | None, **options: Any) -> None:
 @main.command()
 @click.argument("first")
 @click.argument("second")
-@workspace_option
-def explain(first: str, second: str, workspace: Path) -> None:
+@place_options
+def explain(first: str, second: str, **place: Any) -> None:
     """Why two artifacts differ: FIRST and SECOND are STAGE/KEY or the beginning of a key."""
     from hipart.report.description import describe_difference
     from hipart.store import ArtifactStore
 
-    store = ArtifactStore(workspace / "store")
+    runtime = Runtime(**place)
+    store = ArtifactStore(runtime.store, runtime.store_uri)
     _console().print(describe_difference(store.lookup(first), store.lookup(second), store))
 
 
@@ -293,24 +295,24 @@ def cluster() -> None:
 
 
 @cluster.command("check")
-@workspace_option
+@place_options
 @address_option
-def cluster_check(workspace: Path, address: str | None) -> None:
+def cluster_check(**place: Any) -> None:
     """Whether every node sees and can write the store, runs this code, and has the time."""
     from hipart.cluster import check
 
-    report, healthy = check(Runtime(workspace, address=address))
+    report, healthy = check(Runtime(**place))
     _console().print(report)
     sys.exit(0 if healthy else 1)
 
 
 @main.command()
-@workspace_option
-def doctor(workspace: Path) -> None:
+@place_options
+def doctor(**place: Any) -> None:
     """What machine this is, its devices, the data, the versions, and what is wrong with them."""
     from hipart.doctor import examine
 
-    report, healthy = examine(workspace)
+    report, healthy = examine(Runtime(**place))
     _console().print(report)
     sys.exit(0 if healthy else 1)
 

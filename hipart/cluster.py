@@ -43,18 +43,18 @@ def check(runtime: Runtime) -> tuple[RenderableType, bool]:
     """
     import ray
 
-    store = ArtifactStore(runtime.store)
+    store = ArtifactStore(runtime.store, runtime.store_uri)
     store.prepare()
     start_ray(runtime)
     try:
-        nodes = [_ask(ray, one, store.root) for one in ray.nodes() if one["Alive"]]
+        nodes = [_ask(ray, one, store) for one in ray.nodes() if one["Alive"]]
     finally:
         ray.shutdown()
     _compare(nodes)
-    return _report(nodes, store.root), bool(nodes) and not any(one.problems for one in nodes)
+    return _report(nodes, store.name), bool(nodes) and not any(one.problems for one in nodes)
 
 
-def _ask(ray: Any, described: dict[str, Any], store: Path) -> Node:
+def _ask(ray: Any, described: dict[str, Any], store: ArtifactStore) -> Node:
     """Run a probe on the node, whatever it has free."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -64,7 +64,7 @@ def _ask(ray: Any, described: dict[str, Any], store: Path) -> Node:
         resources.get("CPU", 0.0),
         resources.get("GPU", 0.0),
     )
-    token = store / ".work" / f".probe-{uuid.uuid4().hex}"
+    token = store.root / ".work" / f".probe-{uuid.uuid4().hex}"
     token.write_text("seen from the driver")
     strategy = NodeAffinitySchedulingStrategy(node_id=described["NodeID"], soft=False)
     asked = time.time()
@@ -72,7 +72,7 @@ def _ask(ray: Any, described: dict[str, Any], store: Path) -> Node:
         answer = ray.get(
             ray.remote(probe)
             .options(num_cpus=0, num_gpus=0, scheduling_strategy=strategy, max_retries=0)
-            .remote(str(token)),
+            .remote(str(token), store.uri),
             timeout=ANSWER_S,
         )
     except Exception as error:
@@ -88,27 +88,48 @@ def _ask(ray: Any, described: dict[str, Any], store: Path) -> Node:
     return node
 
 
-def probe(token: str) -> dict[str, Any]:
-    """What a node finds when it looks at itself and at the store; runs on the node."""
-    problems = []
-    seen = Path(token)
-    if not seen.exists():
-        problems.append(f"does not see the store {seen.parents[1]}")
-    else:
-        mine = seen.with_name(f"{seen.name}-{uuid.uuid4().hex}")
-        try:
-            mine.write_text("written by a node")
-            mine.rename(mine.with_suffix(".moved"))
-            mine.with_suffix(".moved").unlink()
-        except OSError as error:
-            problems.append(f"cannot write the store {seen.parents[1]}: {error.strerror}")
+def probe(token: str, uri: str | None = None) -> dict[str, Any]:
+    """What a node finds when it looks at itself and at the store; runs on the node.
+
+    ``token`` is a file that the driver has put into the store's folder; or, where the store is at
+    ``uri``, into its own copy, which nobody else sees.
+    """
     import torch
+
+    problem = _problem_of_folder(Path(token)) if uri is None else _problem_of_objects(token, uri)
 
     device = (
         torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"{os.cpu_count()} cores"
     )
     versions = {**machine()["versions"], **code_version(), "python": machine()["python"]}
-    return {"device": device, "versions": versions, "problems": problems, "at": time.time()}
+    return {
+        "device": device,
+        "versions": versions,
+        "problems": [problem] if problem else [],
+        "at": time.time(),
+    }
+
+
+def _problem_of_folder(token: Path) -> str | None:
+    store = token.parents[1]
+    if not token.exists():
+        return f"does not see the store {store}"
+    mine = token.with_name(f"{token.name}-{uuid.uuid4().hex}")
+    try:
+        mine.write_text("written by a node")
+        mine.rename(mine.with_suffix(".moved"))
+        mine.with_suffix(".moved").unlink()
+    except OSError as error:
+        return f"cannot write the store {store}: {error.strerror}"
+    return None
+
+
+def _problem_of_objects(token: str, uri: str) -> str | None:
+    try:
+        ArtifactStore(Path(token).parents[1], uri).prepare()
+    except ValueError as error:
+        return f"cannot use the store: {error}"
+    return None
 
 
 def _compare(nodes: Sequence[Node]) -> None:
@@ -123,7 +144,7 @@ def _compare(nodes: Sequence[Node]) -> None:
             node.problems.append(f"its clock is off by {node.skew_s:.0f} s or more")
 
 
-def _report(nodes: Sequence[Node], store: Path) -> RenderableType:
+def _report(nodes: Sequence[Node], store: str) -> RenderableType:
     rows = Table("node", "CPU", "GPU", "device", "python", "torch", box=None, header_style="dim")
     for node in nodes:
         rows.add_row(

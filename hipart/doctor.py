@@ -3,21 +3,21 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.table import Table
 
 from hipart.provenance import code_version, machine
+from hipart.runtime import Runtime
 
 Finding = tuple[str, str]
 
 
-def examine(workspace: Path) -> tuple[RenderableType, bool]:
+def examine(runtime: Runtime) -> tuple[RenderableType, bool]:
     """Every fact as a row; False if something here would stop a run."""
     rows = Table("what", "found", box=None, header_style="dim", padding=(0, 2, 0, 0))
     healthy = True
-    for check in (_machine, _devices, _versions, _data, lambda: _store(workspace)):
+    for check in (_machine, _devices, _versions, _data, lambda: _store(runtime)):
         try:
             for what, found in check():
                 rows.add_row(what, found)
@@ -63,10 +63,10 @@ def _data() -> Iterator[Finding]:
     yield "open corpus", f"packaged, fingerprint {fingerprint(DataConfig())}"
 
 
-def _store(workspace: Path) -> Iterator[Finding]:
+def _store(runtime: Runtime) -> Iterator[Finding]:
     from hipart.store import ArtifactStore
 
-    store = ArtifactStore(workspace / "store")
+    store = ArtifactStore(runtime.store, runtime.store_uri)
     store.prepare()
-    yield "store", f"{store.root}: writable, {sum(1 for _ in store.artifacts())} artifacts"
+    yield "store", f"{store.name}: writable, {sum(1 for _ in store.artifacts())} artifacts"
     yield "disk", f"{shutil.disk_usage(store.root).free / 2**30:.1f} GiB free"

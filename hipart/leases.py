@@ -1,6 +1,6 @@
-"""Who works on what, among processes on any machines that see one folder.
+"""Who works on what, among processes on any machines that see one place: a folder, or objects.
 
-A lease is a file: created exclusively, renewed while its owner lives, expired when nobody has
+A lease is created exclusively, renewed while its owner lives, and has expired when nobody has
 renewed it for a while. Expiry is told by the watcher's own clock, so clocks need not agree. An
 owner on the same machine whose process has ended is found out at once.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 #: A lease that nobody has renewed for so long has expired.
 EXPIRY_S = float(os.environ.get("HIPART_LEASE_SECONDS", "60"))
@@ -23,81 +23,102 @@ EXPIRY_S = float(os.environ.get("HIPART_LEASE_SECONDS", "60"))
 LOOK_S = 0.1
 
 
-class _Seen(NamedTuple):
-    """Somebody's lease as it was found, which changes with every renewal."""
+class Seen(NamedTuple):
+    """Somebody's lease as it was found; ``version`` changes with every renewal."""
 
-    token: str
-    renewed_ns: int
+    version: object
     owner: dict[str, Any]
 
 
-class Leases:
-    """Leases by name in a folder. Names are those of jobs: letters, digits, a dash."""
+class Held(Protocol):
+    """A lease of this process."""
 
-    def __init__(self, folder: Path, expiry_s: float = EXPIRY_S) -> None:
-        self._folder = folder
+    def renew(self) -> None:
+        """Say that its owner lives."""
+        ...
+
+    def release(self) -> None:
+        """Give it back, unless it has expired and is somebody else's now."""
+        ...
+
+
+class Place(Protocol):
+    """Where leases are. Names are those of jobs: letters, digits, a dash."""
+
+    def create(self, name: str) -> Held | None:
+        """A new lease; None if there is one."""
+        ...
+
+    def look(self, name: str) -> Seen | None:
+        """The lease that is there."""
+        ...
+
+    def take_over(self, name: str, seen: Seen) -> Held | None:
+        """A lease in place of one that has expired; None if that is no longer as it was seen."""
+        ...
+
+
+class Leases:
+    """Leases by name in one place."""
+
+    def __init__(self, place: Place, expiry_s: float = EXPIRY_S, look_s: float = LOOK_S) -> None:
+        self._place = place
         self._expiry_s = expiry_s
+        self._look_s = look_s
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
         """Hold a lease; waits while somebody else does who lives."""
-        path = self._folder / name
-        handle = self._wait(path)
-        _keeper().keep(handle, self._expiry_s)
+        held = self._wait(name)
+        _keeper().keep(held, self._expiry_s)
         try:
             yield
         finally:
-            _keeper().drop(handle)
-            _release(path, handle)
+            _keeper().drop(held)
+            held.release()
 
-    def holder(self, name: str) -> str | None:
-        """Who holds a lease, in words; None if nobody does."""
-        seen = _look(self._folder / name)
-        if seen is None:
-            return None
-        return f"{seen.owner.get('host')}, process {seen.owner.get('pid')}"
-
-    def _wait(self, path: Path) -> int:
+    def _wait(self, name: str) -> Held:
         """Create the lease as soon as there is none, or only one that has expired."""
-        last: _Seen | None = None
+        last: Seen | None = None
         since = time.monotonic()
         while True:
-            handle = _create(path)
-            if handle is not None:
-                return handle
-            seen = _look(path)
-            if seen is None:
-                continue
-            if seen != last:
-                last, since = seen, time.monotonic()
-            if _is_dead(seen.owner) or time.monotonic() - since > self._expiry_s:
-                _remove(path, seen)
-            else:
-                time.sleep(LOOK_S)
+            held = self._place.create(name)
+            while held is None:
+                seen = self._place.look(name)
+                if seen is None:
+                    break
+                if seen != last:
+                    last, since = seen, time.monotonic()
+                if is_dead(seen.owner) or time.monotonic() - since > self._expiry_s:
+                    held = self._place.take_over(name, seen)
+                else:
+                    time.sleep(self._look_s)
+            if held is not None:
+                return held
 
 
 class _Keeper:
     """The thread that renews all that this process holds."""
 
     def __init__(self) -> None:
-        #: Open file of each lease -> how often it is renewed, and when it is due.
-        self._held: dict[int, tuple[float, float]] = {}
+        #: How often each lease is renewed, and when it is due.
+        self._held: dict[Held, tuple[float, float]] = {}
         self._changed = threading.Condition()
         threading.Thread(target=self._renew, name="leases", daemon=True).start()
 
-    def keep(self, handle: int, expiry_s: float) -> None:
+    def keep(self, held: Held, expiry_s: float) -> None:
         """Renew a lease until it is dropped."""
         every = expiry_s / 6
         with self._changed:
             due = time.monotonic() + every
             if all(due < at for _, at in self._held.values()):
                 self._changed.notify()
-            self._held[handle] = every, due
+            self._held[held] = every, due
 
-    def drop(self, handle: int) -> None:
+    def drop(self, held: Held) -> None:
         """A lease is given back."""
         with self._changed:
-            del self._held[handle]
+            del self._held[held]
 
     def _renew(self) -> None:
         with self._changed:
@@ -105,10 +126,10 @@ class _Keeper:
                 due = min((at for _, at in self._held.values()), default=None)
                 self._changed.wait(None if due is None else max(0.0, due - time.monotonic()))
                 now = time.monotonic()
-                for handle, (every, at) in self._held.items():
+                for held, (every, at) in self._held.items():
                     if at <= now:
-                        os.utime(handle)
-                        self._held[handle] = every, now + every
+                        held.renew()
+                        self._held[held] = every, now + every
 
 
 @cache
@@ -134,17 +155,12 @@ def _begun(pid: int) -> str | None:
         return None
 
 
-def _create(path: Path) -> int | None:
-    """The open file of a new lease; None if there is one."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    except FileExistsError:
-        return None
+def owner() -> dict[str, Any]:
+    """This process, as owner of a new lease."""
     host, boot = _machine()
-    pid, token = os.getpid(), uuid.uuid4().hex
-    owner = {"host": host, "boot": boot, "pid": pid, "begun": _own_begin(pid), "token": token}
-    os.write(handle, json.dumps(owner).encode())
-    return handle
+    pid = os.getpid()
+    begun, token = _own_begin(pid), uuid.uuid4().hex
+    return {"host": host, "boot": boot, "pid": pid, "begun": begun, "token": token}
 
 
 @cache
@@ -152,49 +168,83 @@ def _own_begin(pid: int) -> str | None:
     return _begun(pid)
 
 
-def _look(path: Path) -> _Seen | None:
-    """The lease that is there. Opening it has a network file system ask its server."""
+def read_owner(text: bytes) -> dict[str, Any]:
+    """The owner that a lease names; nobody where it names none."""
     try:
-        with path.open("rb") as file:
-            renewed_ns = os.fstat(file.fileno()).st_mtime_ns
-            text = file.read()
-    except FileNotFoundError:
-        return None
-    try:
-        owner = dict(json.loads(text))
+        return dict(json.loads(text))
     except (ValueError, TypeError):  # it is being written, or its writer died in the middle
-        owner = {}
-    return _Seen(str(owner.get("token", "")), renewed_ns, owner)
+        return {}
 
 
-def _is_dead(owner: dict[str, Any]) -> bool:
-    """Whether an owner was a process of this machine that has ended; elsewhere nobody can tell."""
+def is_dead(owner: dict[str, Any]) -> bool:
+    """Whether an owner gave the lease back, or was a process of this machine that has ended.
+
+    Of one elsewhere nobody can tell.
+    """
+    if owner.get("free"):
+        return True
     host, boot = _machine()
     if not boot or owner.get("host") != host:
         return False
     return owner.get("boot") != boot or _begun(int(owner.get("pid", 0))) != owner.get("begun")
 
 
-def _remove(path: Path, seen: _Seen) -> None:
-    """Remove a lease that has expired, and no other: it is moved first, and looked at there."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.rename(aside)
-    except FileNotFoundError:
-        return
-    found = _look(aside)
-    if found is not None and found.token != seen.token:  # somebody was faster, and holds it now
-        with suppress(FileExistsError):
-            os.link(aside, path)
-    aside.unlink()
+class FolderPlace:
+    """Leases as files: a renewal sets the time of the last change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def create(self, name: str) -> "_HeldFile | None":
+        """A new file, open; None if there is one."""
+        path = self._folder / name
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return None
+        os.write(handle, json.dumps(owner()).encode())
+        return _HeldFile(path, handle)
+
+    def look(self, name: str) -> Seen | None:
+        """The file that is there. Opening it has a network file system ask its server."""
+        return _look(self._folder / name)
+
+    def take_over(self, name: str, seen: Seen) -> "_HeldFile | None":
+        """Remove a file that was seen, and no other: it is moved first, and looked at there."""
+        path = self._folder / name
+        aside = path.with_name(f".{name}.{uuid.uuid4().hex}")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return self.create(name)
+        found = _look(aside)
+        if found is not None and found.owner != seen.owner:  # somebody was faster, and holds it
+            with suppress(FileExistsError):
+                os.link(aside, path)
+        aside.unlink()
+        return self.create(name)
 
 
-def _release(path: Path, handle: int) -> None:
-    """Give a lease back, unless it has expired and is somebody else's now."""
-    mine = os.fstat(handle)
+class _HeldFile:
+    def __init__(self, path: Path, handle: int) -> None:
+        self._path, self._handle = path, handle
+
+    def renew(self) -> None:
+        os.utime(self._handle)
+
+    def release(self) -> None:
+        mine = os.fstat(self._handle)
+        try:
+            if os.path.samestat(mine, os.stat(self._path)):
+                self._path.unlink()
+        except FileNotFoundError:
+            pass
+        os.close(self._handle)
+
+
+def _look(path: Path) -> Seen | None:
     try:
-        if os.path.samestat(mine, os.stat(path)):
-            path.unlink()
+        with path.open("rb") as file:
+            return Seen(os.fstat(file.fileno()).st_mtime_ns, read_owner(file.read()))
     except FileNotFoundError:
-        pass
-    os.close(handle)
+        return None

@@ -47,7 +47,7 @@ def session_options(command: F) -> F:
             type=click.Path(path_type=Path),
             help="A folder of motion clips instead of the packaged ones.",
         ),
-        workspace_option,
+        place_options,
     ):
         command = option(command)
     return command
@@ -61,6 +61,19 @@ def address_option(command: F) -> F:
         show_envvar=True,
         help="Address of a running Ray cluster; by default Ray is started on this machine.",
     )(command)
+
+
+def place_options(command: F) -> F:
+    """Where everything is kept, and finished jobs perhaps elsewhere."""
+    store = click.option(
+        "--store",
+        "shared_store",
+        envvar="HIPART_STORE",
+        show_envvar=True,
+        help="Folder, or URI such as s3://BUCKET/FOLDER, of a store that others share; by default "
+        "the workspace has its own.",
+    )
+    return workspace_option(store(command))
 
 
 def workspace_option(command: F) -> F:

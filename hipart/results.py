@@ -26,9 +26,8 @@ _NO_FAILURES: Mapping[str, str] = {}
 class Finished(Protocol):
     """What is asked of a finished artifact."""
 
-    @property
-    def path(self) -> Path:
-        """Its folder."""
+    def file(self, name: str) -> Path:
+        """A file of it."""
         ...
 
     @property
@@ -123,28 +122,28 @@ class ErrorsByArm(Mapping[str, list[SampleErrors]]):
         self._metric = metric
         #: Labels of the samples that were read last: mostly those of all, which then share them.
         self._labels: tuple[Any, ...] = ((), ())
-        self._places: dict[str, list[tuple[int, str, Path]]] = {}
+        self._places: dict[str, list[tuple[int, str, Finished]]] = {}
         for trial, chain in zip(trials, chains, strict=True):
             job = chain.get(FINAL_STAGE)
             if job is not None and job.key in artifacts:
-                place = trial.seed, job.key, artifacts[job.key].path / ERRORS
+                place = trial.seed, job.key, artifacts[job.key]
                 self._places.setdefault(trial.arm.name, []).append(place)
 
     def __getitem__(self, arm: str) -> list[SampleErrors]:
         places = self._places[arm]
-        read = {key: self._read(path) for key, path in {one[1:] for one in places}}
+        read = {key: self._read(found) for key, found in {one[1:] for one in places}}
         return [
             SampleErrors(seed, key, *arrays)
             for seed, key, _ in places
             if (arrays := read[key]) is not None
         ]
 
-    def _read(self, path: Path) -> tuple[Any, Any, Any] | None:
+    def _read(self, artifact: Finished) -> tuple[Any, Any, Any] | None:
         """The metric of every sample with its action and its clip."""
         from safetensors.numpy import load
 
         # Mapping a small file, or buffering it, takes longer than reading it.
-        with open(path, "rb", buffering=0) as stream:
+        with open(artifact.file(ERRORS), "rb", buffering=0) as stream:
             kept = load(stream.read())
         if self._metric not in kept:
             return None

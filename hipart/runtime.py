@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 
@@ -12,6 +13,8 @@ class Runtime:
     workspace: Path
     results: Path = Path("results")
     motion: Path | None = None
+    #: Folder or URI of a store that others share; None for the workspace's own.
+    shared_store: str | None = None
     #: ``ray``, ``inline``, or ``auto`` for what suits the number of trials.
     executor: str = "auto"
     address: str | None = None
@@ -55,8 +58,16 @@ class Runtime:
 
     @property
     def store(self) -> Path:
-        """Folder of the artifact store."""
-        return self.workspace / "store"
+        """Folder of the artifact store, or of this machine's copy of one at a URI."""
+        if self.store_uri is not None:
+            return self.workspace / "copies" / sha256(self.store_uri.encode()).hexdigest()[:12]
+        return Path(self.shared_store) if self.shared_store else self.workspace / "store"
+
+    @property
+    def store_uri(self) -> str | None:
+        """Where an object store is; None if the store is a folder."""
+        at = self.shared_store or ""
+        return at.rstrip("/") if "://" in at else None
 
     @property
     def studies(self) -> Path:

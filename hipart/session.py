@@ -64,7 +64,7 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
         return Session(
             ablation=ablation,
             runtime=runtime,
-            store=ArtifactStore(runtime.store),
+            store=ArtifactStore(runtime.store, runtime.store_uri),
             fingerprint=data,
             trials=all_trials,
             jobs=[maker.of(trial.config, trial.targets) for trial in all_trials],

@@ -6,6 +6,10 @@ longer one may continue is beside them. A job in progress lives in ``.work/STAGE
 last checkpoint, under a lease in ``.leases/``; the rename of that folder publishes it.
 ``checksums.json`` names every other file of an artifact with its size and SHA-256; what does not
 agree with it is moved to ``.damaged/``. There are no status files and nothing is unpickled.
+
+Machines without a common folder share an object store. The folder is then each machine's copy of
+it: of a job that another has done it has the small files, and gets the others when they are asked
+for.
 """
 
 import errno
@@ -13,23 +17,28 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, cached_property
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
 
+from hipart.bucket import Bucket
 from hipart.jobs import StageJob
-from hipart.leases import Leases
+from hipart.leases import FolderPlace, Leases
+from hipart.objects import JobObjects, ObjectPlace, Published
 from hipart.pipeline import PIPELINE
 
 FORMAT = 1
 CHECKSUMS = "checksums.json"
+#: How often a lease in an object store, held by somebody else, is looked at.
+OBJECT_LOOK_S = 1.0
 
 
 class StoreError(ValueError):
@@ -38,9 +47,10 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished stage job."""
+    """A finished stage job; files that are not in its folder yet are had from ``objects``."""
 
     path: Path
+    objects: JobObjects | None = field(default=None, compare=False, repr=False)
 
     @property
     def stage(self) -> str:
@@ -67,15 +77,22 @@ class Artifact:
         """When, where, how long, with which versions and commit; not part of the key."""
         return self._read("provenance.json")
 
+    def file(self, name: str) -> Path:
+        """A file of it, which need not be there."""
+        path = self.path / name
+        if self.objects is not None and not path.exists():
+            _, digest = self._checksums.get(name, (0, ""))
+            if digest and not self.objects.fetch(self.stage, self.key, digest, path):
+                self.objects.set_aside(self.stage, self.key)
+        return path
+
     def damage(self) -> str | None:
         """What is wrong with its files, in words; None if nothing is, or nobody can tell."""
-        if not (self.path / CHECKSUMS).exists():  # it was made before there were any
-            return None
-        for name, (size, digest) in self._read(CHECKSUMS).items():
-            file = self.path / name
+        for name, (size, digest) in self._checksums.items():
             if ".." in Path(name).parts or Path(name).is_absolute():
                 return f"{CHECKSUMS} names {name!r}, which lies outside"
             try:
+                file = self.file(name)
                 found = file.stat().st_size
                 if found != size:
                     return f"{name} has {found} bytes of {size}"
@@ -84,6 +101,11 @@ class Artifact:
             except OSError as error:
                 return f"{name} cannot be read ({error.strerror})"
         return None
+
+    @cached_property
+    def _checksums(self) -> dict[str, Any]:
+        """Size and digest of every file; none of an artifact from before there were any."""
+        return self._read(CHECKSUMS) if (self.path / CHECKSUMS).exists() else {}
 
     def _read(self, name: str) -> dict[str, Any]:
         file = f"{self.path}/{name}"
@@ -101,42 +123,56 @@ class Artifact:
 
 
 class ArtifactStore:
-    """Finished stage jobs by stage and key, in one folder.
+    """Finished stage jobs by stage and key, in one folder; with ``uri``, a copy of what is there.
 
     Raises ``StoreError`` if the folder was written by a newer version.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, uri: str | None = None) -> None:
         self.root = root.absolute()
-        self._leases = Leases(self.root / ".leases")
-        self._check_format()
+        self.uri = uri
+        self._leases = [Leases(FolderPlace(self.root / ".leases"))]
+        self._objects: JobObjects | None = None
+        if uri is not None:
+            bucket = Bucket(uri)
+            self._objects = JobObjects(bucket)
+            self._leases.append(Leases(ObjectPlace(bucket), look_s=OBJECT_LOOK_S))
+        mark = self.root / "format.json"
+        if mark.exists():
+            _check_format(str(mark), mark.read_bytes())
+
+    @property
+    def name(self) -> str:
+        """Where finished jobs are, for a user."""
+        return self.uri or str(self.root)
 
     def find(self, stage: str, key: str) -> Artifact | None:
         """The artifact of a job, or None if it is not finished."""
         if stage not in PIPELINE or not key.isalnum():  # read from a file, it may be anything
             return None
-        path = self.root / stage / key
-        return Artifact(path) if path.is_dir() else None
+        there = (self.root / stage / key).is_dir() or self._copy(stage, key)
+        return self._artifact(stage, key) if there else None
 
     def held(self, jobs: Iterable[StageJob]) -> dict[str, Artifact]:
         """The artifacts of those jobs that are finished, by key; looks once into every stage."""
-        folders = {stage: self.root / stage for stage in PIPELINE}
-        there = {stage: _folders_in(folder) for stage, folder in folders.items()}
+        wanted: dict[str, set[str]] = {stage: set() for stage in PIPELINE}
+        for job in jobs:
+            wanted[job.stage].add(job.key)
         return {
-            job.key: Artifact(folders[job.stage] / job.key)
-            for job in jobs
-            if job.key in there[job.stage]
+            key: self._artifact(stage, key)
+            for stage, keys in wanted.items()
+            for key in self._keys(stage, keys)
         }
 
     def __contains__(self, job: StageJob) -> bool:
-        return self.find(job.stage, job.key) is not None
+        if (self.root / job.stage / job.key).is_dir():
+            return True
+        return self._objects is not None and job.key in self._objects.keys(job.stage)
 
     def artifacts(self) -> Iterator[Artifact]:
         """Every finished artifact, in the order of the pipeline."""
         for stage in PIPELINE:
-            folder = self.root / stage
-            if folder.is_dir():
-                yield from (Artifact(path) for path in sorted(folder.iterdir()) if path.is_dir())
+            yield from (self._artifact(stage, key) for key in sorted(self._keys(stage)))
 
     def lookup(self, name: str) -> Artifact:
         """The one artifact that ``STAGE/KEY``, or the beginning of a key, means.
@@ -148,16 +184,18 @@ class ArtifactStore:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise StoreError(f"{self.root}: no artifact is called {name!r}")
+            raise StoreError(f"{self.name}: no artifact is called {name!r}")
         names = ", ".join(f"{artifact.stage}/{artifact.key}" for artifact in found[:5])
         raise StoreError(f"{name!r} means {len(found)} artifacts: {names}; give more of the key")
 
     def prepare(self) -> None:
-        """Create the folder and its format mark; raises ``StoreError`` if it can't be written."""
+        """Create the store and its format mark.
+
+        Raises ``StoreError`` if it can't be written, ``BucketError`` if objects can't be put.
+        """
         mark = self.root / "format.json"
         try:
-            for name in (".work", ".leases"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+            self._make_folders()
             if not mark.exists():
                 _write_json(mark, {"format": FORMAT})
             probe = self.root / ".work" / f".probe-{os.getpid()}"
@@ -168,38 +206,51 @@ class ArtifactStore:
                 f"{self.root}: the store folder cannot be written ({error.strerror}). Choose "
                 "another with --workspace DIR or HIPART_WORKSPACE."
             ) from None
+        if self._objects is not None:
+            _check_format(f"{self.uri}/format.json", self._objects.prepare(mark.read_bytes()))
 
     @contextmanager
     def claim(self, job: StageJob) -> Iterator[Path]:
         """Hold a job's work folder; waits while another living process, anywhere, holds it."""
         name = f"{job.stage}-{job.key}"
         work = self.root / ".work" / name
-        with self._leases.hold(name):
+        if self._objects is not None:  # this machine may not have its copy yet
+            self._make_folders()
+        with ExitStack() as held:
+            for leases in self._leases:
+                held.enter_context(leases.hold(name))
             work.mkdir(parents=True, exist_ok=True)
+            if self._objects is not None:
+                self._objects.take_up(name, work)
             yield work
+
+    def leave(self, job: StageJob, work: Path) -> None:
+        """Leave a claimed work folder to whoever goes on with the job, perhaps elsewhere."""
+        if self._objects is not None:
+            self._objects.leave(f"{job.stage}-{job.key}", work)
 
     def publish(
         self, job: StageJob, work: Path, metrics: dict[str, float], provenance: dict[str, Any]
     ) -> Artifact:
         """Make a claimed work folder the job's artifact, whole and once."""
-        final = self.root / job.stage / job.key
-        for name, content in (
-            ("identity", job.identity),
-            ("metrics", metrics),
-            ("provenance", provenance),
-        ):
-            (work / f"{name}.json").write_text(_json(content))
-        (work / CHECKSUMS).write_text(_json(_checksums(work)))
+        texts = {
+            "identity.json": _json(job.identity),
+            "metrics.json": _json(metrics),
+            "provenance.json": _json(provenance),
+        }
+        for name, text in texts.items():
+            (work / name).write_text(text)
+        checksums = _checksums(work)
+        (work / CHECKSUMS).write_text(_json(checksums))
         _settle(work)
-        if not final.parent.is_dir():
-            final.parent.mkdir(exist_ok=True)
-        try:
-            work.rename(final)
-        except OSError:
-            if not final.is_dir():
-                raise
-            shutil.rmtree(work)
-        return Artifact(final)
+        if self._objects is not None:
+            done = Published(texts, checksums)
+            if not self._objects.publish(job.stage, job.key, work, done):
+                shutil.rmtree(work)
+                self._copy(job.stage, job.key)
+                return self._artifact(job.stage, job.key)
+        self._appear(work, job.stage, job.key)
+        return self._artifact(job.stage, job.key)
 
     def set_aside(self, artifact: Artifact, why: str) -> Path | None:
         """Move a damaged artifact out of the way, so that its job is done again; nothing is lost.
@@ -222,19 +273,58 @@ class ArtifactStore:
             return aside
         raise AssertionError
 
-    def _check_format(self) -> None:
-        mark = self.root / "format.json"
-        if not mark.exists():
-            return
+    def _make_folders(self) -> None:
+        for name in (".work", ".leases"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    def _artifact(self, stage: str, key: str) -> Artifact:
+        return Artifact(self.root / stage / key, self._objects)
+
+    def _keys(self, stage: str, wanted: Set[str] | None = None) -> Set[str]:
+        """Keys of finished jobs, all or those that are wanted; their folders are here then."""
+        here = _folders_in(self.root / stage)
+        there: Set[str] = self._objects.keys(stage) - here if self._objects else frozenset()
+        if wanted is not None:
+            here, there = here & wanted, there & wanted
+        copied = zip(there, _threads().map(partial(self._copy, stage), there), strict=True)
+        return here | {key for key, found in copied if found}
+
+    def _copy(self, stage: str, key: str) -> bool:
+        """Get the small files of a job that was done elsewhere; whether it is done."""
+        found = self._objects.find(stage, key) if self._objects else None
+        if found is None:
+            return False
+        new = self.root / ".work" / f".copy-{uuid.uuid4().hex}"
+        new.mkdir(parents=True)
+        for name, text in found.texts.items():
+            (new / Path(name).name).write_text(text)
+        (new / CHECKSUMS).write_text(_json(dict(found.checksums)))
+        self._appear(new, stage, key)
+        return True
+
+    def _appear(self, folder: Path, stage: str, key: str) -> None:
+        """Have a folder appear as an artifact, unless somebody was faster."""
+        final = self.root / stage / key
+        if not final.parent.is_dir():
+            final.parent.mkdir(exist_ok=True)
         try:
-            found = json.loads(mark.read_text())["format"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise StoreError(f"{mark}: not the mark of a hipart-search store") from None
-        if not isinstance(found, int) or found > FORMAT:
-            raise StoreError(
-                f"{mark}: the store has format {found}, written by a newer version; this version "
-                f"reads format {FORMAT} and older. Upgrade hipart-search or choose another folder."
-            )
+            folder.rename(final)
+        except OSError:
+            if not final.is_dir():
+                raise
+            shutil.rmtree(folder)
+
+
+def _check_format(place: str, mark: bytes) -> None:
+    try:
+        found = json.loads(mark)["format"]
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{place}: not the mark of a hipart-search store") from None
+    if not isinstance(found, int) or found > FORMAT:
+        raise StoreError(
+            f"{place}: the store has format {found}, written by a newer version; this version "
+            f"reads format {FORMAT} and older. Upgrade hipart-search or choose another store."
+        )
 
 
 def _folders_in(folder: Path) -> set[str]:
@@ -286,13 +376,13 @@ def _settle(folder: Path) -> None:
 
     All files at once: the disk is waited for about once, not once a file.
     """
-    list(_disk().map(_sync, (path for path in folder.rglob("*") if path.is_file())))
+    list(_threads().map(_sync, (path for path in folder.rglob("*") if path.is_file())))
 
 
 @cache
-def _disk() -> ThreadPoolExecutor:
-    """Threads that wait for the disk."""
-    return ThreadPoolExecutor(4, thread_name_prefix="disk")
+def _threads() -> ThreadPoolExecutor:
+    """Threads that wait for the disk, or for the other side."""
+    return ThreadPoolExecutor(8, thread_name_prefix="store")
 
 
 def _sync(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hipart.leases import Leases
+from hipart.leases import FolderPlace, Leases
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _count(folder: Path, counter: Path, times: int) -> None:
-    leases = Leases(folder)
+    leases = Leases(FolderPlace(folder))
     for _ in range(times):
         with leases.hold("job"):
             before = int(counter.read_text())
@@ -29,7 +29,7 @@ def _count(folder: Path, counter: Path, times: int) -> None:
 
 
 def _hold(folder: Path, ready: Path) -> None:
-    with Leases(folder).hold("job"):
+    with Leases(FolderPlace(folder)).hold("job"):
         ready.touch()
         time.sleep(60)
 
@@ -63,11 +63,11 @@ def test_a_killed_owner_on_this_machine_is_found_out_at_once(folder: Path, tmp_p
     while not ready.exists():
         time.sleep(0.01)
     assert process.pid is not None
-    assert Leases(folder).holder("job") == f"{os.uname().nodename}, process {process.pid}"
+    assert json.loads((folder / "job").read_text())["pid"] == process.pid
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     start = time.monotonic()
-    with Leases(folder).hold("job"):
+    with Leases(FolderPlace(folder)).hold("job"):
         assert time.monotonic() - start < 1
 
 
@@ -84,7 +84,7 @@ def test_somebody_elsewhere_keeps_it_as_long_as_it_is_renewed(folder: Path) -> N
     taken = threading.Event()
 
     def take() -> None:
-        with Leases(folder, expiry_s=0.5).hold("job"):
+        with Leases(FolderPlace(folder), expiry_s=0.5).hold("job"):
             taken.set()
 
     taking = threading.Thread(target=take)
@@ -100,12 +100,12 @@ def test_an_old_lease_is_no_expired_one_before_it_was_watched(folder: Path) -> N
     """Clocks of machines disagree, so only what was seen not to change counts."""
     os.utime(elsewhere(folder), (0, 0))
     start = time.monotonic()
-    with Leases(folder, expiry_s=0.5).hold("job"):
+    with Leases(FolderPlace(folder), expiry_s=0.5).hold("job"):
         assert time.monotonic() - start > 0.5
 
 
 def test_whoever_lost_a_lease_does_not_give_back_anothers(folder: Path) -> None:
-    mine = Leases(folder).hold("job")
+    mine = Leases(FolderPlace(folder)).hold("job")
     mine.__enter__()
     (folder / "job").unlink()
     theirs = elsewhere(folder)
@@ -114,7 +114,7 @@ def test_whoever_lost_a_lease_does_not_give_back_anothers(folder: Path) -> None:
 
 
 def test_what_is_held_is_renewed(folder: Path) -> None:
-    leases = Leases(folder, expiry_s=0.6)
+    leases = Leases(FolderPlace(folder), expiry_s=0.6)
     with leases.hold("one"), leases.hold("two"):
         before = [(folder / name).stat().st_mtime_ns for name in ("one", "two")]
         time.sleep(0.5)
@@ -125,6 +125,6 @@ def test_what_is_held_is_renewed(folder: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
 def test_a_lease_that_nobody_finished_writing_expires(folder: Path, content: str) -> None:
     (folder / "job").write_text(content)
-    with Leases(folder, expiry_s=0.3).hold("job"):
+    with Leases(FolderPlace(folder), expiry_s=0.3).hold("job"):
         pass
     assert list(folder.iterdir()) == []

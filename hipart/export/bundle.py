@@ -112,7 +112,7 @@ def _weights(artifacts: Mapping[str, Artifact]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for stage in WEIGHTED:
         if stage in artifacts:
-            file = artifacts[stage].path / WEIGHTS
+            file = artifacts[stage].file(WEIGHTS)
             try:
                 tensors |= {f"{stage}.{name}": w for name, w in load_file(file).items()}
             except (OSError, SafetensorError) as error:
@@ -123,7 +123,7 @@ def _weights(artifacts: Mapping[str, Artifact]) -> dict[str, Tensor]:
 def _facts(best: Candidate, weights: bytes) -> BundleFacts:
     count = None
     if "tokenizer" in best.artifacts:
-        file = best.artifacts["tokenizer"].path / WEIGHTS
+        file = best.artifacts["tokenizer"].file(WEIGHTS)
         with safe_open(file, framework="pt") as header:
             facts = header.metadata() or {}
         if "num_actions" not in facts:

@@ -24,6 +24,8 @@ class Workplace:
     use_gpu: bool
     #: Package whose modules are the stages; tests and benchmarks have their own.
     stages: str = STAGES
+    #: The object store that ``store`` is a copy of, if it is one.
+    store_uri: str | None = None
 
     @classmethod
     def of(cls, runtime: Runtime, stages: str = STAGES) -> "Workplace":
@@ -33,6 +35,7 @@ class Workplace:
             motion=runtime.motion.absolute() if runtime.motion else None,
             threads=max(1, int(runtime.cpus)),
             use_gpu=runtime.gpus_per_job > 0,
+            store_uri=runtime.store_uri,
             stages=stages,
         )
 

@@ -82,7 +82,7 @@ def run_jobs(jobs: Sequence[StageJob], workplace: Workplace, report: JobReport) 
     halves are trained one after the other.
     """
     _settle(workplace)
-    store = ArtifactStore(workplace.store)
+    store = ArtifactStore(workplace.store, workplace.store_uri)
     results: dict[str, Result] = {}
     with ExitStack() as claims:
         folders: dict[str, Path] = {}
@@ -188,9 +188,9 @@ def _begin(member: Member, store: ArtifactStore) -> dict[str, Any]:
         note.unlink(missing_ok=True)
         earlier = _continued(member.job, store)
         if earlier is not None:
-            state = earlier.path / STATE
+            state = earlier.file(STATE)
             step = checkpoint_step(state)
-            shutil.copyfile(earlier.path / HISTORY, member.work / HISTORY)
+            shutil.copyfile(earlier.file(HISTORY), member.work / HISTORY)
             note.write_text(json.dumps({"continued": earlier.key, "continued_step": step}))
             copy_checkpoint(state, checkpoint)
     how: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
@@ -200,7 +200,7 @@ def _begin(member: Member, store: ArtifactStore) -> dict[str, Any]:
 def _continued(job: StageJob, store: ArtifactStore) -> Artifact | None:
     """What a job may go on from: the artifact that it names, if it has what that takes."""
     earlier = store.find(job.stage, job.continues) if job.continues else None
-    if earlier is None or not (earlier.path / STATE).exists() or not job.prolongs(earlier.identity):
+    if earlier is None or not earlier.file(STATE).exists() or not job.prolongs(earlier.identity):
         return None
     return earlier
 
@@ -282,6 +282,8 @@ def _upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
 
 
 def _failure(error: Exception, member: Member, store: ArtifactStore) -> Failure:
+    if isinstance(error, Interrupted):
+        store.leave(member.job, member.work)
     written = sum(path.stat().st_size for path in member.work.rglob("*") if path.is_file())
     # Its files once more: a checkpoint is written beside the old one.
     full = without_space(error, store.root, 2 * written)

@@ -159,4 +159,5 @@ def open_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> 
     data = search.base_config.data
     check_corpus(data, runtime.motion)
     print_of_data = fingerprint(data, runtime.motion)
-    return SearchSession(search, runtime, ArtifactStore(runtime.store), print_of_data)
+    store = ArtifactStore(runtime.store, runtime.store_uri)
+    return SearchSession(search, runtime, store, print_of_data)

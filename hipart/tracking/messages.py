@@ -30,6 +30,7 @@ class Open:
     database: Path
     artifacts: Path
     store: Path
+    store_uri: str | None
     experiments: Sequence[Mirrored]
 
 

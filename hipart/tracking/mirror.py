@@ -90,6 +90,7 @@ class MlflowMirror:
                 runtime.tracking_database.absolute(),
                 artifact_folder(runtime).absolute(),
                 self._store.root,
+                self._store.uri,
                 mirrored,
             )
         )

@@ -80,7 +80,7 @@ class _Desk:
 
     def _open(self, message: Open) -> None:
         self._book = RunBook(message.database, message.artifacts)
-        store = ArtifactStore(message.store)
+        store = ArtifactStore(message.store, message.store_uri)
         for one in message.experiments:
             self._jobs |= {job.key: job for _, jobs in one.trials for job in jobs.values()}
             subject = Subject(one.ablation, one.data_fingerprint)

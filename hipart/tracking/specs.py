@@ -176,7 +176,7 @@ def _final(artifact: Artifact) -> Iterator[Point]:
 
 def _history(artifact: Artifact) -> Iterator[Point]:
     """Every history row, at a time between the job's begin and end that its step implies."""
-    file = artifact.path / "history.jsonl"
+    file = artifact.file("history.jsonl")
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     began, ended = _span(artifact)
     total = max((row["step"] for row in rows), default=0) or 1
