@@ -37,6 +37,8 @@ from hipart.pipeline import PIPELINE
 
 FORMAT = 1
 CHECKSUMS = "checksums.json"
+#: Files up to this size are looked at whenever a run begins with what is finished.
+QUICK_BYTES = 1 << 16
 #: How often a lease in an object store, held by somebody else, is looked at.
 OBJECT_LOOK_S = 1.0
 
@@ -86,9 +88,16 @@ class Artifact:
                 self.objects.set_aside(self.stage, self.key)
         return path
 
-    def damage(self) -> str | None:
-        """What is wrong with its files, in words; None if nothing is, or nobody can tell."""
+    def damage(self, largest: int | None = None) -> str | None:
+        """What is wrong with its files, in words; None if nothing is, or nobody can tell.
+
+        Where it is to be quick, only files of at most ``largest`` bytes are looked at, and none is
+        got from elsewhere.
+        """
         for name, (size, digest) in self._checksums.items():
+            elsewhere = self.objects is not None and not (self.path / name).exists()
+            if largest is not None and (size > largest or elsewhere):
+                continue
             if ".." in Path(name).parts or Path(name).is_absolute():
                 return f"{CHECKSUMS} names {name!r}, which lies outside"
             try:
@@ -251,6 +260,22 @@ class ArtifactStore:
                 return self._artifact(job.stage, job.key)
         self._appear(work, job.stage, job.key)
         return self._artifact(job.stage, job.key)
+
+    def sift(self, jobs: Iterable[StageJob]) -> list[str]:
+        """Set aside those that are finished, but whose numbers are damaged; what was wrong.
+
+        Weights are looked at when a job is to stand on them.
+        """
+        told = []
+        for artifact in self.held(jobs).values():
+            try:
+                why = artifact.damage(QUICK_BYTES)
+            except StoreError:
+                why = f"{CHECKSUMS} cannot be read"
+            if why is not None:
+                aside = self.set_aside(artifact, why)
+                told.append(f"{artifact.stage}/{artifact.key[:8]}: {why}; moved to {aside}")
+        return told
 
     def set_aside(self, artifact: Artifact, why: str) -> Path | None:
         """Move a damaged artifact out of the way, so that its job is done again; nothing is lost.

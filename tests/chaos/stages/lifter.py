@@ -1,0 +1,5 @@
+"""The simulated lifter."""
+
+from tests.chaos.simulated import train, train_array
+
+__all__ = ["train", "train_array"]
