@@ -26,8 +26,7 @@ def run(work: Work, console: Console) -> bool:
     first, *others = work.sessions
     runtime, store = first.runtime.shared_among(work.trials), first.store
     store.prepare()
-    jobs = [job for session in work.sessions for job in session.distinct.values()]
-    for line in store.sift(jobs):
+    for line in store.sift(job for one in work.sessions for job in one.distinct.values()):
         console.print(f"[yellow]{line}: it is done again.[/]", highlight=False)
     to_train = work.plan.to_train
     estimate = _estimates(store, to_train)

@@ -83,6 +83,7 @@ class Storm:
         self._random = random.Random(seed)
         self._drivers: list[subprocess.Popen[bytes]] = []
         self._round_done = True
+        self._locking = False
         self._over = threading.Event()
 
     def rage(self, faults: int) -> None:
@@ -196,14 +197,16 @@ class Storm:
         return True
 
     def _lock_mlflow(self) -> bool:
-        if not (self.folder / DATABASE).exists():
+        if self._locking or not (self.folder / DATABASE).exists():
             return False
+        self._locking = True
 
         def lock() -> None:
             with sqlite3.connect(self.folder / DATABASE, timeout=60) as database:
                 database.execute("begin exclusive")
                 time.sleep(3)
                 database.rollback()
+            self._locking = False
 
         threading.Thread(target=lock, daemon=True).start()
         return True

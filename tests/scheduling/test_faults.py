@@ -1,5 +1,9 @@
 """Jobs that hang, disks that fill up, failures that should end a run: what becomes of them."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,3 +111,54 @@ def test_checksums_of_files_outside_are_damage(tmp_path: Path) -> None:
     (artifact.path / "checksums.json").write_text('{"../../../secret": [1, "0"]}')
     again = replace(artifact)
     assert "lies outside" in str(again.damage())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 20 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_disk_that_is_full_goes_on_when_there_is_room(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    store = small_disk / "store"
+    command = ["run", "codebook_ablation", "--scale", "smoke", "--store", str(store)]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hipart.cli", *command, "--executor", "inline"],
+            cwd=tmp_path,
+            env=os.environ | {"COLUMNS": "400"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(18_500_000))
+    full = run()
+    assert full.returncode == 1
+    assert f"{store}: no space left: " in full.stdout
+    assert "Make room, and run the same command again" in full.stdout
+    before = {one.key: one for one in ArtifactStore(store).artifacts()}
+    assert before
+    assert [one.damage() for one in before.values()] == [None] * len(before)
+    kept = {key: one.provenance for key, one in before.items()}
+    filler.unlink()
+    done = run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"reused {len(before)}." in done.stdout
+    after = {one.key: one.provenance for one in ArtifactStore(store).artifacts()}
+    assert kept.items() <= after.items()
