@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run suite test test-fast bench bench-device check clean
+.PHONY: help install run suite test test-fast chaos bench bench-device check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: install ## all tests, with coverage (fails under 90 %)
 
 test-fast: install ## quick tests only, no coverage, stop at the first failure
 	$(BIN)/python -m pytest -m "not slow" -x -q -n 2 --dist loadfile
+
+chaos: install ## 200 random faults over real runs, and what must hold afterwards (minutes)
+	$(BIN)/python -m tests.chaos --faults 200
 
 bench: install ## measure this code beside its peers, every figure from one run
 	$(BIN)/python -m benchmarks

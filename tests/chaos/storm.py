@@ -98,6 +98,7 @@ class Storm:
                 self._strike()
             for driver in self._drivers:
                 driver.wait(300)
+            shutil.rmtree(self.folder / STORE / FAULTS, ignore_errors=True)  # nobody met them
             for number in range(self.rounds):
                 finish(self.folder, number, self._cloud.address)
         finally:
