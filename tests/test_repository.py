@@ -244,3 +244,12 @@ def test_cluster_file_is_valid_for_ray() -> None:
 def test_cluster_runs_the_tested_ray() -> None:
     cluster = YAML(typ="safe").load(ROOT / "ray_cluster.yaml")
     assert f":{pinned()['ray']}-" in cluster["docker"]["image"]
+
+
+def test_the_lock_has_the_tested_versions_and_digests_of_all() -> None:
+    entries = re.findall(
+        r"^([^\s=]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$",
+        (ROOT / "requirements.lock").read_text(),
+        re.MULTILINE,
+    )
+    assert {canonicalize_name(name): version for name, version, _ in entries} == pinned()
