@@ -63,6 +63,17 @@ def address_option(command: F) -> F:
     )(command)
 
 
+def tracking_option(command: F) -> F:
+    """Which MLflow."""
+    return click.option(
+        "--mlflow",
+        metavar="URI",
+        envvar="MLFLOW_TRACKING_URI",
+        show_envvar=True,
+        help="http(s):// address of an MLflow server; by default a database in the workspace.",
+    )(command)
+
+
 def workspace_option(command: F) -> F:
     """Where everything is kept."""
     option = click.option(
