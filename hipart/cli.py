@@ -17,6 +17,7 @@ from hipart.options import (
     place_options,
     search_options,
     session_options,
+    tracking_option,
     work_options,
     workspace_option,
 )
@@ -121,6 +122,7 @@ def plan(workers: int | None, **options: Any) -> None:
     help="A worker whose job makes no progress for so long is replaced.",
 )
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
+@tracking_option
 @search_options
 def run(trials: int | None, **options: Any) -> None:
     """Train what is missing, then write the table. Run it again to go on after any crash.
@@ -251,11 +253,16 @@ def predict(bundle: Path, source: Path, out: Path) -> None:
 @workspace_option
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @click.option("--optuna", is_flag=True, help="The studies of searches, in Optuna's dashboard.")
-def ui(workspace: Path, port: int, optuna: bool) -> None:
-    """Browse all runs in MLflow, on this machine only (127.0.0.1)."""
+@tracking_option
+def ui(workspace: Path, port: int, optuna: bool, mlflow: str | None) -> None:
+    """Browse all runs in MLflow, on this machine only (127.0.0.1), or say where its server is."""
     from hipart.tracking import serve, serve_studies
 
-    command = serve_studies(Runtime(workspace), port) if optuna else serve(Runtime(workspace), port)
+    runtime = Runtime(workspace, mlflow=mlflow)
+    if runtime.mlflow and not optuna:
+        click.echo(f"MLflow at {runtime.mlflow}")
+        return
+    command = serve_studies(runtime, port) if optuna else serve(runtime, port)
     what = "Optuna's dashboard" if optuna else "MLflow"
     click.echo(f"{what} at http://127.0.0.1:{port} (Ctrl-C ends it)")
     os.execvp(command[0], command)

@@ -76,6 +76,17 @@ def place_options(command: F) -> F:
     return workspace_option(store(command))
 
 
+def tracking_option(command: F) -> F:
+    """Which MLflow."""
+    return click.option(
+        "--mlflow",
+        metavar="URI",
+        envvar="MLFLOW_TRACKING_URI",
+        show_envvar=True,
+        help="http(s):// address of an MLflow server; by default a database in the workspace.",
+    )(command)
+
+
 def workspace_option(command: F) -> F:
     """Where everything is kept."""
     option = click.option(

@@ -18,7 +18,7 @@ from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.plan import Estimates, measurements
 from hipart.session import Session, Work
 from hipart.store import ArtifactStore
-from hipart.tracking import MlflowMirror
+from hipart.tracking import MlflowMirror, ui_command
 
 
 def run(work: Work, console: Console) -> bool:
@@ -140,7 +140,7 @@ def _next_commands(console: Console, session: Session) -> None:
     console.print("\nNext:")
     metric = session.ablation.metric.name
     for command, what in (
-        ("ui", "browse every trial in MLflow"),
+        (ui_command(session.runtime), "browse every trial in MLflow"),
         (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
         (f"show {name}", "what was varied, around which configuration"),
     ):

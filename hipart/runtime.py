@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Runtime:
     autoscale: bool = False
     #: At most so many jobs of equal shapes are trained together; None for what suits the device.
     array: int | None = None
+    #: Address of the MLflow server to mirror to; None for a database in the workspace.
+    mlflow: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.mlflow is not None:
+            _refuse_all_but_http(self.mlflow)
 
     @property
     def cpus(self) -> float:
@@ -78,6 +85,26 @@ class Runtime:
     def tracking_database(self) -> Path:
         """MLflow's sqlite file."""
         return self.workspace / "mlflow.db"
+
+
+def _refuse_all_but_http(address: str) -> None:
+    """Nothing of an address that is refused is repeated: it may hold a password."""
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, good = urlsplit(""), False
+    if "@" in parts.netloc:
+        raise ValueError(
+            "the MLflow address holds a user name or a password: leave them out, and set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    if not good or parts.query or parts.fragment:
+        raise ValueError(
+            "MLflow's address (--mlflow or MLFLOW_TRACKING_URI) is that of a server, "
+            "http://HOST:PORT or https://HOST/PATH; without one the mirror is a file in the "
+            "workspace"
+        )
 
 
 def _cores() -> int:

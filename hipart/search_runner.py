@@ -23,7 +23,7 @@ from hipart.search.rules import Rules
 from hipart.search.session import SearchSession
 from hipart.search.study import Record, Study
 from hipart.searched import best_line, search_table, write_search
-from hipart.tracking import MlflowMirror
+from hipart.tracking import MlflowMirror, ui_command
 
 #: Rows of the live table.
 LIVE_ROWS = 8
@@ -222,7 +222,7 @@ class _Run:
         metric = self.session.search.objectives[0].name
         self.console.print("\nNext:")
         for command, what in (
-            ("ui", "browse every trial in MLflow"),
+            (ui_command(self.session.runtime), "browse every trial in MLflow"),
             ("ui --optuna", "browse the study in Optuna's dashboard"),
             (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
             (f"run {name} --trials {2 * len(self.study.own)}", "search on"),

@@ -49,7 +49,10 @@ class ExperimentRuns:
         book.set_status(self._parent, "RUNNING")
 
     def catch_up(self) -> None:
-        """Mirror what the store holds, and give every trial its run."""
+        """Mirror what the store holds, and give every trial its run, whatever is known of them."""
+        self._parent = self._ensure_parent()
+        self._specs.clear()
+        self._artifacts.clear()
         for _, jobs in self._trials:
             self._mirror(jobs)
         for number in range(len(self._trials)):

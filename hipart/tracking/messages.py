@@ -25,8 +25,12 @@ class Mirrored(NamedTuple):
 
 @dataclass(frozen=True)
 class Open:
-    """The first message: where to write, what to read, which experiments."""
+    """The first message: where to write, what to read, which experiments.
 
+    With an ``address`` it is written to the server there, else into the database.
+    """
+
+    address: str | None
     database: Path
     artifacts: Path
     store: Path

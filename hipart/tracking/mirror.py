@@ -87,6 +87,7 @@ class MlflowMirror:
             mirrored.append(Mirrored(one.ablation, one.fingerprint, list(pairs), reused))
         self._line.send(
             Open(
+                runtime.mlflow,
                 runtime.tracking_database.absolute(),
                 artifact_folder(runtime).absolute(),
                 self._store.root,

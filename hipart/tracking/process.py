@@ -2,7 +2,8 @@
 
 MLflow costs tens of milliseconds a run. In the driver it would hold up the scheduling of jobs, on
 a busy machine the jobs themselves; here it has the lowest priority, so while all cores train it
-falls behind, and catches up when they are free.
+falls behind, and catches up when they are free. While a server is away it insists on what it is
+about; the rest waits in the inbox.
 """
 
 import os
@@ -20,13 +21,14 @@ from hipart.jobs import StageJob
 from hipart.store import ArtifactStore
 from hipart.tracking.experiment import ExperimentRuns
 from hipart.tracking.messages import Answer, Drawn, End, Happened, Inbox, Message, Open, waiting
+from hipart.tracking.patience import Patience
 from hipart.tracking.runs import RunBook
 from hipart.tracking.specs import Subject
 
 
-def serve(inbox: Inbox, answer: Callable[[Answer], None]) -> None:
+def serve(inbox: Inbox, answer: Callable[[Answer], None], patience: Patience | None = None) -> None:
     """Mirror what comes in until None does. Of all errors the first is answered."""
-    desk = _Desk(answer)
+    desk = _Desk(answer, patience or Patience())
     while batch := waiting(inbox):
         desk.take_in([message for message in batch if message is not None])
         if batch[-1] is None:
@@ -35,8 +37,8 @@ def serve(inbox: Inbox, answer: Callable[[Answer], None]) -> None:
 
 
 class _Desk:
-    def __init__(self, answer: Callable[[Answer], None]) -> None:
-        self._answer = answer
+    def __init__(self, answer: Callable[[Answer], None], patience: Patience) -> None:
+        self._answer, self._patience = answer, patience
         self._warned = False
         self._book: RunBook | None = None
         self._experiments: list[ExperimentRuns] = []
@@ -71,6 +73,8 @@ class _Desk:
                 for runs in self._experiments[:1]:
                     self._try(runs.add, message)
             case End(status, files):
+                if self._book:
+                    self._book.forget_made()
                 for number, runs in enumerate(self._experiments):
                     if status == "FINISHED":
                         self._try(runs.catch_up)
@@ -79,7 +83,8 @@ class _Desk:
                     self._try(runs.end, status)
 
     def _open(self, message: Open) -> None:
-        self._book = RunBook(message.database, message.artifacts)
+        place = message.database, message.artifacts, message.address
+        self._book = RunBook(*place, self._patience)
         store = ArtifactStore(message.store, message.store_uri)
         for one in message.experiments:
             self._jobs |= {job.key: job for _, jobs in one.trials for job in jobs.values()}
@@ -89,6 +94,8 @@ class _Desk:
             runs.catch_up()
 
     def _try(self, action: Callable[..., None], *arguments: Any) -> None:
+        if self._patience.over:
+            return
         try:
             action(*arguments)
         except Exception as error:
@@ -97,13 +104,14 @@ class _Desk:
                 self._answer(Answer(f"{type(error).__name__}: {error}"))
 
 
-def _read(inbox: Inbox) -> None:
+def _read(inbox: Inbox, patience: Patience) -> None:
     """Messages as the driver writes them. A driver that died has said all that it will."""
     while True:
         try:
             batch = pickle.load(sys.stdin.buffer)
         except (EOFError, pickle.UnpicklingError):
             os._exit(0)  # nobody listens: the next command takes up what is missing
+        patience.hear(batch)
         for message in batch:
             inbox.put(message)
         if batch[-1] is None:
@@ -124,13 +132,14 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     inbox: Inbox = SimpleQueue()
-    threading.Thread(target=_read, args=(inbox,), daemon=True).start()
+    patience = Patience()
+    threading.Thread(target=_read, args=(inbox, patience), daemon=True).start()
 
     def answer(what: Answer) -> None:
         pickle.dump(what, answers)
         answers.flush()
 
-    serve(inbox, answer)
+    serve(inbox, answer, patience)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,41 @@
 """MLflow runs under identities of our own: each is found before it would be made a second time.
 
 An identity is a tag, so it survives any crash; looking up and making happen under one file
-lock, so two commands that share a workspace make one run. ``mlflow`` is imported here and only
-when a ``RunBook`` is opened, which takes seconds.
+lock, so two commands that share a workspace make one run. Those who share a server have no lock:
+each looks again when it has made a run, and where there are two all keep the one that was made
+first. ``mlflow`` is imported here and only when a ``RunBook`` is opened, which takes seconds.
 """
 
 import os
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial, wraps
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from filelock import FileLock
+
+from hipart.tracking.patience import Patience
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 ID_TAG = "hipart.id"
 STAMP_TAG = "hipart.stamp"
+#: When its making began, and by which ``RunBook``: text that sorts by age.
+MADE_TAG = "hipart.made"
 ERROR_TAG = "error"
 NOTE_TAG = "mlflow.note.content"
 PARENT_TAG = "mlflow.parentRunId"
@@ -36,14 +45,19 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+#: MLflow's HTTP without tries of its own, which last minutes: whoever calls decides on the next.
+RETRIES, TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
+TIMEOUT_S = 30
+TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 #: What goes into one call, of MLflow's 1,000 entries in all, and how long a value may be.
 METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 800, 100, 6000, 5000
 
 
 class Point(NamedTuple):
-    """One value of a metric. Equal points are one point to MLflow, so logging twice is safe."""
+    """One value of a metric. Logging it twice is safe: all of a point is MLflow's primary key."""
 
     name: str
     value: float
@@ -94,50 +108,93 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class RunBook:
-    """The runs of one sqlite database. One thread at a time."""
+def _insistent(
+    method: Callable[Concatenate["RunBook", P], T],
+) -> Callable[Concatenate["RunBook", P], T]:
+    """A method that waits for a server that is away."""
 
-    def __init__(self, database: Path, artifacts: Path) -> None:
-        """Open the database; it is made first if it is not there."""
+    @wraps(method)
+    def insist(book: "RunBook", /, *arguments: P.args, **named: P.kwargs) -> T:
+        return book._insist(partial(method, book, *arguments, **named))
+
+    return insist
+
+
+class RunBook:
+    """The runs of one sqlite database, or of a server. One thread at a time.
+
+    A server that is away is waited for with ``patience``: a call ends when it has been served.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        artifacts: Path,
+        address: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Open the database, which is made first if it is not there; or the server there is."""
         quiet()
-        database, self._artifacts = database.absolute(), artifacts.absolute()
-        database.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(database.with_suffix(".lock"))
+        self._patience = patience or Patience()
         self._experiments: dict[str, str] = {}
         self._records: dict[str, RunRecord] = {}
+        #: Identities of runs made at a server, and what tells them from those that others made.
+        self._made: set[str] = set()
+        self._maker = uuid.uuid4().hex[:12]
+        self._remote = address is not None
+        self._lock: AbstractContextManager[object] = nullcontext()
+        database, self._artifacts = database.absolute(), artifacts.absolute()
+        if address is not None:
+            os.environ[RETRIES] = "0"
+            os.environ.setdefault(TIMEOUT, str(TIMEOUT_S))
+            self._client = _open(address)
+            return
+        database.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(database.with_suffix(".lock"))
         with self._lock:
             if not database.exists():
                 _create(database)
-            self._client = _open(database)
+            self._client = _open(f"sqlite:///{database}")
 
     @property
     def known(self) -> int:
         """Runs that were made or looked up."""
         return len(self._records)
 
+    def forget_made(self) -> None:
+        """Look up anew what was made here: another host may have made the same, and earlier."""
+        for identity in self._made:
+            self._records.pop(identity, None)
+        self._made.clear()
+
+    @_insistent
     def ensure(self, spec: RunSpec, born: Mapping[str, str] = NOTHING) -> RunRecord:
         """The one run of this identity, made if need be; only a new one is tagged ``born``."""
-        record = self._record(spec, now_ms(), born)
-        self._log(record, params=spec.params, tags=spec.tags)
+        with self._looking_again(spec):
+            record = self._record(spec, now_ms(), born)
+            self._log(record, params=spec.params, tags=spec.tags)
         return record
 
+    @_insistent
     def complete(self, spec: RunSpec, outcome: Outcome, born: Mapping[str, str] = NOTHING) -> None:
         """Finish the run with this outcome; one with another outcome gives way to a new run."""
-        record = self._record(spec, outcome.started_ms, born)
-        known = record.tags.get(STAMP_TAG)
-        if known is not None and known != outcome.stamp:
-            self._client.delete_run(record.run_id)
-            del self._records[spec.identity]
+        with self._looking_again(spec):
             record = self._record(spec, outcome.started_ms, born)
-        if known == outcome.stamp:
-            self._log(record, params=spec.params, tags=spec.tags)
-        else:
-            tags = {**spec.tags, **outcome.tags, STAMP_TAG: outcome.stamp}
-            self._log(record, outcome.points(), spec.params, tags)
-        if record.tags.pop(ERROR_TAG, None) is not None:
-            self._client.delete_tag(record.run_id, ERROR_TAG)
-        self.set_status(record, "FINISHED", outcome.ended_ms)
+            known = record.tags.get(STAMP_TAG)
+            if known is not None and known != outcome.stamp:
+                self._client.delete_run(record.run_id)
+                del self._records[spec.identity]
+                record = self._record(spec, outcome.started_ms, born)
+            if known == outcome.stamp:
+                self._log(record, params=spec.params, tags=spec.tags)
+            else:
+                tags = {**spec.tags, **outcome.tags, STAMP_TAG: outcome.stamp}
+                self._log(record, outcome.points(), spec.params, tags)
+            if record.tags.pop(ERROR_TAG, None) is not None:
+                self._client.delete_tag(record.run_id, ERROR_TAG)
+            self.set_status(record, "FINISHED", outcome.ended_ms)
 
+    @_insistent
     def set_status(self, record: RunRecord, status: str, at_ms: int | None = None) -> None:
         """Move a run to a status of MLflow's; nothing happens if it has it."""
         if record.status == status:
@@ -148,25 +205,45 @@ class RunBook:
             self._client.set_terminated(record.run_id, status, at_ms or now_ms())
         record.status = status
 
+    @_insistent
     def fail(self, record: RunRecord, error: str) -> None:
         """End a run badly; the reason goes away when it is completed after all."""
         self._log(record, tags={ERROR_TAG: error[:ERROR_LENGTH]})
         self.set_status(record, "FAILED")
 
+    @_insistent
     def attach(self, record: RunRecord, files: Iterable[Path]) -> None:
         """Copy files into the run's artifact folder, over those of the same name."""
         for file in files:
             self._client.log_artifact(record.run_id, str(file))
 
+    def _insist(self, call: Callable[[], T]) -> T:
+        return self._patience.insist(call, _away) if self._remote else call()
+
+    @contextmanager
+    def _looking_again(self, spec: RunSpec) -> Iterator[None]:
+        """What a call that failed has done is known to the server alone, which is asked again."""
+        try:
+            yield
+        except Exception:
+            self._records.pop(spec.identity, None)
+            raise
+
     def _find(self, spec: RunSpec) -> RunRecord | None:
+        """The oldest run of this identity; others of them that were made here are deleted."""
         # An identity is made here, of letters, digits and colons: nothing to quote.
         runs = self._client.search_runs(
             [self._experiment(spec.experiment)], f"tags.`{ID_TAG}` = '{spec.identity}'"
         )
-        return _record(runs[0]) if runs else None
+        found = sorted(map(_record, runs), key=lambda run: (run.tags.get(MADE_TAG, ""), run.run_id))
+        for other in found[1:]:
+            if other.tags.get(MADE_TAG, "").endswith(self._maker):
+                self._client.delete_run(other.run_id)
+        return found[0] if found else None
 
     def _make(self, spec: RunSpec, started_ms: int, born: Mapping[str, str]) -> RunRecord:
-        tags = {**spec.tags, **born, ID_TAG: spec.identity}
+        made = f"{now_ms()} {self._maker}"
+        tags = {**spec.tags, **born, ID_TAG: spec.identity, MADE_TAG: made}
         experiment = self._experiment(spec.experiment)
         return _record(self._client.create_run(experiment, started_ms, tags, spec.name))
 
@@ -174,19 +251,36 @@ class RunBook:
         if name not in self._experiments:
             found = self._client.get_experiment_by_name(name)
             if found is None:
-                place = (self._artifacts / name).as_uri()
-                self._experiments[name] = self._client.create_experiment(name, place)
+                self._experiments[name] = self._make_experiment(name)
             else:
                 if found.lifecycle_stage == "deleted":
                     self._client.restore_experiment(found.experiment_id)
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
+    def _make_experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        # A server takes files in and keeps them where it was told to.
+        place = None if self._remote else (self._artifacts / name).as_uri()
+        try:
+            return self._client.create_experiment(name, place)
+        except MlflowException as error:
+            found = self._client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise
+            return found.experiment_id  # another host was quicker
+
     def _record(self, spec: RunSpec, started_ms: int, born: Mapping[str, str]) -> RunRecord:
         record = self._records.get(spec.identity)
         if record is None:
             with self._lock:
-                record = self._find(spec) or self._make(spec, started_ms, born)
+                record = self._find(spec)
+                if record is None:
+                    record = self._make(spec, started_ms, born)
+                    if self._remote:
+                        self._made.add(spec.identity)
+                        record = self._find(spec) or record
             self._records[spec.identity] = record
         return record
 
@@ -223,10 +317,20 @@ class RunBook:
         record.tags |= changed
 
 
-def _open(database: Path) -> "MlflowClient":
+def _away(error: Exception) -> bool:
+    """Whether a server was not reached or could not serve, so that the same may work later."""
+    from mlflow.exceptions import MlflowException
+
+    if not isinstance(error, MlflowException):
+        return False
+    status: int = error.get_http_status_code()  # where there was no answer, MLflow says 500
+    return status == TOO_MANY_REQUESTS or status >= SERVER_ERROR
+
+
+def _open(uri: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
-    return MlflowClient(f"sqlite:///{database}")
+    return MlflowClient(uri)
 
 
 def _create(database: Path) -> None:
@@ -234,7 +338,7 @@ def _create(database: Path) -> None:
     folder = database.with_name(".mlflow-new")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    _open(folder / database.name)
+    _open(f"sqlite:///{folder / database.name}")
     (folder / database.name).rename(database)
     shutil.rmtree(folder)
 
