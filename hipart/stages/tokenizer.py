@@ -9,6 +9,7 @@ from torch import Tensor
 from hipart.config import TokenizerConfig
 from hipart.data.corpus import Corpus
 from hipart.metrics import codebook_usage_pct, perplexity, token_histogram
+from hipart.models.chunks import in_chunks
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.tokenizer_loss import TokenizerWeights, tokenizer_loss
 from hipart.skeleton import LEVEL_NAMES
@@ -93,7 +94,7 @@ def load_tokenizer(context: StageContext) -> Tokenizer:
 @torch.inference_mode()
 def _measure(model: Tokenizer, split: Split, corpus: Corpus) -> dict[str, float]:
     finest = split.levels[model.levels[-1]]
-    outputs = [model(poses) for poses in finest.split(EVALUATION_BATCH)]
+    outputs = [*in_chunks(model, finest, EVALUATION_BATCH)]
     sparse = torch.cat([output.sparse.tokens for output in outputs])
     dense = [level.tokens.flatten() for output in outputs for level in output.dense]
     correct = torch.cat([output.action_logits for output in outputs]).argmax(-1) == split.action
