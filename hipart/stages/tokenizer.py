@@ -44,6 +44,11 @@ class TokenizerObjective(Objective):
         super().__init__(model, {**levels, "action": split.action, "weights": numbers})
         self.reduction = config.loss_reduction
 
+    def divide(self, micro_batches: int) -> None:
+        """Let the codebooks follow the whole batch at once, too."""
+        super().divide(micro_batches)
+        self.model.micro_batches = micro_batches
+
     def forward(self, index: Tensor) -> Losses:
         """The loss of the poses at ``index`` (batch,)."""
         poses: dict[int, Tensor] = {
