@@ -20,7 +20,8 @@ class Captured(Generic[T]):
 
     Every call has the effect of ``call()``, the first ones too. What it returns is overwritten by
     the next call. Numbers drawn inside follow torch's generator of the device as it then stands.
-    If the call cannot be recorded, it goes on running as it is, and ``refused`` says why.
+    If the call cannot be recorded, it goes on running as it is, and ``refused`` says why; where it
+    lacked memory for that, it raises ``torch.OutOfMemoryError``, as it would when it runs.
     """
 
     def __init__(self, call: Callable[[], T], device: torch.device) -> None:
@@ -68,6 +69,10 @@ class Captured(Generic[T]):
             with torch.cuda.graph(graph):
                 self._result = self._call()
         except RuntimeError as error:
+            # The recording that this broke off may have complained in its turn.
+            for full in (error, error.__context__):
+                if isinstance(full, torch.OutOfMemoryError):
+                    raise full from None
             self.refused = f"{type(error).__name__}: {error}".splitlines()[0]
             return
         self._graph = graph

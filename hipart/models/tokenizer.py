@@ -178,6 +178,10 @@ class Tokenizer(nn.Module):
             + [Decoder(config, (fused, 2), (self.scales[-1], levels[-1]))]
         )
         self.action_head = ActionHead(config, sum(self.scales), num_actions)  # P_A
+        #: Of one training step: the codebooks move with the last of them.
+        self.micro_batches = 1
+        #: What was quantised in those that came so far, and its tokens, level by level.
+        self._seen: list[list[tuple[Tensor, Tensor]]] = []
 
     @property
     def sparse(self) -> Codebook:
@@ -259,11 +263,19 @@ class Tokenizer(nn.Module):
         return levels, upsampled
 
     def _follow(self, levels: list[Level]) -> None:
-        """Let each codebook follow everything that it quantised, in one step of its average."""
-        groups = [levels] if len(self.books) == 1 else [levels[:1], levels[1:]]
+        """Let each codebook follow everything that it quantised, in one step of its average.
+
+        What it quantised lies level by level, in the order of the whole batch, so that a dead code
+        restarts at the same embedding however the batch was divided.
+        """
+        self._seen.append([(level.inputs.detach(), level.tokens) for level in levels])
+        if len(self._seen) < self.micro_batches:
+            return
+        seen, self._seen = [*zip(*self._seen, strict=True)], []
+        groups = [seen] if len(self.books) == 1 else [seen[:1], seen[1:]]
         for book, group in zip(self.books, groups, strict=True):
-            inputs = torch.cat([level.inputs.flatten(0, 1) for level in group])
-            tokens = torch.cat([level.tokens.flatten() for level in group])
+            inputs = torch.cat([z.flatten(0, 1) for level in group for z, _ in level])
+            tokens = torch.cat([tokens.flatten() for level in group for _, tokens in level])
             cast(Codebook, book).quantizer.follow(inputs, tokens)
 
     def _poses(self, codes: list[Tensor], upsampled: Tensor | None) -> dict[int, Tensor]:

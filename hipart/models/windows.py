@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hipart.config import AnyLifterConfig, window_frames
+from hipart.models.chunks import in_chunks
 from hipart.shapes import Float, Int
 
 
@@ -64,8 +65,12 @@ def lift(
     """The 3D pose of every row, about ``batch`` frames at a time."""
     through = windows(model, sequence)
     count, frames = through.shown.shape
-    portions = torch.arange(count, device=poses.device).split(max(1, batch // frames))
-    return through.gather(torch.cat([lifter(rows(poses, through.shown[one])) for one in portions]))
+    lifted = in_chunks(
+        lambda one: lifter(rows(poses, through.shown[one])),
+        torch.arange(count, device=poses.device),
+        max(1, batch // frames),
+    )
+    return through.gather(torch.cat([*lifted]))
 
 
 def _runs(sequence: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ from hipart.stages.checkpoint import CHECKPOINT, STATE, checkpoint_step, copy_ch
 from hipart.stages.context import Report, StageContext
 from hipart.stages.fit import Interrupted
 from hipart.stages.history import HISTORY
+from hipart.stages.training import IndivisibleError
 from hipart.store import Artifact, ArtifactStore, without_space
 
 #: ``report(job, step, total, metrics)``: where a job stands.
@@ -79,7 +80,8 @@ def run_jobs(jobs: Sequence[StageJob], workplace: Workplace, report: JobReport) 
     """Do the jobs of an array and publish each; what another process did meanwhile is taken.
 
     A member that fails fails alone. Where an array does not fit into the device's memory, its
-    halves are trained one after the other.
+    halves are trained one after the other; where a single job does not, each of its steps is
+    computed in twice as many micro-batches, until they have one sample each.
     """
     _settle(workplace)
     store = ArtifactStore(workplace.store, workplace.store_uri)
@@ -102,26 +104,34 @@ def run_jobs(jobs: Sequence[StageJob], workplace: Workplace, report: JobReport) 
 
 
 def _attempt(
-    members: Sequence[Member], workplace: Workplace, store: ArtifactStore
+    members: Sequence[Member], workplace: Workplace, store: ArtifactStore, micro_batches: int = 1
 ) -> dict[str, Result]:
+    alone = len(members) == 1
     try:
-        return _train(members, workplace, store)
+        return _train(members, workplace, store, micro_batches)
     except Exception as error:
-        if len(members) == 1:
-            return {members[0].job.key: _failure(error, members[0], store)}
-        if isinstance(error, Interrupted):
+        full = isinstance(error, torch.OutOfMemoryError)
+        smaller = full and micro_batches < _batch_size(members[0].job)
+        if isinstance(error, Interrupted) or (alone and not smaller):
             return {member.job.key: _failure(error, member, store) for member in members}
-        size = -(-len(members) // 2) if isinstance(error, torch.OutOfMemoryError) else 1
+        size = -(-len(members) // 2) if full else 1
     # The handler is left, so the error's frames no longer hold the tensors of the array.
     torch.cuda.empty_cache()
     results: dict[str, Result] = {}
     for start in range(0, len(members), size):
-        results |= _attempt(members[start : start + size], workplace, store)
+        some = members[start : start + size]
+        results |= _attempt(some, workplace, store, 2 * micro_batches if alone else 1)
     return results
 
 
+def _batch_size(job: StageJob) -> int:
+    """Of the training that a job is; 1 where it is none."""
+    size: int = getattr(getattr(job.config, job.stage, None), "batch_size", 1)
+    return size
+
+
 def _train(
-    members: Sequence[Member], workplace: Workplace, store: ArtifactStore
+    members: Sequence[Member], workplace: Workplace, store: ArtifactStore, micro_batches: int
 ) -> dict[str, Result]:
     """Train one job, or several together, and publish each."""
     first = members[0].job
@@ -132,7 +142,7 @@ def _train(
     imported = time.perf_counter()
     begun = [_begin(member, store) for member in members]
     device = _device(workplace)
-    contexts = [_context(member, corpus, device, store) for member in members]
+    contexts = [_context(member, corpus, device, store, micro_batches) for member in members]
     alone = len(members) == 1
     metrics = [stage.train(contexts[0])] if alone else stage.train_array(contexts)
     seconds = time.perf_counter() - imported
@@ -165,7 +175,7 @@ def _device(workplace: Workplace) -> torch.device:
 
 
 def _context(
-    member: Member, corpus: Corpus, device: torch.device, store: ArtifactStore
+    member: Member, corpus: Corpus, device: torch.device, store: ArtifactStore, micro_batches: int
 ) -> StageContext:
     return StageContext(
         config=member.job.config,
@@ -175,6 +185,7 @@ def _context(
         device=device,
         report=member.report,
         resumable=member.job.resumable,
+        micro_batches=micro_batches,
     )
 
 
@@ -291,7 +302,22 @@ def _failure(error: Exception, member: Member, store: ArtifactStore) -> Failure:
         return Failure(full)
     if isinstance(error, LackingError):
         return Failure(str(error), lacks=error.key)
+    if isinstance(error, torch.OutOfMemoryError | IndivisibleError):
+        return Failure(_too_large(error, member.job))
     return Failure(reason(error), interrupted=isinstance(error, Interrupted))
+
+
+def _too_large(error: Exception, job: StageJob) -> str:
+    """What can be said of a job that does not fit into the device's memory, and done about it."""
+    remedy, tried = "use a larger device or a smaller model", ""
+    if isinstance(error, IndivisibleError):
+        remedy = f"lower {job.stage}.batch_size or use a larger device"
+    elif _batch_size(job) > 1:
+        tried = ", not even with micro-batches of one sample"
+    return (
+        f"does not fit into the device's memory{tried}, and how much it needs cannot be told: "
+        f"{remedy}; {reason(error)}"
+    )
 
 
 class LackingError(Exception):

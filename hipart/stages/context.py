@@ -28,5 +28,8 @@ class StageContext:
     report: Report
     #: Whether to leave the state in which the training ends, for another that goes on from it.
     resumable: bool = False
+    #: Into how many parts a training step divides its batch, because the whole did not fit into
+    #: memory; no more than there are samples in it.
+    micro_batches: int = 1
     #: What a stage wants to have said in the artifact's provenance.
     facts: dict[str, Any] = field(default_factory=dict)

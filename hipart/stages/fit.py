@@ -99,7 +99,8 @@ class _Loop:
         self._device = members[0].context.device
         products = members[0].context.config.numerics.products
         trainings = [member.training for member in members]
-        self._step = TrainingStep(trainings, self._device, products)
+        micro_batches = members[0].context.micro_batches
+        self._step = TrainingStep(trainings, self._device, products, micro_batches)
         #: The step after which the last row was taken.
         self._row_at = members[0].start
         for number, member in enumerate(members):
@@ -195,9 +196,12 @@ class _Loop:
         self._fetched_at = time.monotonic()
 
     def _facts(self) -> dict[str, object]:
-        """For the provenance: whether steps were replayed, and what recording one took."""
+        """For the provenance: into what batches were divided, and whether steps were replayed."""
+        count = self._step.micro_batches
+        divided: dict[str, object] = {"micro_batches": count} if count > 1 else {}
         if self._device.type == "cpu":
-            return {}
+            return divided
         if not self._run.recorded:
-            return {"captured": False, "not_captured": self._run.refused or "too few steps"}
-        return {"captured": True, "capture_s": round(self._run.seconds, 3)}
+            refused = self._run.refused or "too few steps"
+            return divided | {"captured": False, "not_captured": refused}
+        return divided | {"captured": True, "capture_s": round(self._run.seconds, 3)}

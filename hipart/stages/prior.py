@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hipart.config import PriorConfig
+from hipart.models.chunks import in_chunks
 from hipart.models.prior import PriorWeights, prior_loss
 from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import Tokenizer
@@ -98,7 +99,7 @@ def load_prior(context: StageContext, tokenizer: Tokenizer) -> AnyPrior:
 def tokens_of(tokenizer: Tokenizer, split: Split) -> tuple[Tensor, Tensor]:
     """Tokens of the exact poses of the finest level: (N, 16) and, in the paper, (N, 48)."""
     finest = split.levels[tokenizer.levels[-1]]
-    parts = [tokenizer.encode(poses) for poses in finest.split(EVALUATION_BATCH)]
+    parts = [*in_chunks(tokenizer.encode, finest, EVALUATION_BATCH)]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
@@ -107,14 +108,19 @@ def _measure(
     model: AnyPrior, tokenizer: Tokenizer, split: Split, context: StageContext
 ) -> dict[str, float]:
     sparse, dense = tokens_of(tokenizer, split)
-    totals = torch.zeros(3, dtype=torch.float64)
-    for index in torch.arange(split.size, device=context.device).split(EVALUATION_BATCH):
+
+    def share(index: Tensor) -> Tensor:
         logits = model(split.detected[index], sparse[index], dense[index])
         loss, _ = prior_loss(logits, sparse[index], dense[index], context.config.prior)
         right_sparse = (logits.sparse.argmax(-1) == sparse[index]).double().mean()
         right_dense = (logits.dense.argmax(-1) == dense[index]).double().mean()
         values = torch.stack([loss.double(), 100 * right_sparse, 100 * right_dense])
-        totals += values.cpu() * len(index) / split.size
+        return values.cpu() * len(index) / split.size
+
+    totals = torch.zeros(3, dtype=torch.float64)
+    every = torch.arange(split.size, device=context.device)
+    for values in in_chunks(share, every, EVALUATION_BATCH):
+        totals += values
     names = ("cross_entropy", "sparse_accuracy_pct", "dense_accuracy_pct")
     metrics = dict(zip(names, totals.tolist(), strict=True))
     if not tokenizer.dense_per_part:

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hipart.data.plan import sides
+from hipart.models.chunks import in_chunks
 from hipart.models.regressors.build import build_regressor
 from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, save_weights
@@ -79,7 +80,7 @@ def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str,
 def regress(context: StageContext, model: nn.Module, poses: Tensor) -> dict[int, Tensor]:
     """Points of each level (N, points, 2) for detected joints (N, 17, 2)."""
     levels = context.config.regressor.levels
-    points = torch.cat([model(batch) for batch in poses.split(EVALUATION_BATCH)])
+    points = torch.cat([*in_chunks(model, poses, EVALUATION_BATCH)])
     return dict(zip(levels, points.split(list(levels), dim=1), strict=True))
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from hipart.config import TokenizerConfig
 from hipart.data.corpus import Corpus
 from hipart.metrics import codebook_usage_pct, perplexity, token_histogram
+from hipart.models.chunks import in_chunks
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.tokenizer_loss import TokenizerWeights, tokenizer_loss
 from hipart.skeleton import LEVEL_NAMES
@@ -42,6 +43,11 @@ class TokenizerObjective(Objective):
         numbers = torch.tensor(weights, device=split.action.device)
         super().__init__(model, {**levels, "action": split.action, "weights": numbers})
         self.reduction = config.loss_reduction
+
+    def divide(self, micro_batches: int) -> None:
+        """Let the codebooks follow the whole batch at once, too."""
+        super().divide(micro_batches)
+        self.model.micro_batches = micro_batches
 
     def forward(self, index: Tensor) -> Losses:
         """The loss of the poses at ``index`` (batch,)."""
@@ -93,7 +99,7 @@ def load_tokenizer(context: StageContext) -> Tokenizer:
 @torch.inference_mode()
 def _measure(model: Tokenizer, split: Split, corpus: Corpus) -> dict[str, float]:
     finest = split.levels[model.levels[-1]]
-    outputs = [model(poses) for poses in finest.split(EVALUATION_BATCH)]
+    outputs = [*in_chunks(model, finest, EVALUATION_BATCH)]
     sparse = torch.cat([output.sparse.tokens for output in outputs])
     dense = [level.tokens.flatten() for output in outputs for level in output.dense]
     correct = torch.cat([output.action_logits for output in outputs]).argmax(-1) == split.action

@@ -22,8 +22,15 @@ from hipart.stages.schedule import Plan
 Losses = tuple[Tensor, dict[str, Tensor]]
 
 
+class IndivisibleError(Exception):
+    """A batch that has to be computed as a whole, and does not fit into memory."""
+
+
 class Objective(nn.Module):
-    """What is minimised. ``data`` are tensors that ``forward`` reads, as buffers of their names."""
+    """What is minimised: a mean over the samples of a batch, so that micro-batches can share it.
+
+    ``data`` are tensors that ``forward`` reads, as buffers of their names.
+    """
 
     def __init__(self, model: nn.Module, data: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -35,6 +42,17 @@ class Objective(nn.Module):
     def forward(self, index: Tensor) -> Losses:
         """The loss of the samples at ``index`` (batch,), and its parts."""
         raise NotImplementedError
+
+    def divide(self, micro_batches: int) -> None:
+        """Let a step call ``forward`` so many times, once for each part of its batch.
+
+        What a step does once, it does with the last of them. Raises ``IndivisibleError`` for batch
+        normalisation, which lets a sample's loss depend on all others of the batch.
+        """
+        for module in self.model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                name = type(self.model).__name__
+                raise IndivisibleError(f"batch normalisation in {name} needs the whole batch")
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,10 @@ class TrainingStep:
     Before a call, ``index`` (members, batch) says which samples it sees and ``rates`` (members,)
     how fast it learns; afterwards ``sums`` holds each part of the loss (members,), added up since
     they were last set to zero.
+
+    With ``micro_batches`` it computes so many parts of the batch one after the other, adds up their
+    gradients, each weighted by its share of the samples, and does everything else once: the same
+    step to rounding, but for what is drawn inside it, as for dropout, which is drawn differently.
     """
 
     def __init__(
@@ -64,6 +86,7 @@ class TrainingStep:
         members: Sequence[Training],
         device: torch.device,
         products: Products = "float32",
+        micro_batches: int = 1,
     ) -> None:
         batch = members[0].plan.batch
         decay = [one.weight_decay for one in members]
@@ -71,26 +94,37 @@ class TrainingStep:
         self.rates = torch.zeros(len(members), device=device)
         self.sums: dict[str, Tensor] = {}
         self._products = products
+        #: Parts of the batch, as even as they can be; never more than it has samples.
+        self.micro_batches = min(micro_batches, batch)
+        self._indices = self.index.tensor_split(self.micro_batches, dim=1)
         objectives = [one.objective for one in members]
         self.weights = _side_by_side([objective.model for objective in objectives])
         self.optimiser = Adam(self.weights, decay)
         self._run = _Alone(objectives[0]) if len(members) == 1 else _Array(objectives, self.weights)
         for objective in objectives:
             objective.model.train()
+            if self.micro_batches > 1:
+                objective.divide(self.micro_batches)
 
     def __call__(self) -> None:
         """Forward, backward, optimiser; nothing leaves the device."""
         for leaf in self._run.leaves:
             leaf.grad = None
         with step_in(self._products):
-            with forward_in(self._products, self.index.device):
-                losses, parts = self._run.losses(self.index)
-            losses.sum().backward()
+            for index in self._indices:
+                self._accumulate(index)
         self.optimiser.step(self._gradient(), self.rates)
+
+    def _accumulate(self, index: Tensor) -> None:
+        """Add a micro-batch's share to the gradients and to the sums."""
+        share = index.shape[1] / self.index.shape[1]
+        with forward_in(self._products, index.device):
+            losses, parts = self._run.losses(index)
+        losses.backward(torch.full_like(losses, share))
         for name, part in {"loss": losses.detach(), **parts}.items():
             if name not in self.sums:
                 self.sums[name] = torch.zeros(len(self.rates), device=part.device)
-            self.sums[name] += part
+            self.sums[name].add_(part, alpha=share)
 
     def _gradient(self) -> Tensor:
         """Of all leaves: (members, n) in the order of the weights."""

@@ -1,9 +1,15 @@
 """Generation in batches: recorded calls answer as plain ones do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 import torch
+from torch import Tensor
 
 from hipart.experiment.file import base_at_scale
 from hipart.models.capture import WARM_UP, Captured
+from hipart.models.chunks import in_chunks
 from hipart.models.densifier import GENERATION_BATCH, Densifier
 from hipart.models.priors import build_prior
 from hipart.models.tokenizer import Tokenizer
@@ -55,3 +61,55 @@ def test_on_a_cpu_every_call_runs() -> None:
     assert len(calls) == WARM_UP + 3
     assert not run.recorded
     assert "cpu" in run.refused
+
+
+def test_batches_that_do_not_fit_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded ones, too, which stay at the size that fits."""
+    densifier, _ = build()
+    poses = torch.randn(GENERATION_BATCH["cpu"] + 5, 17, 2)
+    whole, generate = densifier(poses), densifier._generate
+    seen: list[int] = []
+
+    def limited(batch: Tensor) -> dict[int, Tensor]:
+        seen.append(len(batch))
+        if len(batch) > 100:
+            raise torch.OutOfMemoryError("as told")
+        return generate(batch)
+
+    monkeypatch.setattr(densifier, "_generate", limited)
+    plain = densifier(poses)
+    assert seen == [256, 128, 64, 64, 64, 64, 5]
+    recorded = [*in_chunks(densifier._recall, poses, densifier.batch_size(poses))]
+    assert densifier.batch_size(poses) == 64
+    for level, points in whole.items():
+        assert torch.allclose(points, plain[level], atol=1e-5)
+        assert torch.allclose(points, torch.cat([one[level] for one in recorded]), atol=1e-5)
+    monkeypatch.setattr(densifier, "_generate", lambda _: limited(poses))
+    with pytest.raises(torch.OutOfMemoryError):
+        densifier(poses)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_recording_that_does_not_fit_is_no_reason_to_run_without(
+    broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``broken``: to end the recording fails, too, for having been broken off."""
+
+    @contextmanager
+    def graph(_: object) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if broken:
+                raise RuntimeError("capture was invalidated")
+
+    def call() -> None:
+        raise torch.OutOfMemoryError("as told")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    run = Captured(call, torch.device("cuda"))
+    with pytest.raises(torch.OutOfMemoryError, match="as told"):
+        run._record()
+    assert not run.refused
