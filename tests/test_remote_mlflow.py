@@ -2,15 +2,11 @@
 
 import os
 import signal
-import socket
-import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +28,7 @@ from hipart.tracking.specs import (
     trial_outcome,
     trial_spec,
 )
+from tests.mlflow_server import Server
 
 AWAY_S = 5.0
 SHORT, LONG = 2, 100
@@ -47,55 +44,6 @@ reseed: [lifter]
 metric: {{stage: evaluate, name: mpjpe_mm}}
 """
 SECRET = "a-secret-of-the-tracker"
-
-
-class Server:
-    """``mlflow server`` on sqlite and one port, which may be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it; returns at once."""
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-                *("--host", "127.0.0.1", "--port", str(self.port)),
-                *("--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"),
-                *("--artifacts-destination", str(self.folder / "files")),
-            ],
-            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def wait(self) -> None:
-        """Wait until it serves."""
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.address}/health", timeout=5).close()
-                return
-            except OSError:
-                assert self.process is not None and self.process.poll() is None
-                time.sleep(0.1)
-
-    def kill(self) -> None:
-        """As a power cut does."""
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def rows(self, query: str) -> list[tuple[object, ...]]:
-        """What its database answers, without it."""
-        with closing(sqlite3.connect(self.folder / "server.db")) as database:
-            return database.execute(query).fetchall()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``hipart-search run`` over simulated stages: ``python -m tests.chaos.driver FILE ADDRESS``."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,12 @@ def main() -> int:
     experiment, address = sys.argv[1:]
     runner.executor_for = executor_for
     runtime = Runtime(
-        Path(".hipart"), address=address, executor="ray", workers=2, watchdog_s=WATCHDOG_S
+        Path(".hipart"),
+        address=address,
+        executor="ray",
+        workers=2,
+        watchdog_s=WATCHDOG_S,
+        mlflow=os.environ.get("MLFLOW_TRACKING_URI"),
     )
     work = open_work(experiment, None, "smoke", None, runtime)
     return 0 if runner.run(work, Console(force_terminal=False, width=200)) else 1

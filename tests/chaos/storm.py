@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from ray.cluster_utils import Cluster
 
 from hipart.scheduling.ray_pool import WORKER_NICENESS
 from tests.chaos.simulated import FAULTS, WEIGHTS
+from tests.mlflow_server import Server
 
 #: Each round is another experiment in the same workspace, with seeds of its own.
 EXPERIMENT = """\
@@ -33,7 +33,6 @@ metric: {{stage: evaluate, name: mpjpe_mm}}
 """
 NODES = 2
 STORE = ".hipart/store"
-DATABASE = ".hipart/mlflow.db"
 
 
 class Cloud:
@@ -83,12 +82,15 @@ class Storm:
         self._random = random.Random(seed)
         self._drivers: list[subprocess.Popen[bytes]] = []
         self._round_done = True
-        self._locking = False
+        self.mlflow = Server(folder)
+        self._returning: threading.Thread | None = None
         self._over = threading.Event()
 
     def rage(self, faults: int) -> None:
         """Strike so often while experiments run, one after the other; then let them end."""
         self._cloud = Cloud()
+        self.mlflow.start()
+        self.mlflow.wait()
         watching = threading.Thread(target=self._watch)
         watching.start()
         try:
@@ -99,13 +101,19 @@ class Storm:
             for driver in self._drivers:
                 driver.wait(300)
             shutil.rmtree(self.folder / STORE / FAULTS, ignore_errors=True)  # nobody met them
+            if self._returning is not None:
+                self._returning.join()
+            self.mlflow.wait()
             for number in range(self.rounds):
-                finish(self.folder, number, self._cloud.address)
+                finish(self.folder, number, self._cloud.address, self.mlflow.address)
         finally:
             self._over.set()
             watching.join()
             for driver in self._drivers:
                 driver.kill()
+            if self._returning is not None:
+                self._returning.join()
+            self.mlflow.kill()
             self._cloud.drop()
 
     def _drive(self) -> None:
@@ -120,7 +128,9 @@ class Storm:
             self._begin()
 
     def _begin(self) -> None:
-        self._drivers.append(start(self.folder, self.rounds - 1, self._cloud.address))
+        self._drivers.append(
+            start(self.folder, self.rounds - 1, self._cloud.address, self.mlflow.address)
+        )
 
     def _strike(self) -> None:
         """One fault, if there is anything that it can strike at this moment."""
@@ -134,7 +144,7 @@ class Storm:
             "weights damaged": (8, lambda: self._spoil(WEIGHTS)),
             "numbers damaged": (6, lambda: self._spoil("metrics.json")),
             "artifact removed": (4, lambda: self._spoil(None)),
-            "MLflow locked": (3, self._lock_mlflow),
+            "MLflow killed": (2, self._kill_mlflow),
             "second driver": (2, self._second_driver),
             "driver killed": (2, lambda: self._signal_driver(signal.SIGKILL)),
             "driver stopped": (1, lambda: self._signal_driver(signal.SIGINT)),
@@ -197,19 +207,13 @@ class Storm:
             return False
         return True
 
-    def _lock_mlflow(self) -> bool:
-        if self._locking or not (self.folder / DATABASE).exists():
+    def _kill_mlflow(self) -> bool:
+        """Its server is away for some seconds."""
+        if not self.mlflow.serves():
             return False
-        self._locking = True
-
-        def lock() -> None:
-            with sqlite3.connect(self.folder / DATABASE, timeout=60) as database:
-                database.execute("begin exclusive")
-                time.sleep(3)
-                database.rollback()
-            self._locking = False
-
-        threading.Thread(target=lock, daemon=True).start()
+        self.mlflow.kill()
+        self._returning = threading.Timer(self._random.uniform(1, 5), self.mlflow.start)
+        self._returning.start()
         return True
 
     def _lose_node(self) -> bool:
@@ -242,12 +246,14 @@ class Storm:
                 known.append(text)
 
 
-def start(folder: Path, number: int, address: str) -> "subprocess.Popen[bytes]":
-    """Drive a round of experiments."""
+def start(folder: Path, number: int, address: str, mlflow: str | None) -> "subprocess.Popen[bytes]":
+    """Drive a round of experiments, mirrored to a server where there is one."""
     file = folder / f"round{number}.yaml"
     file.write_text(EXPERIMENT.format(number=number, first=2 * number, second=2 * number + 1))
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     environment["HIPART_LEASE_SECONDS"] = "6"
+    if mlflow is not None:
+        environment["MLFLOW_TRACKING_URI"] = mlflow
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), *_pythonpath()]))
     with (folder / "drivers.log").open("ab") as log:
         return subprocess.Popen(
@@ -261,9 +267,9 @@ def start(folder: Path, number: int, address: str) -> "subprocess.Popen[bytes]":
         )
 
 
-def finish(folder: Path, number: int, address: str) -> None:
+def finish(folder: Path, number: int, address: str, mlflow: str | None = None) -> None:
     """Drive a round to its end, undisturbed."""
-    driver = start(folder, number, address)
+    driver = start(folder, number, address, mlflow)
     try:
         if driver.wait(300):
             raise AssertionError(f"round {number} failed:\n{(folder / 'drivers.log').read_text()}")

@@ -1,6 +1,5 @@
 """What must hold after a storm."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import NamedTuple
 
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking.specs import stage_outcome
-from tests.chaos.storm import DATABASE, STORE, Storm
+from tests.chaos.storm import STORE, Storm
+from tests.mlflow_server import Server
 
 
 class Promise(NamedTuple):
@@ -32,7 +32,7 @@ def verdict(storm: Storm, calm: Path) -> list[Promise]:
         Promise("none trained again without cause", list(_repeated(storm))),
         Promise("every artifact whole", list(_damaged(artifacts))),
         Promise("nothing left over in the store", list(_left(storm.folder / STORE))),
-        Promise("MLflow mirrors the store", list(_unlike(storm.folder / DATABASE, artifacts))),
+        Promise("MLflow mirrors the store", list(_unlike(storm.mlflow, artifacts))),
         Promise("tables equal those of a calm run, byte for byte", list(_tables(storm, calm))),
     ]
 
@@ -64,13 +64,12 @@ def _left(store: Path) -> Iterator[str]:
         yield from (f"{name}/{path.name}" for path in (store / name).iterdir())
 
 
-def _unlike(database: Path, artifacts: Mapping[str, Artifact]) -> Iterator[str]:
-    with sqlite3.connect(database) as connection:
-        runs = connection.execute(
-            "select t.value, r.run_uuid, r.status from runs r join tags t on "
-            "t.run_uuid = r.run_uuid where t.key = 'hipart.id' and r.lifecycle_stage = 'active'"
-        ).fetchall()
-        points = connection.execute("select run_uuid, key, value, step from metrics").fetchall()
+def _unlike(mlflow: Server, artifacts: Mapping[str, Artifact]) -> Iterator[str]:
+    runs = mlflow.rows(
+        "select t.value, r.run_uuid, r.status from runs r join tags t on "
+        "t.run_uuid = r.run_uuid where t.key = 'hipart.id' and r.lifecycle_stage = 'active'"
+    )
+    points = mlflow.rows("select run_uuid, key, value, step from metrics")
     for identity, count in Counter(identity for identity, _, _ in runs).items():
         if count > 1:
             yield f"{identity} has {count} runs"
