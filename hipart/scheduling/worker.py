@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -164,7 +164,8 @@ def _train(
         for name in (CHECKPOINT, CONTINUED):
             (member.work / name).unlink(missing_ok=True)
         provenance = shared | context.facts | how
-        results[member.job.key] = _published(store, member, own, provenance, seconds / len(members))
+        share = seconds / len(members)
+        results[member.job.key] = _published(store, member, context, own, provenance, share)
     return results
 
 
@@ -230,11 +231,13 @@ def _circumstances(workplace: Workplace, device: torch.device) -> dict[str, Any]
 def _published(
     store: ArtifactStore,
     member: Member,
+    context: StageContext,
     metrics: dict[str, float],
     provenance: dict[str, Any],
     seconds: float,
 ) -> Result:
     try:
+        _check_unchanged(context.upstream)
         return Outcome(store.publish(member.job, member.work, metrics, provenance).metrics, seconds)
     except Exception as error:
         return _failure(error, member, store)
@@ -328,20 +331,37 @@ class LackingError(Exception):
         self.key = key
 
 
-#: Artifacts that this process has found whole.
-_whole: set[Path] = set()
+#: Artifacts that this process has found whole, as their files then were.
+_whole: dict[Path, list[tuple[str, int, int]]] = {}
 
 
 def _check(artifact: Artifact, store: ArtifactStore) -> None:
-    """Look once at every byte that a job stands on; what is damaged is set aside."""
-    if artifact.path in _whole:
+    """Look at every byte that a job stands on, again if a file changed; set damage aside."""
+    state = _state(artifact.path)
+    if _whole.get(artifact.path) == state:
         return
     why = artifact.damage()
     if why is not None:
         aside = store.set_aside(artifact, why)
         where = f", moved to {aside}" if aside else ""
         raise LackingError(artifact.key, f"{artifact.stage}/{artifact.key[:8]}: {why}{where}")
-    _whole.add(artifact.path)
+    _whole[artifact.path] = state
+
+
+def _check_unchanged(upstream: Mapping[str, Path]) -> None:
+    """What a job was made from has to be what was found whole before."""
+    for stage, folder in upstream.items():
+        if _whole.get(folder) != _state(folder):
+            raise LackingError(folder.name, f"{stage}/{folder.name[:8]} changed meanwhile")
+
+
+def _state(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of the last change of every file."""
+    try:
+        states = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    except FileNotFoundError:
+        return []
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
 
 
 def _device_name(device: torch.device) -> str:

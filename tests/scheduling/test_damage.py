@@ -14,6 +14,7 @@ from hipart.scheduling.events import Event, JobFailed, JobFinished, JobRepeated
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.inline import InlineExecutor
+from hipart.stages.context import StageContext
 from hipart.store import Artifact, ArtifactStore
 
 BASE = base_at_scale("smoke")
@@ -125,3 +126,26 @@ def test_old_artifacts_without_checksums_are_taken_as_they_are(lab: Lab) -> None
     (lab.artifact(tokenizer).path / "checksums.json").unlink()
     lab.run(RASTER)
     assert lab.of(JobRepeated) == []
+
+
+def test_what_is_damaged_while_a_job_reads_it_makes_no_artifact(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.idle_stages import prior
+
+    train, calls = prior.train, []
+
+    def disturbed(context: StageContext) -> dict[str, float]:
+        if not calls:
+            file = context.upstream["tokenizer"] / "provenance.json"
+            file.write_text(file.read_text()[:-3])
+        calls.append(context)
+        return train(context)
+
+    monkeypatch.setattr(prior, "train", disturbed)
+    graph = lab.run(RASTER)
+    assert graph.open_jobs == 0
+    assert lab.of(JobFailed) == []
+    assert lab.of(JobFinished).count("prior") == 1
+    assert len(calls) == 2
+    assert [one.damage() for one in lab.store.artifacts()] == [None] * 9
