@@ -190,6 +190,18 @@ def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
 
 
 @main.command()
+@experiment_options
+def schedule(experiment: str, **options: Any) -> None:
+    """Which machine did which job of the last run, and when; as a table and a figure."""
+    from hipart.reporting import write_schedule
+
+    described, paths = write_schedule(_session(experiment, **options))
+    _console().print(described)
+    for path in paths:
+        click.echo(f"wrote {path}")
+
+
+@main.command()
 @click.option("--suite", default="paper", show_default=True, help="Whose experiments to report.")
 @session_options
 @click.option(

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from rich.console import RenderableType
+
 from hipart.config import Section
 from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.claims import Finding, findings
 from hipart.report.fidelity import render
+from hipart.report.figures import FROM_ARTIFACTS, schedule
 from hipart.report.footer import origin
+from hipart.report.schedule import describe, last_run, spans
 from hipart.report.tables import Layout, Table, table, write_all
 from hipart.results import ErrorsByArm, frame, provenances
 from hipart.session import Session, Work, without_collection
@@ -88,12 +92,28 @@ def write_results(session: Session, final: Table) -> list[Path]:
         counts = {"trained": 0, "reused": 0}
         by_action = session_table(session, counts, layout="actions", brief=True)
     there = session.finished()
+    whole = any(kind in FROM_ARTIFACTS for kind in kinds)
     folders: dict[str, dict[str, Path]] = {}
     for trial, trial_jobs in zip(session.trials, session.jobs, strict=True):
         if all(job.key in there for job in trial_jobs.values()):
-            paths = {name: there[job.key].path for name, job in trial_jobs.items()}
-            folders.setdefault(trial.arm.name, paths)
+            found = {name: there[job.key] for name, job in trial_jobs.items()}
+            folders.setdefault(
+                trial.arm.name,
+                {name: one.complete() if whole else one.path for name, one in found.items()},
+            )
     return write_all(final, session.results, kinds, by_action, folders)
+
+
+def write_schedule(session: Session) -> tuple[RenderableType, list[Path]]:
+    """Who did what in the last run: a table, and the files of a figure.
+
+    Raises ``ValueError`` where nothing is finished.
+    """
+    shown = last_run(spans(session.finished().values()))
+    if not shown:
+        raise ValueError(f"{session.ablation.name}: nothing is finished at this scale yet")
+    name = f"{session.ablation.name}_schedule"
+    return describe(shown), schedule.write(shown, session.results / "figures", name)
 
 
 def _described(session: Session, artifacts: Mapping[str, Artifact]) -> str:

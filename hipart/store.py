@@ -82,11 +82,17 @@ class Artifact:
     def file(self, name: str) -> Path:
         """A file of it, which need not be there."""
         path = self.path / name
-        if self.objects is not None and not path.exists():
+        if self.objects is not None and _lies_inside(name) and not path.exists():
             _, digest = self._checksums.get(name, (0, ""))
             if digest and not self.objects.fetch(self.stage, self.key, digest, path):
                 self.objects.set_aside(self.stage, self.key)
         return path
+
+    def complete(self) -> Path:
+        """Its folder, with all its files in it."""
+        for name in self._checksums:
+            self.file(name)
+        return self.path
 
     def damage(self, largest: int | None = None) -> str | None:
         """What is wrong with its files, in words; None if nothing is, or nobody can tell.
@@ -98,7 +104,7 @@ class Artifact:
             elsewhere = self.objects is not None and not (self.path / name).exists()
             if largest is not None and (size > largest or elsewhere):
                 continue
-            if ".." in Path(name).parts or Path(name).is_absolute():
+            if not _lies_inside(name):
                 return f"{CHECKSUMS} names {name!r}, which lies outside"
             try:
                 file = self.file(name)
@@ -350,6 +356,11 @@ def _check_format(place: str, mark: bytes) -> None:
             f"{place}: the store has format {found}, written by a newer version; this version "
             f"reads format {FORMAT} and older. Upgrade hipart-search or choose another store."
         )
+
+
+def _lies_inside(name: str) -> bool:
+    """Whether a name that was read somewhere is one of a file in its folder."""
+    return ".." not in Path(name).parts and not Path(name).is_absolute()
 
 
 def _folders_in(folder: Path) -> set[str]:

@@ -312,3 +312,21 @@ def test_two_commands_on_one_object_store_print_the_same_table(tmp_path: Path, u
         check=False,
     )
     assert export.returncode == 0, export.stderr
+
+
+def test_names_in_a_bucket_lead_nowhere_else(tmp_path: Path, uri: str) -> None:
+    publish(at(tmp_path / "one", uri))
+    bucket = Bucket(uri)
+    name = f"{JOB.stage}/{JOB.key}.json"
+    found = bucket.get(name)
+    assert found is not None
+    entry = json.loads(found.content)
+    entry["files"]["../../evil"] = entry["files"].pop("model.bin")
+    entry["texts"]["../../evil.json"] = "{}"
+    bucket.put(name, json.dumps(entry).encode())
+    two = at(tmp_path / "two", uri)
+    artifact = two.find(JOB.stage, JOB.key)
+    assert artifact is not None
+    artifact.complete()
+    assert artifact.damage() == "checksums.json names '../../evil', which lies outside"
+    assert [path for path in tmp_path.rglob("*evil*") if path.parent != artifact.path] == []
