@@ -326,6 +326,17 @@ def test_a_trial_drawn_later_gets_its_run(lab):
     assert runs[PARENT].data.tags["trials"] == "2"
 
 
+def test_a_trial_that_was_stopped_ends_with_what_it_was_judged_by(lab):
+    trial, chain = lab.trials.pop(), lab.jobs.pop()
+    reached = jobs(PipelineConfig(lifter=LifterConfig(learning_rate=0.01, epochs=2)), DATA)
+    mirror = lab.mirror()
+    mirror.add(trial, chain)
+    lab.run(mirror, [*lab.jobs[0].values(), reached["lifter"], reached["evaluate"]])
+    mirror.add(trial, chain, reached, "after 2 of 5 epochs")
+    mirror.finish()
+    assert lab.states("lifter_ablation") == dict.fromkeys({PARENT, *TRIALS}, "FINISHED")
+
+
 def test_a_database_whose_making_was_interrupted_is_made_anew(tmp_path):
     lab = Lab(tmp_path)
     half = lab.runtime.workspace / ".mlflow-new"

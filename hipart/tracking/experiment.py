@@ -55,6 +55,8 @@ class ExperimentRuns:
         self._artifacts.clear()
         for _, jobs in self._trials:
             self._mirror(jobs)
+        for reached, _ in self._stopped.values():
+            self._mirror(reached)
         for number in range(len(self._trials)):
             self._show(number)
 
