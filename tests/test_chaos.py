@@ -9,5 +9,5 @@ from tests.chaos.__main__ import chaos
 
 @pytest.mark.slow
 def test_a_short_storm_breaks_no_promise(tmp_path: Path) -> None:
-    promises = chaos(tmp_path, faults=15, seed=5)
+    promises = chaos(tmp_path, faults=8, seed=5)
     assert [str(promise) for promise in promises if promise.broken] == []

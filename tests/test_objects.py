@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from hipart.scheduling.inline import InlineExecutor
 from hipart.store import Artifact, ArtifactStore
 from tests.faulty_stages.tokenizer import COUNTED_SEED
 from tests.object_store import s3_server
+from tests.test_two_drivers import COMMAND, EXPERIMENT
 
 JOB = jobs(PipelineConfig(), "d")["tokenizer"]
 SEEDS = range(COUNTED_SEED, COUNTED_SEED + 20)
@@ -279,14 +279,14 @@ def test_drivers_on_machines_of_their_own_train_each_job_once(tmp_path: Path, ur
 
 @pytest.mark.slow
 def test_two_commands_on_one_object_store_print_the_same_table(tmp_path: Path, uri: str) -> None:
-    command = [sys.executable, "-m", "hipart.cli", "run", "order_ablation", "--scale", "smoke"]
     folders = [tmp_path / name for name in ("one", "two")]
     processes = []
     for folder in folders:
         folder.mkdir()
+        (folder / "two.yaml").write_text(EXPERIMENT)
         processes.append(
             subprocess.Popen(
-                [*command, "--executor", "inline", "--store", uri],
+                [*COMMAND, "--executor", "inline", "--store", uri],
                 cwd=folder,
                 env=os.environ | {"COLUMNS": "200"},
                 stdout=subprocess.PIPE,
@@ -296,7 +296,7 @@ def test_two_commands_on_one_object_store_print_the_same_table(tmp_path: Path, u
         )
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    tables = [(folder / "results/order_ablation/table.csv").read_bytes() for folder in folders]
+    tables = [(folder / "results/two/table.csv").read_bytes() for folder in folders]
     assert tables[0] == tables[1]
     # Each stage job was trained by one of them: the provenances are the same everywhere.
     found: dict[str, set[str]] = {}
@@ -305,7 +305,7 @@ def test_two_commands_on_one_object_store_print_the_same_table(tmp_path: Path, u
     assert found
     assert all(len(texts) == 1 for texts in found.values())
     export = subprocess.run(
-        [*command[:3], "export", "order_ablation", "--scale", "smoke", "--store", uri],
+        [*COMMAND[:3], "export", "two.yaml", "--scale", "smoke", "--store", uri],
         cwd=tmp_path / "one",
         capture_output=True,
         text=True,

@@ -25,7 +25,18 @@ pytestmark = pytest.mark.slow
 
 SEEDS = range(COUNTED_SEED, COUNTED_SEED + 40)
 
-COMMAND = [sys.executable, "-m", "hipart.cli", "run", "order_ablation", "--scale", "smoke"]
+#: A few trials that share most of their stages.
+EXPERIMENT = """\
+kind: ablation
+title: Two at once
+design: one_at_a_time
+factors:
+  - {name: order, path: prior.order, levels: [raster]}
+seeds: [0, 1]
+reseed: [lifter]
+metric: {stage: evaluate, name: mpjpe_mm}
+"""
+COMMAND = [sys.executable, "-m", "hipart.cli", "run", "two.yaml", "--scale", "smoke"]
 
 
 def _drive(folder: Path, start: Any) -> None:
@@ -63,6 +74,7 @@ def test_two_commands_on_one_workspace_print_the_same_table(tmp_path: Path) -> N
     processes = []
     for folder in folders:
         folder.mkdir()
+        (folder / "two.yaml").write_text(EXPERIMENT)
         processes.append(
             subprocess.Popen(
                 [*COMMAND, "--executor", "inline"],
@@ -75,7 +87,7 @@ def test_two_commands_on_one_workspace_print_the_same_table(tmp_path: Path) -> N
         )
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    tables = [(folder / "results/order_ablation/table.csv").read_bytes() for folder in folders]
+    tables = [(folder / "results/two/table.csv").read_bytes() for folder in folders]
     assert tables[0] == tables[1]
     runs = mlflow_runs(tmp_path / "one")
     assert len(runs) == len({name for name, _ in runs})
