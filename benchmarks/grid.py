@@ -23,7 +23,8 @@ from benchmarks.peer_tune import time_trials
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed
 from hipart.scheduling.graph import StageGraph
-from hipart.scheduling.ray_pool import RayPool, start_ray
+from hipart.scheduling.ray_pool import RayPool
+from hipart.scheduling.ray_start import start_ray
 from hipart.session import Session, open_session
 from hipart.store import Artifact
 from hipart.tracking import MlflowMirror

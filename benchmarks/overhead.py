@@ -17,7 +17,8 @@ from benchmarks.peer_tune import idle_trainable, run_tune
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event
 from hipart.scheduling.graph import StageGraph
-from hipart.scheduling.ray_pool import RayPool, start_ray
+from hipart.scheduling.ray_pool import RayPool
+from hipart.scheduling.ray_start import start_ray
 from hipart.session import Session, open_session
 from hipart.tracking import MlflowMirror
 from hipart.tracking.mirror import ProcessLine

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from hipart.provenance import code_version, machine
 from hipart.runtime import Runtime
-from hipart.scheduling.ray_pool import start_ray
+from hipart.scheduling.ray_start import start_ray
 from hipart.store import ArtifactStore
 
 #: Clocks further apart than this confuse whoever reads times in provenance.

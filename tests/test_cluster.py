@@ -1,13 +1,17 @@
 """The look at a cluster before work: what it says of good nodes, and what is wrong with others."""
 
 import io
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import ray
 from rich.console import Console
 
 from hipart import cluster
 from hipart.runtime import Runtime
+from hipart.scheduling.ray_start import start_ray
 
 
 def said(report: object) -> str:
@@ -44,3 +48,42 @@ def test_other_code_and_other_clocks_are_named(tmp_path: Path) -> None:
     assert other.problems[1] == "its clock is off by 60 s or more"
     assert silent.problems == ["does not answer"]
     assert "other: torch is 1.0" in said(cluster._report([same, other], Path("store")))
+
+
+def listening() -> set[str]:
+    """Local addresses, as the kernel writes them, at which this process and its children listen."""
+    family = {str(os.getpid())}
+    status = {
+        path.parent.name: path.read_text().rpartition(")")[2].split()[1]
+        for path in Path("/proc").glob("[0-9]*/stat")
+    }
+    while more := {pid for pid, parent in status.items() if parent in family} - family:
+        family |= more
+    sockets = set()
+    for pid in family:
+        for file in Path(f"/proc/{pid}/fd").glob("*"):
+            with suppress(FileNotFoundError):  # it was closed in this moment
+                sockets.add(os.readlink(file))
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    return {
+        row[1].partition(":")[0]
+        for row in rows
+        if row[3] == "0A" and f"socket:[{row[9]}]" in sockets
+    }
+
+
+@pytest.mark.slow
+def test_a_ray_of_this_machine_listens_on_loopback_alone(tmp_path: Path) -> None:
+    start_ray(Runtime(tmp_path))
+    try:
+        assert ray.get(ray.remote(lambda: True).remote())
+        found = listening()
+    finally:
+        ray.shutdown()
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert found
+    assert found <= loopback

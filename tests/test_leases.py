@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hipart.leases import FolderPlace, Leases
+from hipart.store.leases import FolderPlace, Leases
 
 
 @pytest.fixture

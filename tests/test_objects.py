@@ -12,20 +12,19 @@ from typing import Any
 
 import pytest
 
-from hipart import objects
-from hipart.bucket import Bucket, BucketError, check_uri
 from hipart.config import PipelineConfig
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.experiment.paths import with_changes
 from hipart.jobs import StageJob, jobs
-from hipart.leases import Leases
-from hipart.objects import ObjectPlace
 from hipart.runtime import Runtime
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.inline import InlineExecutor
-from hipart.store import Artifact, ArtifactStore
+from hipart.store import Artifact, ArtifactStore, objects
+from hipart.store.bucket import Bucket, BucketError, check_uri
+from hipart.store.leases import Leases
+from hipart.store.objects import ObjectPlace
 from tests.faulty_stages.tokenizer import COUNTED_SEED
 from tests.object_store import s3_server
 from tests.test_two_drivers import COMMAND, EXPERIMENT

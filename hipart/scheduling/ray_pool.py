@@ -4,10 +4,7 @@ A Ray task would start a process anew for every GPU job; an actor imports torch 
 corpus once. Progress is asked for by the driver, so a worker never waits for it.
 """
 
-import logging
-import os
 import time
-import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +14,13 @@ from hipart.jobs import StageJob
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobProgress, JobStarted
 from hipart.scheduling.executor import STAGES, Failure, Result, Workplace, ended
+from hipart.scheduling.ray_start import start_ray
 from hipart.scheduling.ray_worker import PoolWorker
 
 #: How often jobs are tried again after their worker died.
 RETRIES = 2
 #: How often a worker may end before it has started.
 FALSE_STARTS = 5
-#: Below Ray's own processes, and far above the mirror's idle one: at Ray's 15 that one would take a
-#: twelfth of a busy core.
-WORKER_NICENESS = "5"
 #: How long workers are left alone before they are asked again where their jobs stand.
 PROGRESS_S = 0.25
 
@@ -276,24 +271,3 @@ def _check_fraction(runtime: Runtime) -> None:
         lowest_allowed = share > 0 or (option == "--gpus-per-job" and share == 0)
         if not lowest_allowed or (share > 1 and share != int(share)):
             raise ValueError(f"{option} {share:g}: a share is between 0 and 1, or a whole number")
-
-
-def start_ray(runtime: Runtime) -> None:
-    """Start Ray on this machine, or join the cluster at ``runtime.address``.
-
-    A cluster that happens to run on this machine is joined only if asked for.
-    """
-    import ray
-
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
-    os.environ.setdefault("RAY_worker_niceness", WORKER_NICENESS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ray.init(
-            address=runtime.address or "local",
-            include_dashboard=None if runtime.address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )

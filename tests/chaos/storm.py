@@ -15,7 +15,7 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 
-from hipart.scheduling.ray_pool import WORKER_NICENESS
+from hipart.scheduling.ray_start import WORKER_NICENESS
 from tests.chaos.simulated import FAULTS, WEIGHTS
 from tests.mlflow_server import Server
 

@@ -11,7 +11,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from hipart.scheduling.ray_pool import WORKER_NICENESS
+from hipart.scheduling.ray_start import WORKER_NICENESS
 
 pytestmark = pytest.mark.slow
 

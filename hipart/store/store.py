@@ -13,7 +13,6 @@ for.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -21,120 +20,23 @@ import uuid
 from collections.abc import Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
-
-from hipart.bucket import Bucket
 from hipart.jobs import StageJob
-from hipart.leases import FolderPlace, Leases
-from hipart.objects import JobObjects, ObjectPlace, Published
 from hipart.pipeline import PIPELINE
+from hipart.store.artifact import CHECKSUMS, Artifact, StoreError, checksums_of
+from hipart.store.bucket import Bucket
+from hipart.store.leases import FolderPlace, Leases
+from hipart.store.objects import JobObjects, ObjectPlace, Published
 
 FORMAT = 1
-CHECKSUMS = "checksums.json"
 #: Files up to this size are looked at whenever a run begins with what is finished.
 QUICK_BYTES = 1 << 16
 #: How often a lease in an object store, held by somebody else, is looked at.
 OBJECT_LOOK_S = 1.0
-
-
-class StoreError(ValueError):
-    """The store cannot be used as it is; the message names the folder and the remedy."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A finished stage job; files that are not in its folder yet are had from ``objects``."""
-
-    path: Path
-    objects: JobObjects | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def stage(self) -> str:
-        """Name of the stage."""
-        return self.path.parent.name
-
-    @property
-    def key(self) -> str:
-        """Key of the job."""
-        return self.path.name
-
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """What was hashed into the key."""
-        return self._read("identity.json")
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Final numbers by name."""
-        return self._read("metrics.json")
-
-    @cached_property
-    def provenance(self) -> dict[str, Any]:
-        """When, where, how long, with which versions and commit; not part of the key."""
-        return self._read("provenance.json")
-
-    def file(self, name: str) -> Path:
-        """A file of it, which need not be there."""
-        path = self.path / name
-        if self.objects is not None and _lies_inside(name) and not path.exists():
-            _, digest = self._checksums.get(name, (0, ""))
-            if digest and not self.objects.fetch(self.stage, self.key, digest, path):
-                self.objects.set_aside(self.stage, self.key)
-        return path
-
-    def complete(self) -> Path:
-        """Its folder, with all its files in it."""
-        for name in self._checksums:
-            self.file(name)
-        return self.path
-
-    def damage(self, largest: int | None = None) -> str | None:
-        """What is wrong with its files, in words; None if nothing is, or nobody can tell.
-
-        Where it is to be quick, only files of at most ``largest`` bytes are looked at, and none is
-        got from elsewhere.
-        """
-        for name, (size, digest) in self._checksums.items():
-            elsewhere = self.objects is not None and not (self.path / name).exists()
-            if largest is not None and (size > largest or elsewhere):
-                continue
-            if not _lies_inside(name):
-                return f"{CHECKSUMS} names {name!r}, which lies outside"
-            try:
-                file = self.file(name)
-                found = file.stat().st_size
-                if found != size:
-                    return f"{name} has {found} bytes of {size}"
-                if _digest(file) != digest:
-                    return f"{name} has other content than was written"
-            except OSError as error:
-                return f"{name} cannot be read ({error.strerror})"
-        return None
-
-    @cached_property
-    def _checksums(self) -> dict[str, Any]:
-        """Size and digest of every file; none of an artifact from before there were any."""
-        return self._read(CHECKSUMS) if (self.path / CHECKSUMS).exists() else {}
-
-    def _read(self, name: str) -> dict[str, Any]:
-        file = f"{self.path}/{name}"
-        try:
-            with open(file, "rb", buffering=0) as stream:
-                content = from_json(stream.read())  # reads what json does in half the time
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{file}: cannot be read ({error}). Remove the folder {self.path} to have the job "
-                "trained again."
-            ) from None
-        if not isinstance(content, dict):
-            raise StoreError(f"{file}: must hold a JSON object, got {type(content).__name__}")
-        return content
 
 
 class ArtifactStore:
@@ -255,7 +157,7 @@ class ArtifactStore:
         }
         for name, text in texts.items():
             (work / name).write_text(text)
-        checksums = _checksums(work)
+        checksums = checksums_of(work)
         (work / CHECKSUMS).write_text(_json(checksums))
         _settle(work)
         if self._objects is not None:
@@ -358,11 +260,6 @@ def _check_format(place: str, mark: bytes) -> None:
         )
 
 
-def _lies_inside(name: str) -> bool:
-    """Whether a name that was read somewhere is one of a file in its folder."""
-    return ".." not in Path(name).parts and not Path(name).is_absolute()
-
-
 def _folders_in(folder: Path) -> set[str]:
     """Names of the folders in a folder, which need not be there."""
     try:
@@ -370,17 +267,6 @@ def _folders_in(folder: Path) -> set[str]:
             return {entry.name for entry in entries if entry.is_dir()}
     except FileNotFoundError:
         return set()
-
-
-def _checksums(folder: Path) -> dict[str, Any]:
-    """Size and digest of every file in a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
-    return {str(one.relative_to(folder)): [one.stat().st_size, _digest(one)] for one in files}
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from hipart.bucket import Bucket, BucketError, Version
-from hipart.leases import Seen, owner, read_owner
+from hipart.store.bucket import Bucket, BucketError, Version
+from hipart.store.leases import Seen, owner, read_owner
 
 T = TypeVar("T")
 

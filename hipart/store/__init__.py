@@ -1,0 +1,6 @@
+"""The store of finished stage jobs: a folder, or a copy of what a bucket holds."""
+
+from hipart.store.artifact import Artifact, StoreError
+from hipart.store.store import FORMAT, ArtifactStore, without_space
+
+__all__ = ["FORMAT", "Artifact", "ArtifactStore", "StoreError", "without_space"]
