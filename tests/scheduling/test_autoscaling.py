@@ -22,6 +22,15 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD_ID = "f" * 51 + "00000"
+#: Ray decides once in a process whether it asks for tokens, so none of this is in the tests' own.
+ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+WATCH = """\
+import sys, time, ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+while True:
+    print(sum(one["Alive"] and "GPU" in one["Resources"] for one in ray.nodes()), flush=True)
+    time.sleep(0.2)
+"""
 COMMANDS = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray")
 
 
@@ -64,10 +73,8 @@ def pretended(address: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(tmp_path: Path) -> Iterator[str]:
     """A head with the autoscaler, alone."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     with closing(socket.create_server(("", 0))) as free:
         port = free.getsockname()[1]
     address = f"{ray.util.get_node_ip_address()}:{port}"
@@ -89,7 +96,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }
     with (tmp_path / "head.log").open("wb") as log:
         head = subprocess.Popen(
-            command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
+            command, env=ENVIRONMENT | environment, stdout=log, stderr=log, start_new_session=True
         )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -99,10 +106,13 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         except OSError:
             time.sleep(0.2)
     yield address
-    ray.shutdown()
     os.killpg(head.pid, signal.SIGKILL)
     head.wait()
     shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _numbers(file: Path) -> list[int]:
+    return [int(word) for word in file.read_text().split() if word.isdigit()]
 
 
 def test_it_grows_for_a_run_and_shrinks_again(address: str, tmp_path: Path) -> None:
@@ -113,20 +123,25 @@ def test_it_grows_for_a_run_and_shrinks_again(address: str, tmp_path: Path) -> N
             *("--autoscale", "--workers", "2"),
         ],
         cwd=tmp_path,
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    ray.init(address=address, log_to_driver=False)
-    sizes = [0]
-    deadline = time.monotonic() + 300
-    while run.poll() is None or sizes[-1]:
-        assert time.monotonic() < deadline, sizes
-        size = sum(node["Alive"] and "GPU" in node["Resources"] for node in ray.nodes())
-        if size != sizes[-1]:
-            sizes.append(size)
-        time.sleep(0.2)
-    output, _ = run.communicate()
+    seen = tmp_path / "sizes"
+    with seen.open("wb") as log:
+        watch = subprocess.Popen(
+            [sys.executable, "-c", WATCH, address], env=ENVIRONMENT, stdout=log, stderr=log
+        )
+    try:
+        output, _ = run.communicate(timeout=300)
+        deadline = time.monotonic() + 120
+        while (sizes := _numbers(seen))[-1:] != [0]:
+            assert time.monotonic() < deadline, sizes
+            time.sleep(0.2)
+    finally:
+        run.kill()
+        watch.kill()
     assert run.returncode == 0, output
     assert "trained 30 now" in " ".join(output.split())
     assert max(sizes) == 2
