@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import subprocess
 import threading
 import time
@@ -27,7 +26,7 @@ from hipart.store.leases import Leases
 from hipart.store.objects import ObjectPlace
 from tests.faulty_stages.tokenizer import COUNTED_SEED
 from tests.object_store import s3_server
-from tests.test_two_drivers import COMMAND, EXPERIMENT
+from tests.test_two_drivers import COMMAND, two_commands
 
 JOB = jobs(PipelineConfig(), "d")["tokenizer"]
 SEEDS = range(COUNTED_SEED, COUNTED_SEED + 20)
@@ -278,25 +277,7 @@ def test_drivers_on_machines_of_their_own_train_each_job_once(tmp_path: Path, ur
 
 @pytest.mark.slow
 def test_two_commands_on_one_object_store_print_the_same_table(tmp_path: Path, uri: str) -> None:
-    folders = [tmp_path / name for name in ("one", "two")]
-    processes = []
-    for folder in folders:
-        folder.mkdir()
-        (folder / "two.yaml").write_text(EXPERIMENT)
-        processes.append(
-            subprocess.Popen(
-                [*COMMAND, "--executor", "inline", "--store", uri],
-                cwd=folder,
-                env=os.environ | {"COLUMNS": "200"},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    tables = [(folder / "results/two/table.csv").read_bytes() for folder in folders]
-    assert tables[0] == tables[1]
+    two_commands(tmp_path, {}, "--store", uri)
     # Each stage job was trained by one of them: the provenances are the same everywhere.
     found: dict[str, set[str]] = {}
     for path in tmp_path.glob("*/.hipart/copies/*/[!.]*/*/provenance.json"):

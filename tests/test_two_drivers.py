@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +69,18 @@ def test_drivers_at_the_same_jobs_train_each_once(tmp_path: Path) -> None:
     assert sorted(map(int, trained)) == list(SEEDS)
 
 
-def test_two_commands_on_one_workspace_print_the_same_table(tmp_path: Path) -> None:
-    folders = [tmp_path / name for name in ("one", "two")]
-    environment = os.environ | {"HIPART_WORKSPACE": str(tmp_path / "one/.hipart"), "COLUMNS": "200"}
+def two_commands(folder: Path, environment: Mapping[str, str], *options: str) -> None:
+    """Give the same command in ``folder/one`` and ``folder/two`` at once: the same table."""
+    folders = [folder / name for name in ("one", "two")]
     processes = []
-    for folder in folders:
-        folder.mkdir()
-        (folder / "two.yaml").write_text(EXPERIMENT)
+    for place in folders:
+        place.mkdir()
+        (place / "two.yaml").write_text(EXPERIMENT)
         processes.append(
             subprocess.Popen(
-                [*COMMAND, "--executor", "inline"],
-                cwd=folder,
-                env=environment,
+                [*COMMAND, "--executor", "inline", *options],
+                cwd=place,
+                env={**os.environ, "COLUMNS": "200", **environment},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -87,8 +88,12 @@ def test_two_commands_on_one_workspace_print_the_same_table(tmp_path: Path) -> N
         )
     outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    tables = [(folder / "results/two/table.csv").read_bytes() for folder in folders]
+    tables = [(place / "results/two/table.csv").read_bytes() for place in folders]
     assert tables[0] == tables[1]
+
+
+def test_two_commands_on_one_workspace_print_the_same_table(tmp_path: Path) -> None:
+    two_commands(tmp_path, {"HIPART_WORKSPACE": str(tmp_path / "one/.hipart")})
     runs = mlflow_runs(tmp_path / "one")
     assert len(runs) == len({name for name, _ in runs})
     assert {status for _, status in runs} == {"FINISHED"}
