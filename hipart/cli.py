@@ -195,7 +195,10 @@ def schedule(experiment: str, **options: Any) -> None:
     """Which machine did which job of the last run, and when; as a table and a figure."""
     from hipart.reporting import write_schedule
 
-    described, paths = write_schedule(_session(experiment, **options))
+    session = _session(experiment, **options)
+    described, paths = write_schedule(session.finished().values(), session.results)
+    if described is None:
+        raise ValueError(f"{session.ablation.name}: nothing is finished at this scale yet")
     _console().print(described)
     for path in paths:
         click.echo(f"wrote {path}")

@@ -1,6 +1,6 @@
 """What the store has of a session, as tables, figures and documents."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -85,7 +85,7 @@ def fidelity_of(work: Work) -> str:
 
 
 def write_results(session: Session, final: Table) -> list[Path]:
-    """Write a session's table, and the figures that its experiment names."""
+    """Write a session's table, the figures that its experiment names, and the schedule."""
     kinds = session.ablation.figures
     by_action = None
     if "actions" in kinds:
@@ -101,19 +101,23 @@ def write_results(session: Session, final: Table) -> list[Path]:
                 trial.arm.name,
                 {name: one.complete() if whole else one.path for name, one in found.items()},
             )
-    return write_all(final, session.results, kinds, by_action, folders)
+    written = write_all(final, session.results, kinds, by_action, folders)
+    return written + write_schedule(there.values(), session.results)[1]
 
 
-def write_schedule(session: Session) -> tuple[RenderableType, list[Path]]:
-    """Who did what in the last run: a table, and the files of a figure.
+def write_schedule(
+    artifacts: Iterable[Artifact], results: Path
+) -> tuple[RenderableType | None, list[Path]]:
+    """Who did what in the last run of an experiment: a table, and the files of a figure.
 
-    Raises ``ValueError`` where nothing is finished.
+    None, and no files, where nothing is finished.
     """
-    shown = last_run(spans(session.finished().values()))
+    every = spans(artifacts)
+    shown = last_run(every)
     if not shown:
-        raise ValueError(f"{session.ablation.name}: nothing is finished at this scale yet")
-    name = f"{session.ablation.name}_schedule"
-    return describe(shown), schedule.write(shown, session.results / "figures", name)
+        return None, []
+    name, earlier = f"{results.name}_schedule", len(every) - len(shown)
+    return describe(shown), schedule.write(shown, results / "figures", name, earlier)
 
 
 def _described(session: Session, artifacts: Mapping[str, Artifact]) -> str:

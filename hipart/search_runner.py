@@ -11,6 +11,7 @@ from rich.text import Text
 from hipart.jobs import StageJob
 from hipart.report.live import LiveView, PlainView, Progress, duration
 from hipart.report.tables import Table
+from hipart.reporting import write_schedule
 from hipart.runner import executor_for
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, Listener
@@ -204,6 +205,8 @@ class _Run:
         counts = {"trained": states.count("finished"), "reused": states.count("reused")}
         made: Table = search_table(self.session, self.study, counts)
         files = write_search(self.session, self.study, made)
+        done = self.session.store.held(node.job for node in graph.nodes.values())
+        files += write_schedule(done.values(), self.session.results)[1]
         self.console.print(made.terminal())
         for path in files:
             self.console.print(f"wrote {path}", highlight=False)

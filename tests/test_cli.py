@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -56,7 +57,8 @@ def test_a_run_ends_with_its_table_its_files_and_what_to_do_next(folder: Path) -
     assert "SIMULATED" in output
     for name in ("table.csv", "table.md", "table.tex", "table.json"):
         assert f"wrote results/codebook_ablation/{name}" in output
-    assert (folder / "results/codebook_ablation/figures/codebook_ablation.png").exists()
+    for name in ("codebook_ablation", "codebook_ablation_schedule"):
+        assert (folder / f"results/codebook_ablation/figures/{name}.png").exists()
     assert "hipart-search ui" in output
     assert "\x1b" not in output
 
@@ -127,6 +129,17 @@ def test_list_and_show(folder: Path) -> None:
 )
 def test_table_from_the_store_in_every_form(folder: Path, form: str, mark: str) -> None:
     assert mark in said(folder, f"table codebook_ablation --scale smoke --format {form}")
+
+
+def test_schedule_says_which_machine_did_what(folder: Path) -> None:
+    output = said(folder, "schedule codebook_ablation --scale smoke")
+    head, row, *wrote = output.strip().splitlines()
+    assert head.split()[:4] == ["host", "device", "workers", "tokenizer"]
+    assert row.split()[:4] == [platform.node(), "cpu", "1", "6"]
+    assert [line.rpartition("_")[2] for line in wrote] == ["schedule.svg", "schedule.png"]
+    nothing = invoke(folder, "schedule codebook_ablation --scale paper")
+    assert nothing.exit_code == 2
+    assert "nothing is finished at this scale yet" in nothing.output
 
 
 def test_explain_names_what_differs(folder: Path) -> None:

@@ -39,7 +39,8 @@ def test_a_search_ends_with_table_trials_figures_and_what_to_do_next(folder: Pat
     assert "The search ended: 5 trials were made." in output
     for name in ("table.csv", "table.md", "table.tex", "table.json", "trials.csv"):
         assert (folder / "results/lifter_search" / name).exists()
-    assert (folder / "results/lifter_search/figures/lifter_search_history.png").exists()
+    for name in ("history", "schedule"):
+        assert (folder / f"results/lifter_search/figures/lifter_search_{name}.png").exists()
     assert "hipart-search ui --optuna" in output
 
 

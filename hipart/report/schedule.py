@@ -12,6 +12,8 @@ from hipart.store import Artifact
 
 #: Where nobody worked for longer than this, another run began.
 PAUSE = timedelta(minutes=10)
+#: What the provenance of a job has to say.
+TOLD = {"started_at", "host", "pid", "device", "seconds"}
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +34,7 @@ class Span:
 
 
 def spans(artifacts: Iterable[Artifact]) -> list[Span]:
-    """The time of every job, in order."""
+    """The time of every job whose provenance tells it, in order."""
     return sorted(
         Span(
             began=datetime.fromisoformat(told["started_at"]),
@@ -44,6 +46,7 @@ def spans(artifacts: Iterable[Artifact]) -> list[Span]:
         )
         for artifact in artifacts
         for told in [artifact.provenance]
+        if told.keys() >= TOLD
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 BASE_COLOUR, OTHER_COLOUR, GREY = "#1f4e79", "#b35806", "#555555"
 #: Distinguishable for most readers, also with a colour weakness (Okabe and Ito 2008).
 COLOURS = ("#1f4e79", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#777777", "#000000")
+#: Of a caption.
+_LETTERS_PER_INCH = 20
 STYLE: Any = {  # matplotlib names every key in its type
     "font.size": 8,
     "axes.titlesize": 8,
@@ -37,6 +40,12 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def add_caption(figure: Figure, text: str) -> None:
+    """What a reader has to know, small and grey beneath everything."""
+    lines = textwrap.wrap(text, int(_LETTERS_PER_INCH * figure.get_figwidth()))
+    figure.supxlabel("\n".join(lines), size=6, color=GREY)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from hipart.experiment.search import Search
 from hipart.report.figures.search.shared import (
     Shown,
-    add_caption,
     add_grid,
     add_legend,
     axis_title,
     completed,
     tried_dimensions,
 )
-from hipart.report.figures.style import BASE_COLOUR, OTHER_COLOUR, new_figure
+from hipart.report.figures.style import BASE_COLOUR, OTHER_COLOUR, add_caption, new_figure
 
 if TYPE_CHECKING:
     import optuna

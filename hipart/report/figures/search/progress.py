@@ -12,7 +12,6 @@ from hipart.experiment.search import Search
 from hipart.report.figures.search.shared import (
     STOPPED_COLOUR,
     Shown,
-    add_caption,
     add_grid,
     add_legend,
     add_marks,
@@ -20,7 +19,7 @@ from hipart.report.figures.search.shared import (
     best_of,
     completed,
 )
-from hipart.report.figures.style import BASE_COLOUR, GREY, OTHER_COLOUR, new_figure
+from hipart.report.figures.style import BASE_COLOUR, GREY, OTHER_COLOUR, add_caption, new_figure
 from hipart.search.front import front, hypervolume, worst
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,15 +10,12 @@ from hipart.experiment.form import MetricChoice
 from hipart.experiment.search import Search
 from hipart.experiment.space import Dimension, Point
 from hipart.pipeline import FINAL_STAGE, PIPELINE
-from hipart.report.figures.style import BASE_COLOUR, GREY, OTHER_COLOUR
+from hipart.report.figures.style import BASE_COLOUR, OTHER_COLOUR
 
 if TYPE_CHECKING:
     import optuna
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-#: Of a caption.
-_LETTERS_PER_INCH = 20
 
 
 @dataclass(frozen=True)
@@ -108,11 +104,6 @@ def best_of(search: Search, complete: Sequence[Shown]) -> Shown | None:
     """The best in the first objective."""
     sign = -1.0 if search.objectives[0].goal == "max" else 1.0
     return min(complete, key=lambda one: sign * one.values[0], default=None)
-
-
-def add_caption(figure: Figure, text: str) -> None:
-    lines = textwrap.wrap(text, int(_LETTERS_PER_INCH * figure.get_figwidth()))
-    figure.supxlabel("\n".join(lines), size=6, color=GREY)
 
 
 def add_grid(axes: Axes, axis: Any = "both") -> None:

@@ -11,7 +11,6 @@ from hipart.experiment.search import Search
 from hipart.experiment.space import Dimension, Value
 from hipart.report.figures.search.shared import (
     Shown,
-    add_caption,
     add_grid,
     axis_title,
     best_of,
@@ -19,7 +18,7 @@ from hipart.report.figures.search.shared import (
     counted,
     tried_dimensions,
 )
-from hipart.report.figures.style import GREY, OTHER_COLOUR, new_figure
+from hipart.report.figures.style import GREY, OTHER_COLOUR, add_caption, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
