@@ -1,6 +1,6 @@
 """``hipart-search run``: ask the graph for every trial, show it, mirror it, write the table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.plan import Estimates, measurements
 from hipart.session import Session, Work
-from hipart.store import ArtifactStore
+from hipart.store import Artifact, ArtifactStore
 from hipart.tracking import MlflowMirror, ui_command
 
 
@@ -26,8 +26,8 @@ def run(work: Work, console: Console) -> bool:
     first, *others = work.sessions
     runtime, store = first.runtime.shared_among(work.trials), first.store
     store.prepare()
-    for line in store.sift(job for one in work.sessions for job in one.distinct.values()):
-        console.print(f"[yellow]{line}: it is done again.[/]", highlight=False)
+    mine = store.held(job for one in work.sessions for job in one.distinct.values())
+    sift(store, mine.values(), console)
     to_train = work.plan.to_train
     estimate = _estimates(store, to_train)
     warnings: list[str] = []
@@ -120,6 +120,12 @@ def _finished_trials(work: Work) -> RenderableType:
         done = sum(all(job in session.store for job in final_jobs(jobs)) for jobs in session.jobs)
         rows.add_row(session.ablation.name, f"{done}/{len(session.trials)}")
     return rows
+
+
+def sift(store: ArtifactStore, artifacts: Iterable[Artifact], console: Console) -> None:
+    """Set aside what is damaged of these, and say so."""
+    for line in store.sift(artifacts):
+        console.print(f"[yellow]{line}; it is done again where it is needed[/]", highlight=False)
 
 
 def executor_for(

@@ -12,7 +12,7 @@ from hipart.jobs import StageJob
 from hipart.report.live import LiveView, PlainView, Progress, duration
 from hipart.report.tables import Table
 from hipart.reporting import write_schedule
-from hipart.runner import executor_for
+from hipart.runner import executor_for, sift
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor
@@ -69,6 +69,7 @@ class _Telling:
 def run_search(session: SearchSession, limits: Limits, console: Console) -> bool:
     """Search to the end of the budget, or to Ctrl-C; returns whether nothing failed."""
     session.store.prepare()
+    sift(session.store, session.store.artifacts(), console)  # a search remembers by all of them
     study = session.open_study()
     return _Run(session, study, limits, console).run()
 
@@ -105,6 +106,7 @@ class _Run:
                     executor.close()
                     executor = executor_for(runtime, to_come, self.tell)
                     graph = StageGraph(session.store, executor, self.tell, estimate)
+                self._restore(graph)
                 self._measure_on_test(graph)
         except BaseException as error:
             mirror.abort()
@@ -122,18 +124,25 @@ class _Run:
         for listener in self.listeners:
             listener(event)
 
+    def _known(self) -> list[Chain]:
+        """The base's chains, those measured in full, and the winners' on the test split."""
+        made = self.session.candidates
+        return [
+            *self.session.base.chains,
+            *self.session.measured(self.study).jobs,
+            *(
+                chain
+                for one in self.session.winners(self.study)
+                for chain in made.on_test(made.of(one.point))
+            ),
+        ]
+
     def _to_come(self) -> list[StageJob]:
         """Jobs by which workers can warm up; none where the search is over and its test done."""
         session, study = self.session, self.study
-        known = [*session.base.chains]
-        known += [
-            chain
-            for one in session.winners(study)
-            for chain in session.candidates.on_test(session.candidates.of(one.point))
-        ]
         limit = self.limits.trials
         more = limit is None or len(study.own) < limit or bool(study.running)
-        jobs = [job for chain in known for job in chain.values()]
+        jobs = [job for chain in self._known() for job in chain.values()]
         return jobs if more else [job for job in jobs if job not in session.store]
 
     def _mirror(self) -> MlflowMirror:
@@ -187,6 +196,12 @@ class _Run:
             )
 
         return LiveView(self.console, progress, shown)
+
+    def _restore(self, graph: StageGraph) -> None:
+        """Do again what was set aside of trials measured in full."""
+        for chain in self.session.measured(self.study).jobs:
+            if any(job not in self.session.store for job in chain.values()):
+                graph.ensure(chain)
 
     def _measure_on_test(self, graph: StageGraph) -> None:
         """The one look at the test split: the winners', and the base's to compare with."""

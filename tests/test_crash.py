@@ -82,7 +82,7 @@ def mlflow_runs(folder: Path) -> list[tuple[str, str]]:
     with sqlite3.connect(folder / ".hipart" / "mlflow.db") as database:
         return database.execute(
             "select t.value, r.status from runs r join tags t on t.run_uuid = r.run_uuid "
-            "where t.key = 'hipart.id'"
+            "where t.key = 'hipart.id' and r.lifecycle_stage = 'active'"
         ).fetchall()
 
 

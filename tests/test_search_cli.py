@@ -69,6 +69,23 @@ def test_the_first_trial_is_the_base(folder: Path) -> None:
     assert first["state"] == "complete"
 
 
+@pytest.mark.parametrize("damaged", ["metrics.json", "checksums.json"])
+def test_a_trial_s_damaged_numbers_are_set_aside_and_measured_again(
+    folder: Path, damaged: str
+) -> None:
+    table = (folder / "results/lifter_search/table.csv").read_bytes()
+    evaluated = sorted((folder / ".hipart/store/evaluate").iterdir())
+    metrics = [(path / "metrics.json").read_bytes() for path in evaluated]
+    broken = evaluated[1] / damaged
+    broken.write_bytes(broken.read_bytes()[:-3])
+    again = " ".join(said(folder, f"{RUN} --trials 5").split())
+    assert f"evaluate/{evaluated[1].name[:8]}: {damaged}" in again
+    assert "it is done again where it is needed" in again
+    assert "trained 1 now" in again
+    assert [(path / "metrics.json").read_bytes() for path in evaluated] == metrics
+    assert (folder / "results/lifter_search/table.csv").read_bytes() == table
+
+
 def test_the_same_command_trains_nothing_and_more_trials_go_on(folder: Path) -> None:
     again = " ".join(said(folder, f"{RUN} --trials 5").split())
     assert "trained 0 now" in again

@@ -133,15 +133,15 @@ def test_a_claim_holds_between_threads_and_leaves_no_file(store: ArtifactStore) 
 
 def test_what_is_damaged_is_found_before_anything_is_taken_from_it(store: ArtifactStore) -> None:
     publish(store)
-    assert store.sift([JOB]) == []
+    assert store.sift(store.artifacts()) == []
     (store.root / JOB.stage / JOB.key / "metrics.json").write_text('{"loss": 0.6}\n')
-    (told,) = store.sift([JOB])
+    (told,) = store.sift(store.artifacts())
     assert told.startswith(f"tokenizer/{JOB.key[:8]}: metrics.json has 14 bytes of ")
     assert JOB not in store
     (aside,) = (store.root / ".damaged").iterdir()
     assert told.endswith(f"; moved to {aside}")
     publish(store)
     (store.root / JOB.stage / JOB.key / "checksums.json").write_text("[]")
-    assert store.sift([JOB])[0].startswith(
+    assert store.sift(store.artifacts())[0].startswith(
         f"tokenizer/{JOB.key[:8]}: checksums.json cannot be read"
     )

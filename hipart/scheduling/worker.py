@@ -21,7 +21,13 @@ from hipart.jobs import StageJob
 from hipart.provenance import code_version, machine
 from hipart.scheduling.allocator import keep_freed_memory
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
-from hipart.stages.checkpoint import CHECKPOINT, STATE, checkpoint_step, copy_checkpoint
+from hipart.stages.checkpoint import (
+    CHECKPOINT,
+    STATE,
+    checkpoint_step,
+    copy_checkpoint,
+    is_readable,
+)
 from hipart.stages.context import Report, StageContext
 from hipart.stages.fit import Interrupted
 from hipart.stages.history import HISTORY
@@ -191,13 +197,14 @@ def _context(
 
 
 def _begin(member: Member, store: ArtifactStore) -> dict[str, Any]:
-    """Let a job without a checkpoint begin where the one that it continues ended.
+    """Let a job without a checkpoint, or with a damaged one, begin where one it continues ended.
 
     Returns what the provenance says of the beginning.
     """
     checkpoint, note = member.work / CHECKPOINT, member.work / CONTINUED
-    if not checkpoint.exists():
-        note.unlink(missing_ok=True)
+    if not is_readable(checkpoint):
+        for file in (checkpoint, note):
+            file.unlink(missing_ok=True)
         earlier = _continued(member.job, store)
         if earlier is not None:
             state = earlier.file(STATE)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -71,6 +71,14 @@ def checkpoint_place(path: Path) -> tuple[int, int]:
         return 0, 0
     facts = read_facts(path)
     return int(facts["step"]), int(facts.get("row_at", facts["step"]))
+
+
+def is_readable(path: Path) -> bool:
+    """Whether there is a whole checkpoint; a file cut off by a power failure is none."""
+    try:
+        return path.exists() and checkpoint_step(path) >= 0
+    except (SafetensorError, KeyError, ValueError):
+        return False
 
 
 def load_checkpoint(path: Path, model: nn.Module) -> Progress:

@@ -169,13 +169,13 @@ class ArtifactStore:
         self._appear(work, job.stage, job.key)
         return self._artifact(job.stage, job.key)
 
-    def sift(self, jobs: Iterable[StageJob]) -> list[str]:
-        """Set aside those that are finished, but whose numbers are damaged; what was wrong.
+    def sift(self, artifacts: Iterable[Artifact]) -> list[str]:
+        """Set aside those whose numbers are damaged; what was wrong.
 
         Weights are looked at when a job is to stand on them.
         """
         told = []
-        for artifact in self.held(jobs).values():
+        for artifact in artifacts:
             try:
                 why = artifact.damage(QUICK_BYTES)
             except StoreError:

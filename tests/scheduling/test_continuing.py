@@ -17,7 +17,7 @@ from hipart.jobs import Jobs, StageJob, jobs
 from hipart.scheduling.executor import Outcome, Workplace
 from hipart.scheduling.worker import run_job, run_jobs
 from hipart.stages import fit as fit_module
-from hipart.stages.checkpoint import STATE, checkpoint_step
+from hipart.stages.checkpoint import CHECKPOINT, STATE, checkpoint_step
 from hipart.stages.tokenizer import WEIGHTS
 from hipart.store import Artifact, ArtifactStore
 
@@ -140,6 +140,23 @@ def test_a_killed_job_goes_on_from_its_own_checkpoint(
     assert files(last) == FILES
     told = [last.provenance[name] for name in ("continued", "continued_step", "resumed")]
     assert told == [short.key, EPOCH, True]
+
+
+@pytest.mark.parametrize("left", [b"", b"half"], ids=["emptied", "half"])
+def test_a_checkpoint_that_a_power_failure_cut_off_costs_what_it_stood_for(
+    bench: Bench, whole: Artifact, monkeypatch: pytest.MonkeyPatch, left: bytes
+) -> None:
+    long = lifter(4)
+    monkeypatch.setattr(fit_module, "CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(long, stop=6)
+    (checkpoint,) = bench.store.root.glob(f".work/*/{CHECKPOINT}")
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: len(content) // 2] if left else left)
+    last = bench.run(long)
+    assert bench.steps[long.key][0] == 1
+    assert same(last, whole)
+    assert last.provenance["resumed"] is False
 
 
 LEFT: dict[str, Callable[[], StageJob]] = {
