@@ -14,6 +14,7 @@ BENCHMARKS = (
     "planning",
     "tables",
     "overhead",
+    "safety",
     "generation",
     "floors",
     "trial",
