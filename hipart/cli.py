@@ -205,6 +205,32 @@ def schedule(experiment: str, **options: Any) -> None:
 
 
 @main.command()
+@click.argument("experiment", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every experiment, with an index of them.")
+@session_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write; else in the results folder."
+)
+def report(experiment: str | None, everything: bool, out: Path | None, **options: Any) -> None:
+    """A page to look at: table, figures, what was shared, poses. One file, without a network.
+
+    It is written at the end of every run; this writes it from what the store has now.
+    """
+    from hipart.pages import report_of, write_all_reports
+
+    if (experiment is None) != everything or (everything and out):
+        raise ValueError("name an experiment, perhaps with --out FILE; or --all alone")
+    scale, preset = options.pop("scale"), options.pop("preset")
+    if experiment:
+        written = report_of(experiment, scale, preset, Runtime(**options)).write(out)
+    else:
+        written, pages = write_all_reports(scale, preset, Runtime(**options))
+        for page in pages:
+            click.echo(f"wrote {page}")
+    click.echo(f"wrote {written}")
+
+
+@main.command()
 @click.option("--suite", default="paper", show_default=True, help="Whose experiments to report.")
 @session_options
 @click.option(

@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
 from hipart.jobs import StageJob, final_jobs
+from hipart.pages import write_report
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table
 from hipart.reporting import session_table, write_results
@@ -94,7 +95,7 @@ def _write(
     files: list[list[Path]] = []
     for session in work.sessions:
         final = made(session)
-        files.append(write_results(session, final))
+        files.append([*write_results(session, final), write_report(session, final)])
         console.print(final.terminal())
         for path in files[-1]:
             console.print(f"wrote {path}", highlight=False)

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from hipart.jobs import StageJob
+from hipart.pages import write_search_report
 from hipart.report.live import LiveView, PlainView, Progress, duration
 from hipart.report.tables import Table
 from hipart.reporting import write_schedule
@@ -222,6 +223,7 @@ class _Run:
         files = write_search(self.session, self.study, made)
         done = self.session.store.held(node.job for node in graph.nodes.values())
         files += write_schedule(done.values(), self.session.results)[1]
+        files.append(write_search_report(self.session, self.study, made))
         self.console.print(made.terminal())
         for path in files:
             self.console.print(f"wrote {path}", highlight=False)

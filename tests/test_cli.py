@@ -131,6 +131,34 @@ def test_table_from_the_store_in_every_form(folder: Path, form: str, mark: str) 
     assert mark in said(folder, f"table codebook_ablation --scale smoke --format {form}")
 
 
+def test_the_report_is_written_with_a_run_and_anew_from_the_store(folder: Path) -> None:
+    page = folder / "results/codebook_ablation/report.html"
+    assert "wrote results/codebook_ablation/report.html" in (folder / "first.txt").read_text()
+    poses = re.search(r'id="pose-data">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert poses is not None
+    arms = json.loads(poses[1])["arms"]
+    assert [len(arm["samples"]) for arm in arms] == [6] * 3
+    sample = arms[0]["samples"][0]
+    assert [len(sample[name]) for name in ("joints", "lifted", "truth")] == [17, 17, 17]
+    assert {name: len(points) for name, points in sample["levels"].items()} == {
+        "dense": 48,
+        "fine": 96,
+    }
+    said(folder, "report codebook_ablation --scale smoke --out mine/page.html")
+    mine = (folder / "mine/page.html").read_text()
+    now = "trained 0 now, reused 30", "trained 30 now, reused 0"
+    assert mine.replace(*now) == page.read_text()
+    output = said(folder, "report --all --scale smoke")
+    assert output.splitlines()[-1] == "wrote results/index.html"
+    index = (folder / "results/index.html").read_text()
+    assert 'href="codebook_ablation/report.html"' in index
+    assert "main_results" not in index
+    for wrong in ("report", "report codebook_ablation --all", "report --all --out one.html"):
+        refused = invoke(folder, wrong)
+        assert refused.exit_code == 2
+        assert "name an experiment" in refused.output
+
+
 def test_schedule_says_which_machine_did_what(folder: Path) -> None:
     output = said(folder, "schedule codebook_ablation --scale smoke")
     head, row, *wrote = output.strip().splitlines()
