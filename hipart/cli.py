@@ -1,8 +1,10 @@
 """The commands of ``hipart-search``. Whatever is heavy is imported inside the command."""
 
+import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from hipart.options import (
     address_option,
     data_options,
     experiment_options,
+    json_option,
     place_options,
     search_options,
     session_options,
@@ -24,7 +27,7 @@ from hipart.options import (
 from hipart.runtime import Runtime
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from hipart.search.loop import Limits
     from hipart.search.session import SearchSession
@@ -187,6 +190,28 @@ def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
         _console().print(made.terminal())
     else:
         click.echo(getattr(made, form)(), nl=False)
+
+
+@main.command()
+@work_options
+def watch(**options: Any) -> None:
+    """Follow a run from another terminal. Ctrl-C ends the following, never the run."""
+    from hipart.watching import watch as follow
+
+    sys.exit(0 if follow(_search(**options) or _work(**options), _console()) else 1)
+
+
+@main.command()
+@place_options
+@json_option
+def status(as_json: bool, **place: Any) -> None:
+    """What runs in this workspace, and what ran last."""
+    from hipart.watching import described
+    from hipart.watching import status as status_of
+
+    runtime = Runtime(**place)
+    found = status_of(runtime)
+    _tell(found, lambda: described(found, runtime), as_json)
 
 
 @main.command()
@@ -363,6 +388,14 @@ def doctor(**place: Any) -> None:
     report, healthy = examine(Runtime(**place))
     _console().print(report)
     sys.exit(0 if healthy else 1)
+
+
+def _tell(facts: Any, drawn: Callable[[], "RenderableType"], as_json: bool) -> None:
+    """Facts for a program, or drawn for a person."""
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        _console().print(drawn())
 
 
 def _console() -> "Console":

@@ -53,6 +53,11 @@ def session_options(command: F) -> F:
     return command
 
 
+def json_option(command: F) -> F:
+    """What every command that only reads takes."""
+    return click.option("--json", "as_json", is_flag=True, help="For programs.")(command)
+
+
 def address_option(command: F) -> F:
     """Which Ray."""
     return click.option(

@@ -22,6 +22,8 @@ from hipart.search.study import Record, Study
 
 #: Trials in a table; all of them are in trials.csv.
 ROWS = 30
+#: Trials of the table that is drawn while a search goes on.
+LIVE_ROWS = 8
 NOTHING = Cell(0, 0, None, None, None, None, None, None, None)
 
 

@@ -52,11 +52,14 @@ class SearchSession:
         """Folder of the table and the figures."""
         return self.runtime.results / self.search.name
 
-    def open_study(self) -> Study:
-        """The study on disk, knowing all that the store has measured of the space."""
+    def open_study(self, looking_on: bool = False) -> Study:
+        """The study on disk, knowing all that the store has measured of the space.
+
+        Who is only ``looking_on`` while somebody else searches tells it nothing.
+        """
         question = question_of(self.search, self.fingerprint)
         study = Study(self.search, question, storage_at(self.runtime.studies.absolute()))
-        for memory in remembered(self.search, self.candidates, self.store):
+        for memory in () if looking_on else remembered(self.search, self.candidates, self.store):
             study.remember(*memory)
         return study
 
