@@ -334,6 +334,26 @@ def ui(workspace: Path, port: int, optuna: bool, mlflow: str | None) -> None:
     os.execvp(command[0], command)
 
 
+@main.command()
+@place_options
+@click.option("--motion", type=click.Path(path_type=Path), help="A folder of motion clips.")
+@click.option("--free", "freeing", is_flag=True, help="Remove what is shown.")
+@json_option
+def clean(freeing: bool, as_json: bool, **place: Any) -> None:
+    """What no experiment asks for any more: shown, and removed only with --free."""
+    from hipart.cleaning import described, free, leftovers, sized
+
+    runtime = Runtime(**place)
+    found = leftovers(runtime)
+    facts = [{"path": str(one.path), "kind": one.kind, "bytes": one.size} for one in found]
+    _tell(facts, lambda: described(found), as_json)
+    if freeing:
+        freed = free(found, runtime)
+        click.echo(f"freed {sized(freed)}", err=as_json)
+    elif found and not as_json:
+        click.echo("Next: hipart-search clean --free  # removes them")
+
+
 @main.group()
 def data() -> None:
     """The poses that everything is trained on."""

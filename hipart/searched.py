@@ -67,7 +67,7 @@ def table_so_far(session: SearchSession) -> Table:
 
     Raises ValueError where the search was never run here.
     """
-    if not session.runtime.studies.exists():
+    if not session.is_begun:
         raise ValueError(f"{session.search.name} was not run in this workspace at this scale yet")
     study = session.open_study()
     jobs = [job for jobs in session.measured(study).jobs for job in jobs.values()]
