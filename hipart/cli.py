@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,55 +43,54 @@ def main() -> None:
 
 
 @main.command("list")
-def list_experiments() -> None:
+@json_option
+def list_experiments(as_json: bool) -> None:
     """Every experiment that can be run from here, and every suite of them."""
-    from rich.table import Table
+    from hipart.report.description import describe_everything
+    from hipart.report.facts import of_everything
 
-    from hipart.experiment.file import available, load_any
-    from hipart.experiment.suite import available_suites, load_suite
-
-    rows = Table(
-        "experiment", "what", "source", box=None, header_style="bold", padding=(0, 2, 0, 0)
-    )
-    for name, path in available().items():
-        experiment = load_any(str(path), "laptop")
-        told = experiment.source
-        source = f"{told.paper}, {told.place}" if told else ""
-        rows.add_row(name, experiment.title, source)
-    for name, path in available_suites().items():
-        suite = load_suite(name)
-        rows.add_row(f"--suite {path.stem}", f"{suite.title}: {len(suite.experiments)}", "")
-    _console().print(rows)
+    facts = of_everything()
+    _tell(lambda: facts, partial(describe_everything, facts), as_json)
 
 
 @main.command()
 @experiment_options
-def show(experiment: str, **options: Any) -> None:
+@json_option
+def show(experiment: str, as_json: bool, **options: Any) -> None:
     """The resolved configuration, the arms or the space, and the parameters of every stage."""
+    from hipart.report import facts
     from hipart.report.description import describe
 
-    if session := _search(experiment, **options):
+    if searched := _search(experiment, **options):
         from hipart.report.searches import describe_search
 
-        _console().print(describe_search(session))
+        _tell(partial(facts.of_search, searched), partial(describe_search, searched), as_json)
     else:
-        _console().print(describe(_session(experiment, **options)))
+        session = _session(experiment, **options)
+        _tell(partial(facts.of_ablation, session), partial(describe, session), as_json)
 
 
 @main.command()
 @work_options
 @click.option("--workers", type=click.IntRange(1), help="For how many workers to estimate.")
-def plan(workers: int | None, **options: Any) -> None:
+@json_option
+def plan(workers: int | None, as_json: bool, **options: Any) -> None:
     """How many stage jobs a run has, how many are done already, and what the rest costs."""
+    from hipart.report import facts
     from hipart.report.description import describe_plan
 
+    count = workers or os.cpu_count() or 1
     if session := _search(**options):
         from hipart.report.searches import describe_search_plan
 
-        _console().print(describe_search_plan(session, workers or os.cpu_count() or 1))
-        return
-    work = _work(**options)
-    _console().print(describe_plan(work, workers or os.cpu_count() or 1))
+        _tell(
+            partial(facts.of_search_plan, session, count),
+            partial(describe_search_plan, session, count),
+            as_json,
+        )
+    else:
+        work = _work(**options)
+        _tell(partial(facts.of_plan, work, count), partial(describe_plan, work, count), as_json)
 
 
 @main.command()
@@ -174,7 +175,8 @@ def run(trials: int | None, **options: Any) -> None:
     show_default=True,
     help="All that was measured, or the paper's own rows and columns.",
 )
-def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
+@json_option
+def table(experiment: str, form: str, layout: Any, as_json: bool, **options: Any) -> None:
     """The table of what is finished, from the store alone."""
     from hipart.reporting import session_table
 
@@ -186,10 +188,10 @@ def table(experiment: str, form: str, layout: Any, **options: Any) -> None:
         session = _session(experiment, **options)
         there = sum(stage.ready for stage in session.plan.stages.values())
         made = session_table(session, {"trained": 0, "reused": there}, partial=True, layout=layout)
-    if form == "terminal":
+    if form == "terminal" and not as_json:
         _console().print(made.terminal())
     else:
-        click.echo(getattr(made, form)(), nl=False)
+        click.echo(getattr(made, "json" if as_json else form)(), nl=False)
 
 
 @main.command()
@@ -211,17 +213,24 @@ def status(as_json: bool, **place: Any) -> None:
 
     runtime = Runtime(**place)
     found = status_of(runtime)
-    _tell(found, lambda: described(found, runtime), as_json)
+    _tell(lambda: found, partial(described, found, runtime), as_json)
 
 
 @main.command()
 @experiment_options
-def schedule(experiment: str, **options: Any) -> None:
+@json_option
+def schedule(experiment: str, as_json: bool, **options: Any) -> None:
     """Which machine did which job of the last run, and when; as a table and a figure."""
+    from hipart.report.facts import of_spans
+    from hipart.report.schedule import last_run, spans
     from hipart.reporting import write_schedule
 
     session = _session(experiment, **options)
-    described, paths = write_schedule(session.finished().values(), session.results)
+    there = session.finished().values()
+    if as_json:
+        _tell(lambda: of_spans(last_run(spans(there))), str, as_json)
+        return
+    described, paths = write_schedule(there, session.results)
     if described is None:
         raise ValueError(f"{session.ablation.name}: nothing is finished at this scale yet")
     _console().print(described)
@@ -277,14 +286,17 @@ def fidelity(suite: str, out: Path | None, **options: Any) -> None:
 @click.argument("first")
 @click.argument("second")
 @place_options
-def explain(first: str, second: str, **place: Any) -> None:
+@json_option
+def explain(first: str, second: str, as_json: bool, **place: Any) -> None:
     """Why two artifacts differ: FIRST and SECOND are STAGE/KEY or the beginning of a key."""
-    from hipart.report.description import describe_difference
+    from hipart.report.description import describe_difference, difference
     from hipart.store import ArtifactStore
 
     runtime = Runtime(**place)
     store = ArtifactStore(runtime.store, runtime.store_uri)
-    _console().print(describe_difference(store.lookup(first), store.lookup(second), store))
+    pair = store.lookup(first), store.lookup(second)
+    found = difference(*pair, store)
+    _tell(lambda: found, partial(describe_difference, found, *pair), as_json)
 
 
 @main.command()
@@ -346,7 +358,7 @@ def clean(freeing: bool, as_json: bool, **place: Any) -> None:
     runtime = Runtime(**place)
     found = leftovers(runtime)
     facts = [{"path": str(one.path), "kind": one.kind, "bytes": one.size} for one in found]
-    _tell(facts, lambda: described(found), as_json)
+    _tell(lambda: facts, partial(described, found), as_json)
     if freeing:
         freed = free(found, runtime)
         click.echo(f"freed {sized(freed)}", err=as_json)
@@ -361,13 +373,15 @@ def data() -> None:
 
 @data.command("info")
 @data_options
-def data_info(scale: str, motion: Path | None) -> None:
+@json_option
+def data_info(scale: str, motion: Path | None, as_json: bool) -> None:
     """Clips, subjects, actions, splits and the fingerprint."""
     from hipart.data.preview import info
     from hipart.report.description import describe_data
 
     config = _scaled(scale)
-    _console().print(describe_data(info(config.data, config.detector, motion)))
+    facts = info(config.data, config.detector, motion)
+    _tell(lambda: facts, partial(describe_data, facts), as_json)
 
 
 @data.command("preview")
@@ -390,30 +404,33 @@ def cluster() -> None:
 @cluster.command("check")
 @place_options
 @address_option
-def cluster_check(**place: Any) -> None:
+@json_option
+def cluster_check(as_json: bool, **place: Any) -> None:
     """Whether every node sees and can write the store, runs this code, and has the time."""
-    from hipart.cluster import check
+    from hipart.cluster import check, described
 
-    report, healthy = check(Runtime(**place))
-    _console().print(report)
-    sys.exit(0 if healthy else 1)
+    runtime = Runtime(**place)
+    nodes = check(runtime)
+    _tell(lambda: [asdict(one) for one in nodes], partial(described, nodes, runtime), as_json)
+    sys.exit(0 if nodes and not any(one.problems for one in nodes) else 1)
 
 
 @main.command()
 @place_options
-def doctor(**place: Any) -> None:
+@json_option
+def doctor(as_json: bool, **place: Any) -> None:
     """What machine this is, its devices, the data, the versions, and what is wrong with them."""
-    from hipart.doctor import examine
+    from hipart.doctor import described, examine
 
-    report, healthy = examine(Runtime(**place))
-    _console().print(report)
-    sys.exit(0 if healthy else 1)
+    told = examine(Runtime(**place))
+    _tell(lambda: [asdict(one) for one in told], partial(described, told), as_json)
+    sys.exit(1 if any(one.problem for one in told) else 0)
 
 
-def _tell(facts: Any, drawn: Callable[[], "RenderableType"], as_json: bool) -> None:
-    """Facts for a program, or drawn for a person."""
+def _tell(facts: Callable[[], Any], drawn: Callable[[], "RenderableType"], as_json: bool) -> None:
+    """What a command found: as values for a program, or drawn for a person."""
     if as_json:
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(facts(), indent=2, ensure_ascii=False))
     else:
         _console().print(drawn())
 
