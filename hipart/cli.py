@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hipart.notify import notifying
 from hipart.options import (
     Commands,
     Duration,
@@ -126,9 +127,16 @@ def plan(workers: int | None, as_json: bool, **options: Any) -> None:
     help="A worker whose job makes no progress for so long is replaced.",
 )
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"))
+@click.option(
+    "--notify",
+    metavar="TARGET",
+    envvar="HIPART_NOTIFY",
+    show_envvar=True,
+    help="When it ends: an http(s) address that gets a POST, or a command that gets the JSON.",
+)
 @tracking_option
 @search_options
-def run(trials: int | None, **options: Any) -> None:
+def run(trials: int | None, notify: str | None, **options: Any) -> None:
     """Train what is missing, then write the table. Run it again to go on after any crash.
 
     A search goes on until its budget is spent, or the one that is given here.
@@ -139,24 +147,27 @@ def run(trials: int | None, **options: Any) -> None:
     simulated = options.pop("simulate")
     if options["autoscale"] and not (options["workers"] and options["address"]):
         raise ValueError("--autoscale needs --workers and --address")
-    session = _search(**options)
-    if session is None:
-        if any(limits.values()) or simulated:
-            raise ValueError("--trials, --time, --device-hours and --simulate are for searches")
-        work = _work(**options)
-    elif simulated:
-        from hipart.search_simulation import simulate_search
+    if session := _search(**options):
+        found = _limits(session, **limits)
+        if simulated:
+            from hipart.search_simulation import simulate_search
 
-        simulate_search(session, _limits(session, **limits), simulated, _console())
-        return
-    else:
+            simulate_search(session, found, simulated, _console())
+            return
         from hipart.search_runner import run_search
 
-        done = run_search(session, _limits(session, **limits), _console())
-        sys.exit(0 if done else 1)
-    from hipart.runner import run as run_work
+        name, begin = session.search.name, partial(run_search, session, found, _console())
+    else:
+        if any(limits.values()) or simulated:
+            raise ValueError("--trials, --time, --device-hours and --simulate are for searches")
+        from hipart.runner import run as run_work
 
-    sys.exit(0 if run_work(work, _console()) else 1)
+        work = _work(**options)
+        name, begin = work.name, partial(run_work, work, _console())
+    with notifying(notify, name, options["scale"], partial(click.echo, err=True)) as ending:
+        done = begin()
+        ending.state = "finished" if done else "failed"
+    sys.exit(0 if done else 1)
 
 
 @main.command()
@@ -364,6 +375,17 @@ def clean(freeing: bool, as_json: bool, **place: Any) -> None:
         click.echo(f"freed {sized(freed)}", err=as_json)
     elif found and not as_json:
         click.echo("Next: hipart-search clean --free  # removes them")
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """The completion script of a shell: eval "$(hipart-search completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(main, {}, "hipart-search", "_HIPART_SEARCH_COMPLETE").source())
 
 
 @main.group()

@@ -19,6 +19,7 @@ from hipart.data.corpus import load_corpus
 from hipart.experiment.file import base_at_scale
 from hipart.metrics import action_mean, mpjpe, per_action
 from hipart.tracking import serve
+from tests.environment import unmeasured
 
 SECRET = "a-secret-of-the-environment"
 
@@ -160,6 +161,26 @@ def test_the_report_is_written_with_a_run_and_anew_from_the_store(folder: Path) 
         assert "name an experiment" in refused.output
 
 
+def test_a_run_that_has_ended_says_so_to_whom_it_is_to(folder: Path) -> None:
+    told = folder / "told.json"
+    (folder / "tell.sh").write_text(f"#!/bin/sh\ncat > {told}")
+    (folder / "tell.sh").chmod(0o755)
+    said(folder, "run codebook_ablation --scale smoke --executor inline --notify ./tell.sh")
+    assert json.loads(told.read_text())["state"] == "finished"
+
+
+def test_shells_complete_commands_and_experiments(folder: Path) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        assert "_HIPART_SEARCH_COMPLETE" in said(folder, f"completion {shell}")
+    asked = {"_HIPART_SEARCH_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    found = subprocess.run(
+        [Path(sys.executable).parent / "hipart-search"],
+        env=unmeasured() | asked | {"COMP_WORDS": "hipart-search run codebook_a"},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert found == "plain,codebook_ablation\n"
+
+
 READING = {
     "list": ["experiments", "suites"],
     "show codebook_ablation --scale smoke": ["name", "base", "arms", "seeds", "metric"],
@@ -186,7 +207,17 @@ def test_what_only_reads_also_speaks_to_programs(folder: Path, line: str) -> Non
 
 
 def test_every_command_that_only_reads_has_json() -> None:
-    writing = {"run", "report", "fidelity", "export", "predict", "ui", "preview", "watch"}
+    writing = {
+        "run",
+        "completion",
+        "report",
+        "fidelity",
+        "export",
+        "predict",
+        "ui",
+        "preview",
+        "watch",
+    }
     commands = dict(main.commands)
     for group in ("data", "cluster"):
         members = commands.pop(group)
@@ -195,7 +226,7 @@ def test_every_command_that_only_reads_has_json() -> None:
     reading = {
         name for name, one in commands.items() if any("--json" in p.opts for p in one.params)
     }
-    assert reading == set(commands) - writing
+    assert reading == set(commands) - writing - others
 
 
 def test_schedule_says_which_machine_did_what(folder: Path) -> None:
