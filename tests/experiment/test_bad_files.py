@@ -130,7 +130,7 @@ MISTAKES = {
     "a number that is no choice": Mistake(
         "base: {tokenizer.epochs: 3}",
         "base: {tokenizer.levels: [47]}",
-        ("at base.tokenizer.levels[0]", "got 47", "allowed 48, 96, 192"),
+        ("at base.tokenizer.levels.0", "got 47", "allowed 48, 96, 192"),
     ),
     "float for a whole number": Mistake(
         EPOCHS, "tokenizer.epochs: 3.0", ("base.tokenizer.epochs", "got 3.0", "a whole number")
