@@ -19,7 +19,6 @@ from tests.test_cli import invoke, said
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("dashboards/*.md")])
 SHELL = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 #: Words of docs that stand for something of the reader's.
 READERS = {"HEAD:6379": "127.0.0.1:6379"}
 
@@ -36,25 +35,6 @@ def test_a_setting_has_its_meaning_its_default_and_its_scales() -> None:
     assert row.endswith("| tau, Eq. 3. |")
     assert "| a number above 0 and at most 10 | `0.07` |" in row
     assert "## `tokenizer.sparse_codebook`" in text
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    lost = []
-    for link in LINK.findall(page.read_text()):
-        if link.startswith(("http://", "https://", "mailto:")):
-            continue
-        name, _, heading = link.partition("#")
-        target = (page.parent / name).resolve() if name else page
-        if not target.exists() or (heading and heading not in anchors(target)):
-            lost.append(link)
-    assert lost == []
-
-
-def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub gives to headings."""
-    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 def commands(page: Path) -> Iterator[list[str]]:
