@@ -98,7 +98,9 @@ def check(folder: Path, server: Server) -> None:
     }
     for trial, chain in zip(session.trials, session.jobs, strict=True):
         identity = trial_spec(subject, trial, chain, "").identity
-        outcomes[identity] = trial_outcome([artifacts[job.key] for job in chain.values()])
+        outcomes[identity] = trial_outcome(
+            subject, trial, [artifacts[job.key] for job in chain.values()]
+        )
     expected = Counter(
         (run_ids[identity], *point)
         for identity, outcome in outcomes.items()

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, wraps
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 
 from filelock import FileLock
 
+from hipart.tracking.datasets import DataUsed, as_inputs
 from hipart.tracking.patience import Patience
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ MADE_TAG = "hipart.made"
 ERROR_TAG = "error"
 NOTE_TAG = "mlflow.note.content"
 PARENT_TAG = "mlflow.parentRunId"
+#: Names the artifacts that MLflow shows as tables to sort.
+LOGGED_TAG = "mlflow.loggedArtifacts"
+#: By which MLflow's pages tell experiments that train models from those that ask language models.
+KIND_TAG = "mlflow.experimentKind"
 
 #: MLflow without its banners, telemetry and calls of git.
 QUIET = {
@@ -54,6 +59,7 @@ TIMEOUT_S = 30
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 #: What goes into one call, of MLflow's 1,000 entries in all, and how long a value may be.
 METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 800, 100, 6000, 5000
+TAG_LENGTH = 8000
 
 
 class Point(NamedTuple):
@@ -85,6 +91,7 @@ class Outcome:
     ended_ms: int
     tags: Mapping[str, str]
     points: Callable[[], Iterable[Point]]
+    data: Sequence[DataUsed] = ()
 
 
 @dataclass
@@ -188,6 +195,7 @@ class RunBook:
             if known == outcome.stamp:
                 self._log(record, params=spec.params, tags=spec.tags)
             else:
+                self._take(record, outcome.data)
                 tags = {**spec.tags, **outcome.tags, STAMP_TAG: outcome.stamp}
                 self._log(record, outcome.points(), spec.params, tags)
             if record.tags.pop(ERROR_TAG, None) is not None:
@@ -212,10 +220,32 @@ class RunBook:
         self.set_status(record, "FAILED")
 
     @_insistent
-    def attach(self, record: RunRecord, files: Iterable[Path]) -> None:
-        """Copy files into the run's artifact folder, over those of the same name."""
+    def describe(self, experiment: str, note: str) -> None:
+        """Give an MLflow experiment its description, and the views of one that trains models."""
+        place = self._experiment(experiment)
+        held = self._client.get_experiment(place).tags
+        for name, value in ((NOTE_TAG, note), (KIND_TAG, "custom_model_development")):
+            if held.get(name) != value:
+                self._client.set_experiment_tag(place, name, value)
+
+    @_insistent
+    def attach(
+        self, record: RunRecord, files: Iterable[Path], texts: Mapping[str, str] = NOTHING
+    ) -> None:
+        """Copy files, and texts by name, into the run's artifacts, over those of the same name."""
         for file in files:
             self._client.log_artifact(record.run_id, str(file))
+        for name, text in texts.items():
+            self._client.log_text(record.run_id, text, name)
+
+    @_insistent
+    def take(self, record: RunRecord, data: Sequence[DataUsed]) -> None:
+        """Name the data that a run took; once or again."""
+        self._take(record, data)
+
+    def _take(self, record: RunRecord, data: Sequence[DataUsed]) -> None:
+        if data:
+            self._client.log_inputs(record.run_id, datasets=as_inputs(data))
 
     def _insist(self, call: Callable[[], T]) -> T:
         return self._patience.insist(call, _away) if self._remote else call()
