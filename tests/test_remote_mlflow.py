@@ -223,7 +223,7 @@ def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(
     assert [state for _, state in states] == ["active", "deleted"]
     for run in (kept, gone):
         assert steady.rows(f"select count(*) from metrics where run_uuid = '{run}'") == [(9,)]
-    tags = dict(book._client.get_run(str(kept)).data.tags)
+    tags = dict(book.client.get_run(str(kept)).data.tags)
     assert tags[STAMP_TAG] == "second" and ERROR_TAG not in tags
 
 

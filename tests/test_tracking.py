@@ -63,7 +63,8 @@ class Lab:
         metric = SimpleNamespace(stage="evaluate", name="mpjpe_mm", goal="min")
         self.ablation = SimpleNamespace(
             name="lifter_ablation", title="Lifters", scale="smoke", preset="budget",
-            source=Source(paper="HiPART", place="Fig. 5"), metric=metric, also=(),
+            source=Source(paper="HiPART", place="Fig. 5"), metric=metric,
+            also=(), reseed=("lifter",),
         )  # fmt: skip
         faster = PipelineConfig(lifter=LifterConfig(learning_rate=0.01))
         changes = {"lifter.learning_rate": 0.01}
@@ -190,6 +191,7 @@ def test_what_a_trial_says(finished):
     assert data.tags["lifter_key"] == finished.jobs[1]["lifter"].key
     assert data.params["lifter.learning_rate"] == "0.01"
     assert data.params["tokenizer.sparse_codebook.size"] == "2048"
+    assert "tokenizer.seed" in data.params and "lifter.seed" not in data.params
     assert data.metrics["evaluate/mpjpe_mm/Sitting Down"] == 41.0
     assert data.metrics["mpjpe_mm"] == data.metrics["evaluate/mpjpe_mm"] == 40.0
     assert data.metrics["seconds"] == 60.0 * len(finished.jobs[1])

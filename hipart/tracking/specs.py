@@ -86,6 +86,9 @@ def trial_spec(
         "seed": str(trial.seed),
     }
     last = list(jobs.values())[-1]
+    # What follows from the seed is left out: it would come first wherever trials are compared.
+    seeded = {f"{stage}.seed" for stage in subject.ablation.reseed}
+    settings = dict(_dotted(trial.config.model_dump(mode="json")))
     return RunSpec(
         experiment=subject.ablation.name,
         identity=_identity("trial", *subject.head.values(), arm.name, trial.seed, last.key),
@@ -103,7 +106,7 @@ def trial_spec(
         params={
             "arm": arm.name,
             "seed": str(trial.seed),
-            **dict(_dotted(trial.config.model_dump(mode="json"))),
+            **{name: value for name, value in settings.items() if name not in seeded},
         },
     )
 
