@@ -314,15 +314,30 @@ def explain(first: str, second: str, as_json: bool, **place: Any) -> None:
 @experiment_options
 @click.option("--best", "metric", default="mpjpe_mm", show_default=True, help="By which metric.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("best"), show_default=True)
-def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
+@click.option(
+    "--register",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME]",
+    help="Register it in MLflow as a model, called as the experiment unless NAME is given.",
+)
+@tracking_option
+def export(experiment: str, metric: str, out: Path, register: str | None, **options: Any) -> None:
     """Write the best finished trial as a bundle that predicts without the platform."""
     from hipart.export import export_bundle
 
+    if register is None:
+        del options["mlflow"]  # of the environment, perhaps: a bundle alone is none of its business
     searched = _search(experiment, **options)
     session = searched.measured(searched.open_study()) if searched else None
     session = session or _session(experiment, **options)
     export_bundle(session.store, session.ablation, session.trials, session.fingerprint, metric, out)
     click.echo(f"wrote {out}")
+    if register is not None:
+        from hipart.tracking.registry import register as register_bundle
+
+        model = register_bundle(session, out, register)
+        click.echo(f"{'registered' if model.made else 'is registered already as'} {model.address}")
     click.echo(f"Next: hipart-search predict {out} --input poses.npz --out out.npz")
 
 
