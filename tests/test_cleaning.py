@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hipart import cleaning
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import Journal
 from hipart.session import open_session
@@ -24,8 +25,12 @@ metric: {{stage: evaluate, name: mpjpe_mm}}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A user's folder: an experiment of two arms, as if trained at smoke scale, then changed."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder: an experiment of two arms, as if trained at smoke scale.
+
+    Only that experiment is looked at: the packaged ones take seconds each time.
+    """
+    monkeypatch.setattr(cleaning, "available", lambda: experiments(tmp_path))
     (tmp_path / "experiments").mkdir()
     write(tmp_path, 0.025)
     session = open_session(str(tmp_path / "experiments/mine.yaml"), "smoke", None, at(tmp_path))
@@ -34,6 +39,10 @@ def folder(tmp_path: Path) -> Path:
         with session.store.claim(job) as work:
             session.store.publish(job, work, {}, {"seconds": 1.0})
     return tmp_path
+
+
+def experiments(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in (folder / "experiments").glob("*.yaml")}
 
 
 def at(folder: Path) -> Runtime:
@@ -86,6 +95,18 @@ def test_nothing_is_removed_while_something_runs_or_where_others_may_need_it(fol
     shared = invoke(folder, "clean --store .hipart/store")
     assert shared.exit_code == 2
     assert "others may ask for what it holds" in shared.output
+
+
+def test_what_packaged_experiments_ask_for_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session("codebook_ablation", "laptop", "textbook", at(folder))
+    job = session.jobs[-1]["tokenizer"]  # of an arm that is not the base
+    with session.store.claim(job) as work:
+        session.store.publish(job, work, {}, {"seconds": 1.0})
+    assert kinds(folder) == [job.stage]
+    monkeypatch.undo()
+    assert kinds(folder) == []
 
 
 def test_an_experiment_that_cannot_be_read_keeps_everything(folder: Path) -> None:
