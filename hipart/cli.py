@@ -282,11 +282,17 @@ def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--input", "source", type=click.Path(path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-def predict(bundle: Path, source: Path, out: Path) -> None:
-    """3D poses (mm) and dense 2D poses from an .npz with poses (N,17,2) px and image_size."""
-    from hipart.predictor import predict_file
+@click.option("--image-size", help="WIDTHxHEIGHT in pixels, where the input doesn't tell it.")
+def predict(bundle: Path, source: Path, out: Path, image_size: str | None) -> None:
+    """3D poses (mm) and dense 2D poses from 2D joints in pixels.
 
-    count = predict_file(bundle, source, out)
+    The input is an .npz with poses (N,17,2) and image_size, or COCO keypoints in a .json; the
+    output goes by its suffix: .npz, .json, .bvh, .png (the first pose) or .gif (all of them).
+    """
+    from hipart.predicting.files import parsed_size, predict_file
+
+    size = None if image_size is None else parsed_size(image_size)
+    count = predict_file(bundle, source, out, size)
     click.echo(f"wrote {out}: {count} poses")
 
 
