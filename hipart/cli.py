@@ -266,14 +266,29 @@ def explain(first: str, second: str, **place: Any) -> None:
 @experiment_options
 @click.option("--best", "metric", default="mpjpe_mm", show_default=True, help="By which metric.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("best"), show_default=True)
-def export(experiment: str, metric: str, out: Path, **options: Any) -> None:
+@click.option("--onnx", is_flag=True, help="Also model.onnx, compared with the bundle.")
+@click.option("--torch-export", is_flag=True, help="Also model.pt2, compared with the bundle.")
+def export(
+    experiment: str, metric: str, out: Path, onnx: bool, torch_export: bool, **options: Any
+) -> None:
     """Write the best finished trial as a bundle that predicts without the platform."""
     from hipart.export import export_bundle
+    from hipart.export.runtimes import add_runtimes, check_installed
+
+    formats = ["onnx"] * onnx + ["torch"] * torch_export
+    check_installed(formats)
+
+    def finish(folder: Path) -> None:
+        if formats:
+            for line in add_runtimes(folder, formats, options["motion"]):
+                click.echo(line)
 
     searched = _search(experiment, **options)
     session = searched.measured(searched.open_study()) if searched else None
     session = session or _session(experiment, **options)
-    export_bundle(session.store, session.ablation, session.trials, session.fingerprint, metric, out)
+    export_bundle(
+        session.store, session.ablation, session.trials, session.fingerprint, metric, out, finish
+    )
     click.echo(f"wrote {out}")
     click.echo(f"Next: hipart-search predict {out} --input poses.npz --out out.npz")
 

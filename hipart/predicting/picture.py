@@ -61,14 +61,16 @@ def _draw(figure: Any, found: Found, pose: int) -> None:
     low, high = found.poses.min(axis=(0, 1)), found.poses.max(axis=(0, 1))
     _window(flat, (low + high) / 2, (high - low).max() * 0.58)
     flat.invert_yaxis()
-    flat.set(xlabel="x, px", ylabel="y, px", title=f"pose {pose}", aspect="equal")
+    flat.set(xlabel="x, px", ylabel="y, px", aspect="equal")
     if len(found.answers) > 1:
-        flat.legend(loc="upper right", fontsize=7)
+        flat.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=7)
     # Matplotlib's third axis is the upright one: away from the camera is its second.
     _bones(solid, found.joints_mm[pose][:, [0, 2, 1]] * [1, 1, -1])
     half = float(np.abs(found.joints_mm - found.joints_mm[:, :1]).max()) * 1.05
     _window(solid, (found.joints_mm[pose, 0, [0, 2, 1]] * [1, 1, -1]), max(half, 1.0))
     solid.set(xlabel="x, mm", ylabel="depth, mm", zlabel="up, mm", box_aspect=(1, 1, 1))
+    solid.set_title(f"pose {pose}")
+    solid.locator_params(nbins=4)
     solid.tick_params(labelsize=7)
     solid.view_init(elev=12, azim=-65)
 
