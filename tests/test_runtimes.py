@@ -11,7 +11,7 @@ import pytest
 from hipart.export import export_bundle, runtimes
 from hipart.predictor import Predictor
 from tests.test_export import ABLATION, DATA, SIZE, TINY, train, trial
-from tests.test_export import store as store
+from tests.test_export import store as store  # noqa: PLC0414
 
 MADE = {"onnx": ("model.onnx", "onnx_runner"), "torch": ("model.pt2", "torch_runner")}
 
