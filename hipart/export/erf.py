@@ -7,6 +7,11 @@ import numpy as np
 from numpy.polynomial import Chebyshev, chebyshev
 from numpy.typing import NDArray
 
+try:
+    from onnx import TensorProto, helper
+except ImportError:
+    raise ValueError("ONNX files need onnx: pip install 'hipart-search[onnx]'") from None
+
 DOMAIN = "hipart"
 #: From here on 1 - erf is below 1e-22.
 FARTHEST = 7.0
@@ -16,8 +21,6 @@ _NEAREST = 2 / (2 + FARTHEST)
 
 def define_erf(model: Any) -> None:
     """Give an ONNX model of doubles its own ``Erf``: a function of elementary operators."""
-    from onnx import helper
-
     for node in model.graph.node:
         if node.op_type == "Erf":
             node.domain = DOMAIN
@@ -48,8 +51,6 @@ def _body() -> list[tuple[str, list[str], str, dict[str, Any]]]:
     lines: list[tuple[str, list[str], str, dict[str, Any]]] = []
 
     def number(value: float) -> str:
-        from onnx import TensorProto, helper
-
         name = f"c{len(lines)}"
         held = helper.make_tensor(name, TensorProto.DOUBLE, [], [value])
         lines.append(("Constant", [], name, {"value": held}))

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from hipart.data.corpus import load_corpus
-from hipart.export.erf import define_erf
 from hipart.export.graph import PoseGraph, batch_left_open
 from hipart.predictor import POSE, Predictor
 
@@ -81,7 +80,10 @@ def differences(
 
 def onnx_runner(file: Path) -> Run:
     """ONNX Runtime on the CPU."""
-    import onnxruntime
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ValueError("ONNX files need onnxruntime: pip install 'hipart-search[onnx]'") from None
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     return lambda *inputs: session.run(None, dict(zip(INPUTS, inputs, strict=True)))
@@ -118,6 +120,8 @@ def _write_torch(program: Any, outputs: Sequence[str], file: Path) -> None:
 
 
 def _write_onnx(program: Any, outputs: Sequence[str], file: Path) -> None:
+    from hipart.export.erf import define_erf
+
     talkative = logging.getLogger("torch.onnx")
     level = talkative.level
     talkative.setLevel(logging.ERROR)
