@@ -99,6 +99,7 @@ def test_the_readme_s_ten_minutes_run_from_top_to_bottom(tmp_path: Path) -> None
             line += ["--scale", "smoke"]
         if words[0] == "run":
             line += ["--executor", "inline"]
+            line += ["--trials", "2"] if "search" in line[1] and "--simulate" not in line else []
         result = invoke(tmp_path, shlex.join(line))
         assert result.exit_code == 0, f"{line}: {result.output}"
         done.append(words[0])
