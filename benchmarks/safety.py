@@ -69,8 +69,8 @@ def _unsafe() -> AbstractContextManager[object]:
     stack = ExitStack()
     stack.enter_context(patch("hipart.store.leases.Leases.hold", lambda *_: nullcontext()))
     stack.enter_context(patch("hipart.store.store.checksums_of", lambda *_: {}))
-    stack.enter_context(patch("hipart.scheduling.worker._check", lambda *_: None))
-    stack.enter_context(patch("hipart.scheduling.worker._check_unchanged", lambda *_: None))
+    stack.enter_context(patch("hipart.scheduling.upstream._check", lambda *_: None))
+    stack.enter_context(patch("hipart.scheduling.worker.check_unchanged", lambda *_: None))
     return stack
 
 

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from hipart.experiment.file import available, is_search
-from hipart.jobs import StageJob, final_jobs
+from hipart.jobs import StageJob
 from hipart.pipeline import PIPELINE
 from hipart.report.figures.search.shared import axis_title
 from hipart.report.footer import reach
@@ -27,7 +29,7 @@ from hipart.results import frame
 from hipart.runtime import Runtime
 from hipart.search.session import SearchSession, open_search
 from hipart.search.study import Study
-from hipart.searched import table_so_far
+from hipart.searched import study_so_far, table_of
 from hipart.session import Session, open_session
 from hipart.store import Artifact
 
@@ -47,10 +49,11 @@ class _Found:
     results: pl.DataFrame
 
     @classmethod
-    def of(cls, session: Session) -> "_Found":
-        artifacts = session.finished()
-        users = Users(session.trials, session.jobs)
-        return cls(session, artifacts, users, frame(session.trials, session.jobs, artifacts))
+    def of(cls, session: Session, made: Table) -> "_Found":
+        artifacts, users = session.finished(), Users(session.trials, session.jobs)
+        wanted = {column.key for column in made.columns}
+        results = frame(session.trials, session.jobs, artifacts, wanted=wanted)
+        return cls(session, artifacts, users, results)
 
     def of_stage(self, stage: str) -> Iterator[tuple[StageJob, Artifact]]:
         """The distinct finished jobs of a stage."""
@@ -61,7 +64,7 @@ class _Found:
 
 def write_report(session: Session, made: Table, file: Path | None = None) -> Path:
     """The page of an ablation, of whose results ``made`` is the table."""
-    found = _Found.of(session)
+    found = _Found.of(session, made)
     return write_page(_page(found, made), file or session.results / PAGE)
 
 
@@ -69,7 +72,7 @@ def write_search_report(
     session: SearchSession, study: Study, made: Table, file: Path | None = None
 ) -> Path:
     """The page of a search: that of its trials measured in full, with how it went."""
-    found = _Found.of(session.measured(study))
+    found = _Found.of(session.measured(study), made)
     return write_page(_page(found, made, _history(session, study)), file or session.results / PAGE)
 
 
@@ -80,8 +83,8 @@ def report_of(name: str, scale: str, preset: str | None, runtime: Runtime) -> "R
     """
     if is_search(name):
         searched = open_search(name, scale, preset, runtime)
-        made = table_so_far(searched)
-        study = searched.open_study()
+        study = study_so_far(searched)
+        made = table_of(searched, study)
         return Reported(
             searched.measured(study),
             made,
@@ -103,12 +106,6 @@ class Reported:
     table: Table
     write: Callable[[Path | None], Path]
 
-    @property
-    def done(self) -> int:
-        """How many trials are finished."""
-        store = self.session.store
-        return sum(all(job in store for job in final_jobs(chain)) for chain in self.session.jobs)
-
 
 def write_all_reports(scale: str, preset: str | None, runtime: Runtime) -> tuple[Path, list[Path]]:
     """The index of every experiment with something finished at a scale, and their pages."""
@@ -119,14 +116,15 @@ def write_all_reports(scale: str, preset: str | None, runtime: Runtime) -> tuple
             found = report_of(name, scale, preset, runtime)
         except ValueError:  # a search that was never run; a preset of its own; other data
             continue
-        if not found.done:
+        done = found.session.done
+        if not done:
             continue
         pages.append(found.write(None))
-        entries.append(_entry(name, found, pages[-1]))
+        entries.append(_entry(name, found, done, pages[-1]))
     return write_index(Index(scale, entries), runtime.results / INDEX), pages
 
 
-def _entry(name: str, found: Reported, page: Path) -> Entry:
+def _entry(name: str, found: Reported, done: int, page: Path) -> Entry:
     made = found.table
     column = made.columns[0]
     known = [row for row in made.rows if row.cells[0].mean is not None]
@@ -139,7 +137,7 @@ def _entry(name: str, found: Reported, page: Path) -> Entry:
         name=name,
         title=made.title,
         href=f"{page.parent.name}/{page.name}",
-        done=found.done,
+        done=done,
         planned=len(found.session.trials),
         failed=sum(row.failed for row in made.rows),
         metric=f"{column.title} [{column.unit}]",
@@ -210,16 +208,13 @@ def _page(found: _Found, made: Table, beside: Sequence[Chart] = ()) -> Page:
 
 def _facts(found: _Found) -> list[tuple[str, str]]:
     ablation = found.session.ablation
-    done = sum(
-        all(job.key in found.artifacts for job in final_jobs(chain)) for chain in found.session.jobs
-    )
     ended = [
         str(one.provenance["started_at"])
         for one in found.artifacts.values()
         if one.provenance.get("started_at")
     ]
     facts = [
-        ("trials", f"{done} of {len(found.session.trials)} done"),
+        ("trials", f"{found.session.done} of {len(found.session.trials)} done"),
         ("scale", ablation.scale),
         ("preset", ablation.preset),
         ("seeds", reach(ablation.seeds, ablation.reseed)),
@@ -234,10 +229,12 @@ def _curves(found: _Found, stage: str) -> list[Curve]:
     """The history of the stage's distinct jobs; of very many, those that come first."""
     curves: list[Curve] = []
     for job, artifact in found.of_stage(stage):
-        if len(curves) == MOST_CURVES or not (artifact.path / HISTORY).exists():
+        if len(curves) == MOST_CURVES:
             break
-        rows = [json.loads(line) for line in (artifact.path / HISTORY).read_text().splitlines()]
-        rows = [row for row in rows if "loss" in row]
+        rows: list[dict[str, Any]] = []
+        with suppress(OSError, ValueError):  # a stage that trains nothing; a damaged file
+            lines = artifact.file(HISTORY).read_text().splitlines()
+            rows = [row for line in lines if "loss" in (row := json.loads(line))]
         arms, seeds = found.users.arms(job.key), found.users.seeds(job.key)
         steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
         curves.append(Curve(stage, arms, seeds, steps, losses))

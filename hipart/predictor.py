@@ -19,7 +19,6 @@ from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.flip import flip
 from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
-from hipart.models.lifters.diffusion import DiffusionLifter
 from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.windows import lift
@@ -80,9 +79,6 @@ class Predictor:
             self._densifier = Densifier(self.prior, self.tokenizer)
         self.lifter = build_lifter(config.lifter.model, inputs)
         self._fill(self.lifter, "lifter.", weights)
-        if isinstance(self.lifter, DiffusionLifter):
-            # It makes the sines of a time in single precision.
-            self.lifter.embed_time.register_forward_pre_hook(lambda _, given: given[0].double())
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> "Predictor":

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
-from hipart.jobs import StageJob, final_jobs
+from hipart.jobs import StageJob
 from hipart.pages import write_report
 from hipart.report.live import LiveView, PlainView, Progress
 from hipart.report.tables import Table
@@ -123,8 +123,7 @@ def finished_trials(work: Work) -> RenderableType:
     """Per experiment of a suite how many of its trials are in the store."""
     rows = RichTable("experiment", "trials done", box=None, padding=(0, 2, 0, 0))
     for session in work.sessions:
-        done = sum(all(job in session.store for job in final_jobs(jobs)) for jobs in session.jobs)
-        rows.add_row(session.ablation.name, f"{done}/{len(session.trials)}")
+        rows.add_row(session.ablation.name, f"{session.done}/{len(session.trials)}")
     return rows
 
 

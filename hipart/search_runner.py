@@ -127,26 +127,17 @@ class _Run:
         for listener in self.listeners:
             listener(event)
 
-    def _known(self) -> list[Chain]:
-        """The base's chains, those measured in full, and the winners' on the test split."""
-        made = self.session.candidates
-        return [
-            *self.session.base.chains,
-            *self.session.measured(self.study).jobs,
-            *(
-                chain
-                for one in self.session.winners(self.study)
-                for chain in made.on_test(made.of(one.point))
-            ),
-        ]
-
     def _to_come(self) -> list[StageJob]:
         """Jobs by which workers can warm up; none where the search is over and its test done."""
         session, study = self.session, self.study
         limit = self.limits.trials
-        more = limit is None or len(study.own) < limit or bool(study.running)
-        jobs = [job for chain in self._known() for job in chain.values()]
-        return jobs if more else [job for job in jobs if job not in session.store]
+        if limit is None or len(study.own) < limit or study.running:
+            return [job for chain in session.base.chains for job in chain.values()]
+        made = session.candidates
+        known = [*session.base.chains, *session.measured(study).jobs]
+        for one in session.winners(study):
+            known += made.on_test(made.of(one.point))
+        return [job for jobs in known for job in jobs.values() if job not in session.store]
 
     def _mirror(self) -> MlflowMirror:
         """The mirror, told of all trials so far."""

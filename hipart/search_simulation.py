@@ -1,12 +1,13 @@
 """``--simulate``: a search without training, to try a strategy before it is paid for."""
 
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from hipart.report.live import duration
-from hipart.report.searches import simulated_counts
+from hipart.report.searches import counted
 from hipart.scheduling.plan import Estimates, measurements
 from hipart.search.landscape import made_up, read_landscape
 from hipart.search.loop import Limits
@@ -45,7 +46,8 @@ def simulate_search(session: SearchSession, limits: Limits, source: str, console
         f"SIMULATED: {'values of ' + source if given else 'made-up values'}. Nothing was trained."
     )
     console.print(rows)
-    console.print(simulated_counts(found), highlight=False)
+    trials: Counter[str] = Counter(one.state for one in found.study.own)
+    console.print(counted(trials, found.executor.trained), highlight=False)
     share = 100 * busy / (slots * now or 1)
     console.print(
         f"{duration(now)} on {slots} workers, busy {share:.0f} % of it; "

@@ -62,14 +62,15 @@ def search_table(
     return full if partial else _with_test(session, study, full)
 
 
-def table_so_far(session: SearchSession) -> Table:
-    """The table of what is finished, from study and store alone.
-
-    Raises ValueError where the search was never run here.
-    """
+def study_so_far(session: SearchSession) -> Study:
+    """The study on disk. Raises ValueError where the search was never run here."""
     if not session.is_begun:
         raise ValueError(f"{session.search.name} was not run in this workspace at this scale yet")
-    study = session.open_study()
+    return session.open_study()
+
+
+def table_of(session: SearchSession, study: Study) -> Table:
+    """The table of what is finished, from study and store alone."""
     jobs = [job for jobs in session.measured(study).jobs for job in jobs.values()]
     return search_table(session, study, {"trained": 0, "reused": len(session.store.held(jobs))})
 

@@ -11,7 +11,7 @@ from hipart.data.corpus import check_corpus, fingerprint
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
 from hipart.experiment.suite import load_suite
-from hipart.jobs import Jobs, StageJob
+from hipart.jobs import Jobs, StageJob, final_jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.plan import Plan, make_plan
 from hipart.store import Artifact, ArtifactStore
@@ -38,6 +38,13 @@ class Session:
     def distinct(self) -> dict[str, StageJob]:
         """Every job once, by key."""
         return {job.key: job for jobs in self.jobs for job in jobs.values()}
+
+    @property
+    def done(self) -> int:
+        """How many trials are finished now."""
+        wanted = [final_jobs(jobs) for jobs in self.jobs]
+        there = self.store.held(job for jobs in wanted for job in jobs)
+        return sum(all(job.key in there for job in jobs) for jobs in wanted)
 
     def finished(self) -> dict[str, Artifact]:
         """The artifacts that the store has of these jobs now, by key."""

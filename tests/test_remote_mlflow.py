@@ -20,7 +20,8 @@ from hipart.session import open_session
 from hipart.store import ArtifactStore
 from hipart.tracking.messages import End
 from hipart.tracking.patience import Patience
-from hipart.tracking.runs import ERROR_TAG, ID_TAG, STAMP_TAG, Outcome, Point, RunBook, RunSpec
+from hipart.tracking.records import ERROR_TAG, ID_TAG, STAMP_TAG, Outcome, Point, RunSpec
+from hipart.tracking.runs import RunBook
 from hipart.tracking.specs import (
     Subject,
     stage_outcome,

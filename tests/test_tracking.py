@@ -27,9 +27,10 @@ from hipart.session import Session
 from hipart.store import ArtifactStore
 from hipart.tracking import MlflowMirror, server
 from hipart.tracking.mirror import ProcessLine
-from hipart.tracking.notes import LENGTH, parent_note, trial_note
+from hipart.tracking.notes import parent_note, trial_note
 from hipart.tracking.process import serve
-from hipart.tracking.runs import STAMP_TAG, RunBook
+from hipart.tracking.records import STAMP_TAG, TAG_LENGTH
+from hipart.tracking.runs import RunBook
 
 DATA = "feedbeef"
 STEPS = 600  # of the tokenizer, times two metrics: more than MLflow takes in one call
@@ -249,12 +250,12 @@ def test_a_description_escapes_names_and_keeps_to_what_mlflow_keeps():
     ablation = SimpleNamespace(
         name="a `b`; rm c", title=title, source=None, scale="smoke", preset="budget", metric=metric
     )
-    arm = Arm("x=`1` <i>", {"lifter.model": "|`" * LENGTH}, None, PipelineConfig())
+    arm = Arm("x=`1` <i>", {"lifter.model": "|`" * TAG_LENGTH}, None, PipelineConfig())
     trial = Trial(arm, 0, arm.config)
     table = "\n".join([*(f"| row {number} |" for number in range(1000)), "* a note"])
     for rows in (table, table[:99], ""):
         note = parent_note(ablation, [trial], rows)
-        assert len(note) <= LENGTH
+        assert len(note) <= TAG_LENGTH
         assert title not in note
         assert note.startswith("**\\<b\\>\\`x\\`\\</b\\> \\| [a\\](b) \\*c\\***")
         assert "\nhipart-search run 'a `b`; rm c' --scale smoke" in note
@@ -262,7 +263,7 @@ def test_a_description_escapes_names_and_keeps_to_what_mlflow_keeps():
     assert "The rest is in `table.md`" in parent_note(ablation, [trial], table)
     assert "row 20 |" in parent_note(ablation, [trial], table)
     told = trial_note(ablation, trial, jobs(arm.config, DATA))
-    assert len(told) <= LENGTH and "<i>" not in told.replace("\\<i\\>", "")
+    assert len(told) <= TAG_LENGTH and "<i>" not in told.replace("\\<i\\>", "")
 
 
 def test_history_is_logged_once_with_its_steps(finished):

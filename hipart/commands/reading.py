@@ -60,11 +60,8 @@ def plan(workers: int | None, as_json: bool, **options: Any) -> None:
     if session := find_search(**options):
         from hipart.report.searches import describe_search_plan
 
-        tell(
-            partial(facts.of_search_plan, session, count),
-            partial(describe_search_plan, session, count),
-            as_json,
-        )
+        found = facts.of_search_plan(session, count)
+        tell(lambda: found, partial(describe_search_plan, found), as_json)
     else:
         work = open_all(**options)
         tell(partial(facts.of_plan, work, count), partial(describe_plan, work, count), as_json)
@@ -92,9 +89,9 @@ def table(experiment: str, form: str, layout: Any, as_json: bool, **options: Any
     from hipart.reporting import session_table
 
     if searched := find_search(experiment, **options):
-        from hipart.searched import table_so_far
+        from hipart.searched import study_so_far, table_of
 
-        made = table_so_far(searched)
+        made = table_of(searched, study_so_far(searched))
     else:
         session = open_ablation(experiment, **options)
         there = sum(stage.ready for stage in session.plan.stages.values())

@@ -1,12 +1,8 @@
 """A bundle's prediction as one graph of tensors, for runtimes that know no Python."""
 
 import copy
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, cast
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -94,21 +90,3 @@ class GrowingCache:
 
 def _growing_caches(blocks: int, like: Tensor, positions: int) -> list[Any]:
     return [KeyValues(*cast(Any, (GrowingCache(), GrowingCache()))) for _ in range(blocks)]
-
-
-@contextmanager
-def batch_left_open() -> Iterator[None]:
-    """Within it, ``len`` of a tensor in the models is its symbolic size, which may stay free.
-
-    Python's own ``len`` answers a whole number, and a trace through it holds for that number of
-    poses alone.
-    """
-    modules = [module for name, module in sys.modules.items() if name.startswith("hipart.models.")]
-    with ExitStack() as patches:
-        for module in modules:
-            patches.enter_context(patch.object(module, "len", _size, create=True))
-        yield
-
-
-def _size(of: Any) -> Any:
-    return of.shape[0] if isinstance(of, Tensor) else len(of)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hipart.data.corpus import load_corpus
-from hipart.export.graph import PoseGraph, batch_left_open
+from hipart.export.graph import PoseGraph
 from hipart.predictor import POSE, Predictor
 
 INPUTS = ("poses", "image_size")
@@ -111,7 +111,7 @@ def _in_turn(count: int) -> Iterator[slice]:
 def _traced(graph: PoseGraph) -> Any:
     example = (torch.zeros(3, 17, 2), torch.tensor([1000, 1000]))
     free = {"poses": {0: torch.export.Dim("N", min=1)}, "image_size": None}
-    with torch.no_grad(), batch_left_open():
+    with torch.no_grad():
         return torch.export.export(graph, example, dynamic_shapes=free)
 
 

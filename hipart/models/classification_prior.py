@@ -44,7 +44,7 @@ class ClassificationPrior(nn.Module):
     ) -> PriorLogits:
         """Logits of every token from the pose alone; given tokens are not looked at."""
         start = self.project_pose(pose.flatten(1)).unsqueeze(1)
-        sequence = torch.cat([start, self.queries.expand(len(pose), -1, -1)], dim=1)
+        sequence = torch.cat([start, self.queries.expand(pose.shape[0], -1, -1)], dim=1)
         vectors = self.norm(self.blocks(sequence))[:, 1:]
         sparse, dense = vectors[:, :NUM_PARTS], vectors[:, NUM_PARTS:]
         return PriorLogits(

@@ -16,7 +16,7 @@ class JointLinear(nn.Linear):
     def forward(self, x: Float[Tensor, "batch _ channels"]) -> Float[Tensor, "batch _ channels"]:
         """Map (batch, joints in, channels) to (batch, joints out, channels)."""
         # One small product per sample: no transposed copy of x, and the result is contiguous.
-        weight = self.weight.expand(len(x), -1, -1)
+        weight = self.weight.expand(x.shape[0], -1, -1)
         return torch.baddbmm(self.bias.unsqueeze(1), weight, x)
 
 
@@ -138,7 +138,8 @@ class DropPath(nn.Module):
         """The branch, of some samples zero and of the others scaled up; all of it in eval."""
         if not self.training or self.rate == 0:
             return branch
-        kept = branch.new_empty(len(branch), *[1] * (branch.dim() - 1)).bernoulli_(1 - self.rate)
+        shape = branch.shape[0], *[1] * (branch.dim() - 1)
+        kept = branch.new_empty(shape).bernoulli_(1 - self.rate)
         return branch * kept / (1 - self.rate)
 
 

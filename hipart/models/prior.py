@@ -90,7 +90,7 @@ class Prior(nn.Module):
         """LSAB, Eq. 9: refine each group's codes among themselves and average them."""
         group = torch.cat([z_s.unsqueeze(2), z_d], dim=2) + self.local_slots
         refined: Tensor = self.local_blocks(group.flatten(0, 1))
-        return reduce(refined, "(b g) slot d -> b g d", "mean", b=len(z_s))
+        return reduce(refined, "(b g) slot d -> b g d", "mean", b=z_s.shape[0])
 
     def causal(
         self, groups: Float[Tensor, "batch steps width"]
@@ -118,7 +118,7 @@ class Prior(nn.Module):
             above = torch.cat([above, z_d], dim=2)[:, :, :-1]
         queries = torch.cat([hidden.unsqueeze(2), above + self.head_slots], dim=2)
         slots: Tensor = self.head_norm(self.head_blocks(queries.flatten(0, 1), self.head_mask))
-        return rearrange(slots, "(b i) slot d -> b i slot d", b=len(z_s))
+        return rearrange(slots, "(b i) slot d -> b i slot d", b=z_s.shape[0])
 
     def forward(
         self,
@@ -262,7 +262,7 @@ class FullDecoding:
         """PH on all slots; when nested, once for each dense slot."""
         r, nested = self.prior.dense_per_part, self.prior.nested
         z_s = F.embedding(sparse.unsqueeze(1), self.tables[0])
-        dense = sparse.new_zeros(len(sparse), r)
+        dense = sparse.new_zeros(sparse.shape[0], r)
         for slot in range(r if nested else 1):
             z_d = F.embedding(dense.unsqueeze(1), self.tables[1])
             slots = self.prior.head(self.hidden, z_s, z_d)[:, 0, 1:]

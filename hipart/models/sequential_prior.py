@@ -96,7 +96,7 @@ class SequentialPrior(nn.Module):
         sparse = torch.stack(logits[:: self.slots], dim=1)[:, self.order_inverse]
         rest = [one for step, one in enumerate(logits) if step % self.slots]
         if not rest:
-            return PriorLogits(sparse, logits[0].new_empty(len(pose), 0, len(self.dense.codes)))
+            return PriorLogits(sparse, logits[0].new_empty(pose.shape[0], 0, len(self.dense.codes)))
         dense = torch.stack(rest, dim=1).unflatten(1, (NUM_PARTS, self.slots - 1))
         return PriorLogits(sparse, dense[:, self.order_inverse].flatten(1, 2))
 

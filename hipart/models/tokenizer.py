@@ -90,7 +90,7 @@ class Decoder(nn.Module):
             return torch.as_tensor(self.embed(codes))
         weight, bias = self.embed.weight, self.embed.bias
         constant = torch.outer(self.to_joints.bias, weight.sum(1)) + bias
-        joints = self.to_joints.weight.expand(len(codes), -1, -1)
+        joints = self.to_joints.weight.expand(codes.shape[0], -1, -1)
         return torch.baddbmm(constant, joints, F.linear(codes, weight))
 
 
@@ -217,7 +217,7 @@ class Tokenizer(nn.Module):
         """
         (sparse, *dense), _ = self._quantize(finest)
         grouped = [level.tokens.unflatten(1, (NUM_PARTS, -1)) for level in dense]
-        empty = sparse.tokens.new_empty(len(finest), NUM_PARTS, 0)
+        empty = sparse.tokens.new_empty(finest.shape[0], NUM_PARTS, 0)
         return sparse.tokens, torch.cat([empty, *grouped], dim=2).flatten(1)
 
     def decode(

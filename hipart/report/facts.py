@@ -1,5 +1,6 @@
 """What the reading commands say, as plain values for programs: ``--json``."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -102,20 +103,24 @@ def of_plan(work: Work, workers: int) -> Facts:
 
 
 def of_search_plan(session: "SearchSession", workers: int) -> Facts:
-    """What a search like this one costs, from a simulated run; None where nothing tells."""
+    """What a search like this one costs, from a simulated run; None where nothing tells.
+
+    Which trials are drawn and stopped depends on results, and those are made up; what jobs take is
+    measured.
+    """
     from hipart.search.landscape import made_up
     from hipart.search.simulation import simulate
 
     known, shipped = measurements(session.store)
     estimates = Estimates(known)
     base = [job for chain in session.base.chains for job in chain.values()]
-    facts: Facts = {"title": session.search.name, "workers": workers, "simulated": True}
+    name, scale = session.search.name, session.search.scale
+    facts: Facts = {"name": name, "scale": scale, "workers": workers, "simulated": True}
     if any(estimates.seconds(job) is None for job in base):
         return facts | {"work_s": None, "wait_s": None}
     found = simulate(session.search, made_up(session.search), workers, estimate=estimates.seconds)
-    states = [one.state for one in found.study.own]
     return facts | {
-        "trials": {state: states.count(state) for state in dict.fromkeys(states)},
+        "trials": Counter(one.state for one in found.study.own),
         "stages": dict(found.executor.trained),
         "work_s": sum(end - start for start, end in found.executor.spans),
         "wait_s": found.executor.now,

@@ -1,5 +1,8 @@
 """What the reading commands say of a search: its space, and what it will probably cost."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -7,10 +10,7 @@ from rich.text import Text
 from hipart.experiment.space import Dimension
 from hipart.report.description import flat
 from hipart.report.live import duration
-from hipart.scheduling.plan import Estimates, measurements
-from hipart.search.landscape import made_up
 from hipart.search.session import SearchSession
-from hipart.search.simulation import Simulated, simulate
 
 
 def describe_search(session: SearchSession) -> RenderableType:
@@ -55,42 +55,31 @@ def extent(dimension: Dimension) -> str:
     return f"{low:g} to {high:g}{step}{', by its logarithm' if dimension.log else ''}"
 
 
-def describe_search_plan(session: SearchSession, workers: int) -> RenderableType:
-    """The jobs and the time of a search like this one, from a simulated run.
-
-    Which trials are drawn and stopped depends on results, and those are made up; what jobs take is
-    measured.
-    """
-    known, shipped = measurements(session.store)
-    estimates = Estimates(known)
-    base = [job for chain in session.base.chains for job in chain.values()]
-    title = Text(f"{session.search.name}, scale {session.search.scale}\n", style="bold")
-    if any(estimates.seconds(job) is None for job in base):
+def describe_search_plan(facts: Mapping[str, Any]) -> RenderableType:
+    """What ``facts.of_search_plan`` found, for a person."""
+    title = Text(f"{facts['name']}, scale {facts['scale']}\n", style="bold")
+    if facts["work_s"] is None:
         return Group(title, Text("Cost unknown: no finished job of this size was measured yet."))
-    found = simulate(session.search, made_up(session.search), workers, estimate=estimates.seconds)
     source = (
         "timings of one core of another machine that come with the package"
-        if shipped
-        else f"{len(known)} finished jobs in this store"
+        if facts["measured_elsewhere"]
+        else f"{facts['measured_jobs']} finished jobs in this store"
     )
-    busy = sum(end - start for start, end in found.executor.spans)
     lines = [
-        simulated_counts(found),
-        f"About {duration(busy)} of work, {duration(found.executor.now)} on {workers} workers; "
-        f"durations from {source}.",
+        counted(facts["trials"], facts["stages"]),
+        f"About {duration(facts['work_s'])} of work, {duration(facts['wait_s'])} on "
+        f"{facts['workers']} workers; durations from {source}.",
         "From a simulated run: which trials are drawn and stopped depends on results, and those "
         "were made up.",
     ]
     return Group(title, Text("\n".join(lines)))
 
 
-def simulated_counts(found: Simulated) -> str:
+def counted(trials: Mapping[str, int], stages: Mapping[str, int]) -> str:
     """Trials by what became of them, and stage jobs by stage, in a line."""
-    states = [one.state for one in found.study.own]
-    kinds = {state: states.count(state) for state in dict.fromkeys(states)}
-    trials = ", ".join(f"{count} {state}" for state, count in kinds.items())
-    jobs = ", ".join(f"{count} {stage}" for stage, count in found.executor.trained.items())
-    return f"{len(states)} trials ({trials}); stage jobs: {jobs}."
+    states = ", ".join(f"{count} {state}" for state, count in trials.items())
+    jobs = ", ".join(f"{count} {stage}" for stage, count in stages.items())
+    return f"{sum(trials.values())} trials ({states}); stage jobs: {jobs}."
 
 
 def _rows(*columns: str) -> RichTable:

@@ -7,38 +7,25 @@ it hears what the runner's own view hears. It is for looking on: nothing is resu
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from hipart.jobs import StageJob
-from hipart.scheduling.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    JobProgress,
-    JobRepeated,
-    JobReused,
-    JobStarted,
-    JobWaiting,
-)
+from hipart.scheduling.events import Event, JobProgress, JobWaiting
 from hipart.store.leases import is_dead, owner
 
 #: A job's progress is written down this often.
 PROGRESS_SECONDS = 0.5
+#: Every event, by the word that a line has for it.
 KINDS: dict[str, type[Event]] = {
-    "waiting": JobWaiting,
-    "reused": JobReused,
-    "started": JobStarted,
-    "progress": JobProgress,
-    "finished": JobFinished,
-    "failed": JobFailed,
-    "repeated": JobRepeated,
+    kind.__name__.removeprefix("Job").lower(): kind for kind in get_args(Event)
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 class Journal:
-    """The events of this command, as a listener."""
+    """The events of this command, as a listener. A disk that is full costs the journal alone."""
 
     def __init__(
         self,
@@ -56,7 +43,7 @@ class Journal:
         who = owner()
         self._expected_s = expected_s
         self._told: dict[str, float] = {}
-        self._file = (folder / f"{name}.{scale}.{who['pid']}.jsonl").open("w", buffering=1)
+        self._file = (folder / f"{name}.{scale}.{who['pid']}.jsonl").open("wb", buffering=0)
         self._write({"name": name, "scale": scale, "workers": workers, "owner": who})
 
     def __call__(self, event: Event) -> None:
@@ -78,7 +65,8 @@ class Journal:
         self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps({"at": round(time.time(), 3)} | line) + "\n")
+        with suppress(OSError):
+            self._file.write((json.dumps({"at": round(time.time(), 3)} | line) + "\n").encode())
 
 
 class Found(NamedTuple):

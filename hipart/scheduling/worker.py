@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from hipart.jobs import StageJob
 from hipart.provenance import code_version, machine
 from hipart.scheduling.allocator import keep_freed_memory
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
+from hipart.scheduling.upstream import LackingError, check_unchanged, upstream
 from hipart.stages.checkpoint import (
     CHECKPOINT,
     STATE,
@@ -187,7 +188,7 @@ def _context(
     return StageContext(
         config=member.job.config,
         corpus=corpus,
-        upstream=_upstream(member.job, store),
+        upstream=upstream(member.job, store),
         work=member.work,
         device=device,
         report=member.report,
@@ -244,7 +245,7 @@ def _published(
     seconds: float,
 ) -> Result:
     try:
-        _check_unchanged(context.upstream)
+        check_unchanged(context.upstream)
         return Outcome(store.publish(member.job, member.work, metrics, provenance).metrics, seconds)
     except Exception as error:
         return _failure(error, member, store)
@@ -285,23 +286,6 @@ def _corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None) -> 
 _machine = cache(machine)
 
 
-def _upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
-    """Artifact folders of everything that the job stands on, however far up."""
-    found: dict[str, Path] = {}
-    open_needs = list(job.needs.items())
-    while open_needs:
-        stage, key = open_needs.pop()
-        if stage in found:
-            continue
-        artifact = store.find(stage, key)
-        if artifact is None:
-            raise LackingError(key, f"{stage}/{key[:8]} is not in the store")
-        _check(artifact, store)
-        found[stage] = artifact.path
-        open_needs.extend(artifact.identity["needs"].items())
-    return found
-
-
 def _failure(error: Exception, member: Member, store: ArtifactStore) -> Failure:
     if isinstance(error, Interrupted):
         store.leave(member.job, member.work)
@@ -328,47 +312,6 @@ def _too_large(error: Exception, job: StageJob) -> str:
         f"does not fit into the device's memory{tried}, and how much it needs cannot be told: "
         f"{remedy}; {reason(error)}"
     )
-
-
-class LackingError(Exception):
-    """Something that a job needs is gone or damaged, and has to be done again."""
-
-    def __init__(self, key: str, why: str) -> None:
-        super().__init__(why)
-        self.key = key
-
-
-#: Artifacts that this process has found whole, as their files then were.
-_whole: dict[Path, list[tuple[str, int, int]]] = {}
-
-
-def _check(artifact: Artifact, store: ArtifactStore) -> None:
-    """Look at every byte that a job stands on, again if a file changed; set damage aside."""
-    state = _state(artifact.path)
-    if _whole.get(artifact.path) == state:
-        return
-    why = artifact.damage()
-    if why is not None:
-        aside = store.set_aside(artifact, why)
-        where = f", moved to {aside}" if aside else ""
-        raise LackingError(artifact.key, f"{artifact.stage}/{artifact.key[:8]}: {why}{where}")
-    _whole[artifact.path] = state
-
-
-def _check_unchanged(upstream: Mapping[str, Path]) -> None:
-    """What a job was made from has to be what was found whole before."""
-    for stage, folder in upstream.items():
-        if _whole.get(folder) != _state(folder):
-            raise LackingError(folder.name, f"{stage}/{folder.name[:8]} changed meanwhile")
-
-
-def _state(folder: Path) -> list[tuple[str, int, int]]:
-    """Name, size and time of the last change of every file."""
-    try:
-        states = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
-    except FileNotFoundError:
-        return []
-    return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
 
 
 def _device_name(device: torch.device) -> str:

@@ -18,7 +18,8 @@ from hipart.runtime import Runtime
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
 from hipart.search.memory import remembered
-from hipart.search.study import Record, Study, question_of, storage_at, study_name
+from hipart.search.question import question_of, storage_at, study_name
+from hipart.search.study import Record, Study
 from hipart.session import Session
 from hipart.store import ArtifactStore
 

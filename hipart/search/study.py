@@ -8,7 +8,6 @@ import random
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import optuna
@@ -19,13 +18,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hipart.experiment.search import Search
 from hipart.experiment.space import Dimension, Point, Value
-from hipart.jobs import canonical_json, key_of
+from hipart.jobs import canonical_json
+from hipart.search.question import study_name
+from hipart.search.samplers import sampler_of
 
 #: How often a sampler may repeat itself before a point is drawn at random instead.
 PATIENCE = 20
@@ -78,7 +78,7 @@ class Study:
         )
         already = self._study.get_trials(deepcopy=False)
         # A search that goes on must not draw the same numbers again.
-        self._study.sampler = _sampler(search, search.sampler.seed + len(already))
+        self._study.sampler = sampler_of(search, search.sampler.seed + len(already))
         self._study.set_metric_names([f"{one.stage}/{one.name}" for one in search.objectives])
         self._random = random.Random(search.sampler.seed + len(already))
         self._grid = self._space.points() if search.sampler.kind == "grid" else None
@@ -310,59 +310,6 @@ class Study:
 def _end(study: optuna.Study, trial: optuna.Trial, state: TrialState, reason: str) -> None:
     trial.set_user_attr("reason", reason)
     study.tell(trial, state=state)
-
-
-def question_of(search: Search, data_fingerprint: str) -> str:
-    """16 hexadecimal digits of what a search asks: another space, base or goal is another study.
-
-    Budget and sampler are not part of it: with more trials, or another sampler, a search goes on.
-    """
-    asked = {
-        "base": search.base_config.model_dump(mode="json"),
-        "space": [one.model_dump(mode="json", exclude={"scales"}) for one in search.dimensions],
-        "objectives": [one.model_dump(mode="json") for one in search.objectives],
-        "stopping": search.stopping and search.stopping.model_dump(mode="json"),
-        "proxy": search.proxy and search.proxy.model_dump(mode="json"),
-        "constraints": [one.model_dump(mode="json") for one in search.constraints],
-        "seeds": [list(search.seeds), list(search.reseed)],
-        "data": data_fingerprint,
-    }
-    return key_of(canonical_json(asked))
-
-
-def study_name(search: Search, question: str) -> str:
-    """What a study is called in its storage."""
-    return f"{search.name}-{search.scale}-{question}"
-
-
-def storage_at(file: Path) -> BaseStorage:
-    """Studies in a sqlite file, which outlive a killed process."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
-
-
-def _sampler(search: Search, seed: int) -> BaseSampler:
-    chosen = search.sampler
-    match chosen.kind:
-        case "tpe":
-            return TPESampler(
-                n_startup_trials=chosen.startup,
-                multivariate=True,
-                group=any(one.when for one in search.dimensions),
-                constant_liar=True,
-                seed=seed,
-            )
-        case "nsga2":
-            return NSGAIISampler(population_size=max(4, chosen.startup), seed=seed)
-        case "qmc":
-            return QMCSampler(
-                seed=seed,
-                scramble=True,
-                warn_asynchronous_seeding=False,
-                warn_independent_sampling=False,
-            )
-        case "random" | "grid":
-            return RandomSampler(seed=seed)
 
 
 def suggested(trial: optuna.Trial, dimension: Dimension) -> Value:

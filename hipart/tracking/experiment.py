@@ -11,7 +11,8 @@ from hipart.jobs import StageJob
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking.messages import Drawn, Happened, TrialJobs
 from hipart.tracking.notes import STAGES_NOTE, experiment_note, logged_table, parent_note
-from hipart.tracking.runs import LOGGED_TAG, NOTE_TAG, RunBook, RunRecord, RunSpec
+from hipart.tracking.records import LOGGED_TAG, NOTE_TAG, RunRecord, RunSpec
+from hipart.tracking.runs import RunBook
 from hipart.tracking.specs import (
     STAGES,
     Subject,

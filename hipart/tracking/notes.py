@@ -14,9 +14,8 @@ from hipart.experiment.design import Trial
 from hipart.experiment.form import Ablation
 from hipart.jobs import StageJob
 from hipart.markdown import escape
+from hipart.tracking.records import TAG_LENGTH
 
-#: What MLflow keeps of a tag.
-LENGTH = 8000
 STAGES_NOTE = (
     "Every stage job that was ever trained or asked for here, each once, whichever experiments "
     "and arms use it. Filter by `tags.stage = 'tokenizer'`, by the `key` that a trial names in its "
@@ -48,7 +47,7 @@ def parent_note(ablation: Ablation, trials: Sequence[Trial], table: str = "") ->
         "tags. Figures, tables and the page `report.html` are among the artifacts."
     )
     go_on = f"Finished jobs are never trained again:\n\n```sh\n{_commands(ablation)}\n```"
-    room = LENGTH - len(head) - len(go_on) - 6  # three blank lines between
+    room = TAG_LENGTH - len(head) - len(go_on) - 6  # three blank lines between
     shown = _fitting(rows, room)
     parts = [head, shown, go_on, _fitting(notes, room - len(shown))]
     return "\n\n".join(part for part in parts if part)
@@ -64,7 +63,7 @@ def trial_note(ablation: Ablation, trial: Trial, jobs: Mapping[str, StageJob]) -
         ["Changed from the base:", "", *changes] if changes else ["The base: nothing changed."]
     )
     text = "\n".join([head, "", *changed, "", "Its stages, as `hipart-search explain` takes them:"])
-    return f"{text[: LENGTH // 2]}\n\n{_fitting(stages, LENGTH // 2)}"
+    return f"{text[: TAG_LENGTH // 2]}\n\n{_fitting(stages, TAG_LENGTH // 2)}"
 
 
 def logged_table(text: str) -> str:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from hipart.session import Session
 from hipart.skeleton import NUM_JOINTS
-from hipart.tracking.runs import RunBook, RunRecord, quiet
+from hipart.tracking.records import RunRecord
+from hipart.tracking.runs import RunBook, quiet
 from hipart.tracking.server import artifact_folder
 from hipart.tracking.specs import Subject, trial_spec
 

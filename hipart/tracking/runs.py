@@ -13,17 +13,28 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from functools import partial, wraps
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from filelock import FileLock
 
 from hipart.tracking.datasets import DataUsed, as_inputs
 from hipart.tracking.patience import Patience
+from hipart.tracking.records import (
+    ERROR_TAG,
+    ID_TAG,
+    KIND_TAG,
+    MADE_TAG,
+    NOTE_TAG,
+    STAMP_TAG,
+    Outcome,
+    Point,
+    RunRecord,
+    RunSpec,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,18 +43,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-ID_TAG = "hipart.id"
-STAMP_TAG = "hipart.stamp"
-#: When its making began, and by which ``RunBook``: text that sorts by age.
-MADE_TAG = "hipart.made"
-ERROR_TAG = "error"
-NOTE_TAG = "mlflow.note.content"
-PARENT_TAG = "mlflow.parentRunId"
-#: Names the artifacts that MLflow shows as tables to sort.
-LOGGED_TAG = "mlflow.loggedArtifacts"
-#: By which MLflow's pages tell experiments that train models from those that ask language models.
-KIND_TAG = "mlflow.experimentKind"
 
 #: MLflow without its banners, telemetry and calls of git.
 QUIET = {
@@ -59,49 +58,6 @@ TIMEOUT_S = 30
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 #: What goes into one call, of MLflow's 1,000 entries in all, and how long a value may be.
 METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 800, 100, 6000, 5000
-TAG_LENGTH = 8000
-
-
-class Point(NamedTuple):
-    """One value of a metric. Logging it twice is safe: all of a point is MLflow's primary key."""
-
-    name: str
-    value: float
-    milliseconds: int
-    step: int = 0
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """What a run is before anything has happened in it. Its tags are kept up to date."""
-
-    experiment: str
-    identity: str
-    name: str
-    tags: Mapping[str, str]
-    params: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended well: an equal ``stamp`` says that it is this very outcome."""
-
-    stamp: str
-    started_ms: int
-    ended_ms: int
-    tags: Mapping[str, str]
-    points: Callable[[], Iterable[Point]]
-    data: Sequence[DataUsed] = ()
-
-
-@dataclass
-class RunRecord:
-    """A run as MLflow holds it now."""
-
-    run_id: str
-    status: str
-    tags: dict[str, str]
-    params: frozenset[str]
 
 
 def quiet() -> None:

@@ -18,7 +18,8 @@ from hipart.jobs import StageJob, canonical_json
 from hipart.store import Artifact
 from hipart.tracking.datasets import DataUsed, splits_used
 from hipart.tracking.notes import told, trial_name, trial_note
-from hipart.tracking.runs import NOTE_TAG, PARENT_TAG, TAG_LENGTH, Outcome, Point, RunSpec, now_ms
+from hipart.tracking.records import NOTE_TAG, PARENT_TAG, TAG_LENGTH, Outcome, Point, RunSpec
+from hipart.tracking.runs import now_ms
 
 STAGES = "stages"
 #: How many trials that use a stage job are named in its run's tags.

@@ -9,7 +9,7 @@ from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.jobs import StageJob, jobs
 from hipart.runtime import Runtime
-from hipart.scheduling import worker
+from hipart.scheduling import upstream
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobRepeated
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.graph import StageGraph
@@ -34,7 +34,7 @@ class Lab:
         self.events: list[Event] = []
 
     def run(self, *configs: PipelineConfig) -> StageGraph:
-        worker._whole.clear()  # as in a process that has just begun
+        upstream._whole.clear()  # as in a process that has just begun
         self.events.clear()
         workplace = Workplace.of(self.runtime, "benchmarks.idle_stages")
         graph = StageGraph(

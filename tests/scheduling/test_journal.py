@@ -104,3 +104,15 @@ def test_a_command_that_was_killed_runs_no_longer_and_the_next_removes_what_it_l
     assert {one.name: one.ended for one in journals(tmp_path)} == {"one": "stopped", "other": None}
     assert json.loads(killed.path.parent.joinpath(f"one.smoke.{os.getpid()}.jsonl").read_bytes()
                       .splitlines()[-1])["ended"] == "stopped"  # fmt: skip
+
+
+def test_a_disk_that_is_full_costs_the_journal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = journal(tmp_path)
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(written, "_file", full)
+        with pytest.raises(OSError, match="No space"):
+            full.write(b"one")
+        written(EVENTS[0])
+        written.end("finished")

@@ -15,8 +15,9 @@ from hipart.jobs import canonical_json
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import made_up
 from hipart.search.loop import Limits
+from hipart.search.question import question_of, storage_at
 from hipart.search.simulation import MemoryStore, Simulated, simulate
-from hipart.search.study import Record, Study, question_of, storage_at
+from hipart.search.study import Record, Study
 
 HEAD = """\
 kind: search

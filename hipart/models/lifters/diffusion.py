@@ -50,7 +50,7 @@ class DiffusionLifter(Lifter):
         self, poses: Float[Tensor, "batch joints 2"], target: Float[Tensor, "batch 17 3"]
     ) -> Float[Tensor, " batch"]:
         """MPJPE of the pose denoised in one step from a random time."""
-        time = torch.randint(len(self.signal), (len(poses),), device=poses.device)
+        time = torch.randint(len(self.signal), (poses.shape[0],), device=poses.device)
         kept = self.signal[time].view(-1, 1, 1)
         clean = POSE_SCALE * target
         noisy = kept.sqrt() * clean + (1 - kept).sqrt() * torch.randn_like(clean)
@@ -61,10 +61,10 @@ class DiffusionLifter(Lifter):
         """Mean of the hypotheses that DDIM draws: root-relative 3D joints in metres."""
         count = len(self.start)
         condition = poses.repeat_interleave(count, dim=0)
-        pose = self.start.repeat(len(poses), 1, 1)
+        pose = self.start.repeat(poses.shape[0], 1, 1)
         clean = pose
         for step, time in enumerate(self.times):
-            clean = self._denoise(condition, pose, time.expand(len(pose)))
+            clean = self._denoise(condition, pose, time.expand(pose.shape[0]))
             if step + 1 < len(self.times):
                 kept, later = self.signal[time], self.signal[self.times[step + 1]]
                 noise = (pose - kept.sqrt() * clean) / (1 - kept).sqrt()
@@ -79,7 +79,8 @@ class DiffusionLifter(Lifter):
         time: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch 17 3"]:
         tokens = self.embed(poses) + self.joint_embedding
-        tokens = tokens + self.embed_time(_sinusoids(time, tokens.shape[-1])).unsqueeze(1)
+        sinusoids = _sinusoids(time, tokens.shape[-1]).to(tokens.dtype)
+        tokens = tokens + self.embed_time(sinusoids).unsqueeze(1)
         joints = tokens[:, :NUM_JOINTS] + self.embed_noisy(noisy)
         tokens = torch.cat([joints, tokens[:, NUM_JOINTS:]], dim=1)
         pose: Tensor = self.head(self.blocks(tokens, asking=NUM_JOINTS))

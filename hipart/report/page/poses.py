@@ -1,6 +1,7 @@
 """Poses for the page's viewer: what lifters were given, what they made of it, and the truth."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from hipart.pipeline import FINAL_STAGE
@@ -16,6 +17,7 @@ ARMS, SAMPLES = 6, 6
 
 def poses(session: Session, artifacts: Mapping[str, Artifact], made: Content) -> dict[str, Any]:
     """Some samples of the base and of the best arms: input, levels, lifted and true poses."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     place = {row.arm: row.cells[0].mean for row in made.rows}
@@ -32,9 +34,8 @@ def poses(session: Session, artifacts: Mapping[str, Artifact], made: Content) ->
             continue
         if job.key not in artifacts:
             continue
-        file = artifacts[job.key].file(EXAMPLES)
-        if file.exists():
-            arms[trial.arm.name] = _samples(load_file(file))
+        with suppress(OSError, SafetensorError):  # of an older version, or damaged
+            arms[trial.arm.name] = _samples(load_file(artifacts[job.key].file(EXAMPLES)))
     count = min((len(samples) for samples in arms.values()), default=0)
     split = session.ablation.base_config.evaluation.split
     return {
