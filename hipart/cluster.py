@@ -36,8 +36,8 @@ class Node:
     problems: list[str] = field(default_factory=list)
 
 
-def check(runtime: Runtime) -> tuple[RenderableType, bool]:
-    """A report on every node, and whether all of them can work.
+def check(runtime: Runtime) -> list[Node]:
+    """Every node, with what keeps it from working.
 
     Raises ``ValueError`` where the store cannot be used from here.
     """
@@ -51,7 +51,7 @@ def check(runtime: Runtime) -> tuple[RenderableType, bool]:
     finally:
         ray.shutdown()
     _compare(nodes)
-    return _report(nodes, store.name), bool(nodes) and not any(one.problems for one in nodes)
+    return nodes
 
 
 def _ask(ray: Any, described: dict[str, Any], store: ArtifactStore) -> Node:
@@ -144,7 +144,9 @@ def _compare(nodes: Sequence[Node]) -> None:
             node.problems.append(f"its clock is off by {node.skew_s:.0f} s or more")
 
 
-def _report(nodes: Sequence[Node], store: str) -> RenderableType:
+def described(nodes: Sequence[Node], runtime: Runtime) -> RenderableType:
+    """A row for each node, and what is wrong with them."""
+    store = runtime.store_uri or str(runtime.store)
     rows = Table("node", "CPU", "GPU", "device", "python", "torch", box=None, header_style="dim")
     for node in nodes:
         rows.add_row(

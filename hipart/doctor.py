@@ -2,10 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from hipart.provenance import code_version, machine
 from hipart.runtime import Runtime
@@ -13,18 +15,33 @@ from hipart.runtime import Runtime
 Finding = tuple[str, str]
 
 
-def examine(runtime: Runtime) -> tuple[RenderableType, bool]:
-    """Every fact as a row; False if something here would stop a run."""
-    rows = Table("what", "found", box=None, header_style="dim", padding=(0, 2, 0, 0))
-    healthy = True
+@dataclass(frozen=True)
+class Examined:
+    """A fact about this machine; a ``problem`` would stop a run."""
+
+    what: str
+    found: str
+    problem: bool = False
+
+
+def examine(runtime: Runtime) -> list[Examined]:
+    """Every fact, and everything that here would stop a run."""
+    told = []
     for check in (_machine, _devices, _versions, _data, lambda: _store(runtime)):
         try:
-            for what, found in check():
-                rows.add_row(what, found)
+            told += [Examined(what, found) for what, found in check()]
         except Exception as error:  # a doctor reports what a run would die of
-            rows.add_row(f"[red]{_name(check)}[/]", f"[red]{type(error).__name__}: {error}[/]")
-            healthy = False
-    return rows, healthy
+            told.append(Examined(_name(check), f"{type(error).__name__}: {error}", problem=True))
+    return told
+
+
+def described(told: Sequence[Examined]) -> RenderableType:
+    """A row for each."""
+    rows = Table("what", "found", box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for one in told:
+        style = "red" if one.problem else ""
+        rows.add_row(Text(one.what, style), Text(one.found, style))
+    return rows
 
 
 def _name(check: Callable[..., object]) -> str:

@@ -115,11 +115,9 @@ def write_all_reports(scale: str, preset: str | None, runtime: Runtime) -> tuple
     entries: list[Entry] = []
     pages: list[Path] = []
     for name in available():
-        if is_search(name) and not runtime.studies.exists():
-            continue
         try:
             found = report_of(name, scale, preset, runtime)
-        except ValueError:  # it has a preset of its own, or needs other data
+        except ValueError:  # a search that was never run; a preset of its own; other data
             continue
         if not found.done:
             continue

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +19,8 @@ from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.flip import flip
 from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
-from hipart.models.priors import build_prior
+from hipart.models.lifters.diffusion import DiffusionLifter
+from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.windows import lift
 from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
@@ -31,6 +30,8 @@ FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MAX_POSES = 5_000_000
 MAX_IMAGE_SIDE_PX = 100_000
+#: What the 3D joints are called in what a prediction returns.
+POSE = "pose_3d_mm"
 #: Poses lifted at once, as in the evaluation.
 LIFT_BATCH = 1024
 
@@ -50,7 +51,13 @@ class BundleFacts(Section):
 
 
 class Predictor:
-    """Detected joints in; 3D joints, and the dense poses they were lifted from, out."""
+    """Detected joints in; 3D joints, and the dense poses they were lifted from, out.
+
+    The sums are made in double precision. In single precision a batch of another size, another
+    machine or another runtime rounds differently; once in some thousand poses that decides
+    between two tokens that are nearly equally probable, and moves the pose by millimetres. In
+    double precision an answer is a function of the pose (docs/decisions/0032).
+    """
 
     def __init__(self, facts: BundleFacts, weights: Mapping[str, Tensor], device: str) -> None:
         """Build the models; raises ValueError if the weights are not those of the config."""
@@ -58,17 +65,24 @@ class Predictor:
         self.device = torch.device(device)
         config = facts.config
         inputs = NUM_JOINTS
+        #: The generated levels that the lifter takes.
+        self.levels: tuple[int, ...] = ()
+        self.tokenizer: Tokenizer | None = None
+        self.prior: AnyPrior | None = None
         self._densifier: Densifier | None = None
         if config.lifter.dense_input != "none":
-            self._levels = config.input_levels
-            inputs += sum(self._levels)
-            tokenizer = Tokenizer(config.tokenizer, facts.num_actions or 1)
-            prior = build_prior(config.prior, tokenizer)
-            self._fill(tokenizer, "tokenizer.", weights)
-            self._fill(prior, "prior.", weights)
-            self._densifier = Densifier(prior, tokenizer)
-        self._lifter = build_lifter(config.lifter.model, inputs)
-        self._fill(self._lifter, "lifter.", weights)
+            self.levels = config.input_levels
+            inputs += sum(self.levels)
+            self.tokenizer = Tokenizer(config.tokenizer, facts.num_actions or 1)
+            self.prior = build_prior(config.prior, self.tokenizer)
+            self._fill(self.tokenizer, "tokenizer.", weights)
+            self._fill(self.prior, "prior.", weights)
+            self._densifier = Densifier(self.prior, self.tokenizer)
+        self.lifter = build_lifter(config.lifter.model, inputs)
+        self._fill(self.lifter, "lifter.", weights)
+        if isinstance(self.lifter, DiffusionLifter):
+            # It makes the sines of a time in single precision.
+            self.lifter.embed_time.register_forward_pre_hook(lambda _, given: given[0].double())
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> "Predictor":
@@ -108,21 +122,23 @@ class Predictor:
         """
         size = checked_size(image_size)
         pixels = checked_poses(poses)
-        screen = torch.as_tensor(normalise_screen(pixels, size), device=self.device)
+        screen = torch.as_tensor(
+            normalise_screen(pixels.astype(np.float64), size), device=self.device
+        )
         films = checked_sequence(sequence, len(pixels))
         joined = self._predict(screen, torch.as_tensor(films, device=self.device))
         return {
-            name: (
-                values * 1000 if name == "pose_3d_mm" else screen_to_pixels(values, size)
-            ).numpy()
+            name: (values * 1000 if name == POSE else screen_to_pixels(values, size))
+            .float()
+            .numpy()
             for name, values in joined.items()
         }
 
     def _predict(self, screen: Tensor, sequence: Tensor) -> dict[str, Tensor]:
         found = self._lift(screen, sequence)
         if self.facts.config.evaluation.flip:
-            mirrored = self._lift(flip(screen), sequence)["pose_3d_mm"]
-            found["pose_3d_mm"] = (found["pose_3d_mm"] + flip(mirrored)) / 2
+            mirrored = self._lift(flip(screen), sequence)[POSE]
+            found[POSE] = (found[POSE] + flip(mirrored)) / 2
         return found
 
     def _lift(self, screen: Tensor, sequence: Tensor) -> dict[str, Tensor]:
@@ -130,42 +146,22 @@ class Predictor:
         seen = screen
         if self._densifier is not None:
             poses = self._densifier(screen)
-            seen = torch.cat([screen, *(poses[level] for level in self._levels)], dim=1)
-            found = {f"{LEVEL_NAMES[level]}_2d": pose.cpu() for level, pose in poses.items()}
+            seen = torch.cat([screen, *(poses[level] for level in self.levels)], dim=1)
+            found = {level_name(level): pose.cpu() for level, pose in poses.items()}
         model = self.facts.config.lifter.model
-        return {"pose_3d_mm": lift(self._lifter, model, seen, sequence, LIFT_BATCH).cpu()} | found
+        return {POSE: lift(self.lifter, model, seen, sequence, LIFT_BATCH).cpu()} | found
 
     def _fill(self, model: nn.Module, prefix: str, weights: Mapping[str, Tensor]) -> None:
         own = {
             name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)
         }
         model.load_state_dict(own)
-        model.requires_grad_(False).eval().to(self.device)
+        model.requires_grad_(False).eval().double().to(self.device)
 
 
-def predict_file(bundle: Path, source: Path, out: Path) -> int:
-    """Predict an ``.npz`` with ``poses`` (N, 17, 2) and ``image_size`` (2,) into another.
-
-    It may hold ``sequence`` (N,), the film of each pose, for a temporal lifter.
-    Returns the number of poses; raises ValueError naming the file and what is wrong in it.
-    """
-    predictor = Predictor.load(bundle)
-    arrays = _read_arrays(source)
-    try:
-        size = tuple(arrays["image_size"].tolist())
-        found = predictor.predict(arrays["poses"], size, arrays.get("sequence"))
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **found)
-        part.replace(out)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise ValueError(f"{out}: cannot be written ({error.strerror})") from None
-    return len(found["pose_3d_mm"])
+def level_name(level: int) -> str:
+    """What the generated level of so many points is called in what a prediction returns."""
+    return f"{LEVEL_NAMES[level]}_2d"
 
 
 def read_facts(folder: Path) -> BundleFacts:
@@ -239,29 +235,3 @@ def checked_size(image_size: tuple[Any, ...]) -> tuple[int, int]:
             f"from 1 to {MAX_IMAGE_SIDE_PX}"
         )
     return int(sides[0]), int(sides[1])
-
-
-def _read_arrays(source: Path) -> dict[str, NDArray[Any]]:
-    names: tuple[str, ...] = ("poses", "image_size")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            held = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
-        missing = [name for name in names if name not in held]
-        if missing:
-            raise ValueError(f"no array {missing[0]!r}, it holds {sorted(held)}, needs {names}")
-        names += tuple(name for name in ("sequence",) if name in held)
-        limit = MAX_POSES * NUM_JOINTS * 2 * 8 + 1024
-        if max(held[name].file_size for name in names) > limit:
-            raise ValueError(f"an array of more than {limit} bytes: at most {MAX_POSES} poses")
-        with np.load(source, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in names}
-    except OSError as error:
-        raise ValueError(f"{source}: cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, EOFError, MemoryError) as error:
-        raise ValueError(f"{source}: not an .npz file of numpy arrays ({error})") from None
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-    if found["image_size"].shape != (2,):
-        shape = found["image_size"].shape
-        raise ValueError(f"{source}: array 'image_size': shape {shape}, allowed (2,)")
-    return found

@@ -16,6 +16,7 @@ from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
+from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates, measurements
 from hipart.session import Session, Work
@@ -42,7 +43,9 @@ def run(work: Work, console: Console) -> bool:
     with console.status(f"starting {runtime.executor} workers") if to_train else nullcontext():
         executor = executor_for(runtime, to_train, tell)
     mirror = MlflowMirror(work.sessions, warnings.append)
-    listeners.append(mirror)
+    scale = first.ablation.scale
+    journal = Journal(runtime.journals, work.name, scale, executor.slots, estimate)
+    listeners += [mirror, journal]
     graph = StageGraph(store, executor, tell, estimate, runtime.array_limit)
     progress = Progress(estimate, executor.slots)
 
@@ -56,7 +59,7 @@ def run(work: Work, console: Console) -> bool:
 
     def shown() -> RenderableType:
         if others:
-            return _finished_trials(work)
+            return finished_trials(work)
         return made(first, partial=True).terminal(notes=False)
 
     view = (
@@ -71,11 +74,13 @@ def run(work: Work, console: Console) -> bool:
                     graph.ensure(jobs)
             graph.run(runtime.fail_fast)
     except BaseException as error:
+        journal.end("stopped")
         mirror.abort()
         if not isinstance(error, KeyboardInterrupt):
             raise
         console.print("\nStopped. Run the same command to go on where it was.")
         return False
+    journal.end("failed" if progress.failures else "finished")
     _write(work, made, mirror, console)
     for warning in warnings:
         console.print(f"[yellow]{warning}[/]")
@@ -116,7 +121,7 @@ def _estimates(
     return lambda job: seconds.get(job.key)
 
 
-def _finished_trials(work: Work) -> RenderableType:
+def finished_trials(work: Work) -> RenderableType:
     """Per experiment of a suite how many of its trials are in the store."""
     rows = RichTable("experiment", "trials done", box=None, padding=(0, 2, 0, 0))
     for session in work.sessions:

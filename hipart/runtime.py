@@ -77,6 +77,11 @@ class Runtime:
         return at.rstrip("/") if "://" in at else None
 
     @property
+    def journals(self) -> Path:
+        """What running commands write down, for others to look on."""
+        return self.workspace / "journals"
+
+    @property
     def studies(self) -> Path:
         """Optuna's sqlite file."""
         return self.workspace / "optuna.db"

@@ -18,6 +18,7 @@ from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor
 from hipart.scheduling.graph import StageGraph
+from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates, measurements
 from hipart.search.candidates import Candidate, Chain
@@ -25,11 +26,8 @@ from hipart.search.loop import Ended, Limits, SearchLoop
 from hipart.search.rules import Rules
 from hipart.search.session import SearchSession
 from hipart.search.study import Record, Study
-from hipart.searched import best_line, search_table, write_search
+from hipart.searched import LIVE_ROWS, best_line, search_table, write_search
 from hipart.tracking import MlflowMirror, ui_command
-
-#: Rows of the live table.
-LIVE_ROWS = 8
 
 
 @dataclass
@@ -110,7 +108,9 @@ class _Run:
         graph = StageGraph(session.store, executor, self.tell, estimate, runtime.array_limit)
         loop = self._loop(runtime, executor, mirror)
         progress = Progress(estimate, executor.slots)
-        self.listeners += [mirror, loop.hear]
+        name, scale = session.search.name, session.search.scale
+        journal = Journal(runtime.journals, name, scale, executor.slots, estimate)
+        self.listeners += [mirror, journal, loop.hear]
         view = self._view(progress, loop)
         try:
             with view, closing(RunMetrics(session.store)) as metrics:
@@ -124,6 +124,7 @@ class _Run:
                 self._restore(graph)
                 self._measure_on_test(graph)
         except BaseException as error:
+            journal.end("stopped")
             mirror.abort()
             if not isinstance(error, KeyboardInterrupt):
                 raise
@@ -131,6 +132,7 @@ class _Run:
             return False
         finally:
             executor.close()
+        journal.end("failed" if progress.failures else "finished")
         self._finish(graph, ended, mirror)
         return not progress.failures
 

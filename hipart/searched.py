@@ -22,6 +22,8 @@ from hipart.search.study import Record, Study
 
 #: Trials in a table; all of them are in trials.csv.
 ROWS = 30
+#: Trials of the table that is drawn while a search goes on.
+LIVE_ROWS = 8
 NOTHING = Cell(0, 0, None, None, None, None, None, None, None)
 
 
@@ -65,7 +67,7 @@ def table_so_far(session: SearchSession) -> Table:
 
     Raises ValueError where the search was never run here.
     """
-    if not session.runtime.studies.exists():
+    if not session.is_begun:
         raise ValueError(f"{session.search.name} was not run in this workspace at this scale yet")
     study = session.open_study()
     jobs = [job for jobs in session.measured(study).jobs for job in jobs.values()]

@@ -87,6 +87,7 @@ def without_collection() -> Iterator[None]:
 class Work:
     """Sessions on one workspace that are planned and run together: an experiment, or a suite."""
 
+    name: str
     title: str
     sessions: tuple[Session, ...]
 
@@ -114,7 +115,8 @@ def open_work(
         raise ValueError("name an experiment, or --suite NAME, and not both")
     if experiment is not None:
         session = open_session(experiment, scale, preset, runtime)
-        return Work(f"{session.ablation.name}, scale {scale}", (session,))
+        return Work(session.ablation.name, f"{session.ablation.name}, scale {scale}", (session,))
     names = load_suite(str(suite)).experiments
     sessions = tuple(open_session(name, scale, preset, runtime) for name in names)
-    return Work(f"suite {suite}, scale {scale}: {len(sessions)} experiments", sessions)
+    title = f"suite {suite}, scale {scale}: {len(sessions)} experiments"
+    return Work(f"suite-{suite}", title, sessions)

@@ -23,10 +23,10 @@ def said(report: object) -> str:
 
 @pytest.mark.slow
 def test_a_local_cluster_is_healthy_and_leaves_nothing_in_the_store(tmp_path: Path) -> None:
-    report, healthy = cluster.check(Runtime(tmp_path))
-    assert healthy
+    (node,) = nodes = cluster.check(Runtime(tmp_path))
+    assert node.problems == []
     assert f"All 1 nodes see {tmp_path / 'store'}, can write it, and run the same code." in said(
-        report
+        cluster.described(nodes, Runtime(tmp_path))
     )
     assert list((tmp_path / "store/.work").iterdir()) == []
 
@@ -47,7 +47,7 @@ def test_other_code_and_other_clocks_are_named(tmp_path: Path) -> None:
     assert other.problems[0].startswith("torch is 1.0, here it is ")
     assert other.problems[1] == "its clock is off by 60 s or more"
     assert silent.problems == ["does not answer"]
-    assert "other: torch is 1.0" in said(cluster._report([same, other], Path("store")))
+    assert "other: torch is 1.0" in said(cluster.described([same, other], Runtime(tmp_path)))
 
 
 def listening() -> set[str]:

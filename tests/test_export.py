@@ -31,7 +31,8 @@ from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
 from hipart.models.prior import Prior
 from hipart.models.tokenizer import Tokenizer
-from hipart.predictor import MAX_POSES, Predictor, predict_file
+from hipart.predicting.files import predict_file
+from hipart.predictor import MAX_POSES, Predictor
 from hipart.store import ArtifactStore
 
 DATA = "feedbeef"
@@ -97,6 +98,12 @@ def train(store, config, mpjpe_mm):
     return made
 
 
+def doubled(poses):
+    """In screen units and double precision, from pixels in single."""
+    pixels = poses.astype(np.float32).astype(np.float64)
+    return torch.as_tensor(normalise_screen(pixels, SIZE))
+
+
 @pytest.fixture
 def store(tmp_path):
     store = ArtifactStore(tmp_path / "store")
@@ -120,12 +127,13 @@ def test_a_bundle_predicts_what_its_models_compute(store, tmp_path, poses):
     bundle = export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", tmp_path / "best")
     found = Predictor.load(bundle).predict(poses, SIZE)
     with torch.inference_mode():
-        screen = torch.as_tensor(normalise_screen(poses.astype(np.float32), SIZE))
-        generated = Densifier(made["prior"], made["tokenizer"])(screen)
-        lifted = made["lifter"](torch.cat([screen, *generated.values()], dim=1)) * 1000
-    assert (found["pose_3d_mm"] == lifted.numpy()).all()
+        screen = doubled(poses)
+        generated = Densifier(made["prior"].double(), made["tokenizer"].double())(screen)
+        seen = torch.cat([screen, *generated.values()], dim=1)
+        lifted = made["lifter"].double()(seen) * 1000
+    assert (found["pose_3d_mm"] == lifted.float().numpy()).all()
     for name, level in zip(("dense_2d", "fine_2d"), generated.values(), strict=True):
-        assert (found[name] == screen_to_pixels(level, SIZE).numpy()).all()
+        assert (found[name] == screen_to_pixels(level, SIZE).float().numpy()).all()
     shapes = {name: array.shape for name, array in found.items()}
     assert shapes == {"pose_3d_mm": (5, 17, 3), "dense_2d": (5, 48, 2), "fine_2d": (5, 96, 2)}
     again = Predictor.load(bundle).predict(poses, SIZE)
@@ -150,10 +158,9 @@ def test_a_lifter_of_17_joints_needs_no_other_stage(store, tmp_path, poses, mode
     bundle = export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
     found = Predictor.load(bundle).predict(poses, SIZE)
     with torch.inference_mode():
-        screen = torch.as_tensor(normalise_screen(poses.astype(np.float32), SIZE))
-        lifted = made["lifter"](screen) * 1000
+        lifted = made["lifter"].double()(doubled(poses)) * 1000
     assert list(found) == ["pose_3d_mm"]
-    assert (found["pose_3d_mm"] == lifted.numpy()).all()
+    assert (found["pose_3d_mm"] == lifted.float().numpy()).all()
 
 
 def test_the_best_finished_trial_that_can_predict_is_taken(store, tmp_path):
@@ -280,6 +287,7 @@ INPUTS = {
     "text": ({"poses": POSES.astype(str)}, "type <U"),
     "pickled": ({"poses": POSES.astype(object)}, "allow_pickle=False"),
     "another key": ({"pose": POSES}, "no array 'poses'"),
+    "no size": ({"image_size": None}, "add --image-size"),
     "one side": ({"image_size": np.array([1000])}, r"'image_size': shape \(1,\), allowed \(2,\)"),
     "no side": ({"image_size": np.array([1000, 0])}, "from 1 to 100000"),
     "NaN side": ({"image_size": np.array([1000, np.nan])}, "from 1 to 100000"),
@@ -293,7 +301,8 @@ def test_wrong_arrays_are_refused_by_name(bundle, tmp_path, what):
     arrays = {"poses": POSES, "image_size": np.array(SIZE)} | changes
     if "pose" in arrays:
         del arrays["poses"]
-    np.savez(tmp_path / "in.npz", **arrays)
+    held = {name: array for name, array in arrays.items() if array is not None}
+    np.savez(tmp_path / "in.npz", **held)
     with pytest.raises(ValueError, match=message) as refusal:
         predict_file(bundle, tmp_path / "in.npz", tmp_path / "out.npz")
     assert "in.npz" in str(refusal.value)
@@ -317,7 +326,7 @@ class Absent:
             raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 sys.meta_path.insert(0, Absent())
 from pathlib import Path
-from hipart.predictor import predict_file
+from hipart.predicting.files import predict_file
 print(predict_file(*map(Path, sys.argv[1:])))
 """
 

@@ -50,7 +50,7 @@ class LinearLifter(Lifter):
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for name in ("hipart", "experiments"):
+    for name in ("hipart", "experiments", "dashboards"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     return tmp_path

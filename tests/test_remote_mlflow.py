@@ -98,7 +98,9 @@ def check(folder: Path, server: Server) -> None:
     }
     for trial, chain in zip(session.trials, session.jobs, strict=True):
         identity = trial_spec(subject, trial, chain, "").identity
-        outcomes[identity] = trial_outcome([artifacts[job.key] for job in chain.values()])
+        outcomes[identity] = trial_outcome(
+            subject, trial, [artifacts[job.key] for job in chain.values()]
+        )
     expected = Counter(
         (run_ids[identity], *point)
         for identity, outcome in outcomes.items()
@@ -221,7 +223,7 @@ def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(
     assert [state for _, state in states] == ["active", "deleted"]
     for run in (kept, gone):
         assert steady.rows(f"select count(*) from metrics where run_uuid = '{run}'") == [(9,)]
-    tags = dict(book._client.get_run(str(kept)).data.tags)
+    tags = dict(book.client.get_run(str(kept)).data.tags)
     assert tags[STAMP_TAG] == "second" and ERROR_TAG not in tags
 
 

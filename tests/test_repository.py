@@ -117,12 +117,20 @@ def test_relative_links_lead_somewhere() -> None:
     broken = []
     for path in markdown_files():
         for link in re.findall(r"\]\(<?([^)\s>]+)", without_code(path.read_text())):
-            if re.match(r"[a-z]+:|#", link):
+            if re.match(r"[a-z]+:", link):
                 continue
-            target = (path.parent / link.split("#")[0]).resolve()
-            if not target.exists() or not target.is_relative_to(ROOT):
+            name, _, heading = link.partition("#")
+            target = (path.parent / name).resolve() if name else path
+            there = target.exists() and target.is_relative_to(ROOT)
+            if not there or (heading and heading not in anchors(target)):
                 broken.append(f"{path.relative_to(ROOT)}: {link}")
     assert not broken
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to headings."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 def make_targets() -> set[str]:

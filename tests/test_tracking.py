@@ -27,6 +27,7 @@ from hipart.session import Session
 from hipart.store import ArtifactStore
 from hipart.tracking import MlflowMirror, server
 from hipart.tracking.mirror import ProcessLine
+from hipart.tracking.notes import LENGTH, parent_note, trial_note
 from hipart.tracking.process import serve
 from hipart.tracking.runs import STAMP_TAG, RunBook
 
@@ -63,6 +64,7 @@ class Lab:
         self.ablation = SimpleNamespace(
             name="lifter_ablation", title="Lifters", scale="smoke", preset="budget",
             source=Source(paper="HiPART", place="Fig. 5"), metric=metric,
+            also=(), reseed=("lifter",),
         )  # fmt: skip
         faster = PipelineConfig(lifter=LifterConfig(learning_rate=0.01))
         changes = {"lifter.learning_rate": 0.01}
@@ -109,10 +111,14 @@ class Lab:
         return MlflowClient(f"sqlite:///{self.runtime.tracking_database.absolute()}")
 
     def runs(self, experiment):
-        """Active runs of an experiment by name; a name that occurs twice is an error."""
+        """Active runs of an experiment by name; a name that occurs twice is an error.
+
+        Of the name of a stage run what stands before its users.
+        """
         client = self.client
         found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
-        named = {run.info.run_name: run for run in found}
+        cut = " · " if experiment == "stages" else "\n"
+        named = {run.info.run_name.partition(cut)[0]: run for run in found}
         assert len(named) == len(found)
         return named
 
@@ -121,7 +127,7 @@ class Lab:
 
 
 PARENT = "lifter_ablation · smoke"
-TRIALS = {"base · seed 0", "rate=0.01 · seed 0"}
+TRIALS = {"base, seed 0", "rate 0.01, seed 0"}
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +153,9 @@ def finished(tmp_path_factory, blank):
     mirror = lab.mirror()
     lab.run(mirror)
     table = lab.runtime.workspace / "table.md"
-    table.write_text("| 1 |")
-    mirror.finish([table])
+    table.write_text("| 1 |\n")
+    (lab.runtime.workspace / "table.csv").write_text('arm,mpjpe_mm_mean\n"a, b",1.5\nc,\n')
+    mirror.finish([table, lab.runtime.workspace / "table.csv"])
     assert lab.warnings == []
     return lab
 
@@ -170,23 +177,92 @@ def test_one_run_per_trial_and_per_distinct_job(finished):
 
 def test_what_a_trial_says(finished):
     runs = finished.runs("lifter_ablation")
-    data = runs["rate=0.01 · seed 0"].data
+    run = runs["rate 0.01, seed 0"]
+    data = run.data
     assert data.tags["mlflow.parentRunId"] == runs[PARENT].info.run_id
-    named = {"experiment": "lifter_ablation", "arm": "rate=0.01", "factor": "rate", "seed": "0"}
+    named = {
+        "kind": "trial", "experiment": "lifter_ablation", "arm": "rate=0.01", "factor": "rate",
+        "level": "0.01", "seed": "0", "scale": "smoke", "commit": "abc", "data": DATA,
+        "reused": "none", "changes": '{"lifter.learning_rate":0.01}',
+        "mlflow.source.name": "hipart-search run lifter_ablation --scale smoke",
+        "mlflow.source.git.commit": "abc",
+    }  # fmt: skip
     assert named.items() <= data.tags.items()
     assert data.tags["lifter_key"] == finished.jobs[1]["lifter"].key
-    assert (data.tags["commit"], data.tags["data"]) == ("abc", DATA)
     assert data.params["lifter.learning_rate"] == "0.01"
-    assert data.params["changes"] == '{"lifter.learning_rate":0.01}'
     assert data.params["tokenizer.sparse_codebook.size"] == "2048"
+    assert "tokenizer.seed" in data.params and "lifter.seed" not in data.params
     assert data.metrics["evaluate/mpjpe_mm/Sitting Down"] == 41.0
+    assert data.metrics["mpjpe_mm"] == data.metrics["evaluate/mpjpe_mm"] == 40.0
+    assert data.metrics["seconds"] == 60.0 * len(finished.jobs[1])
     assert data.metrics["tokenizer/odd_name_"] == 1.0
-    note = runs[PARENT].data.tags["mlflow.note.content"]
-    assert (
-        "`hipart-search run lifter_ablation --scale smoke --preset budget`" in note
-        and "2 trials" in note
+    assert {(one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs} == {
+        ("open · train", DATA),
+        ("open · test", DATA),
+    }
+    note = data.tags["mlflow.note.content"]
+    assert "lifter.learning\\_rate: 0.01" in note and finished.jobs[1]["lifter"].name in note
+
+
+def test_trials_that_are_compared_differ_in_what_was_varied(finished):
+    first, second = (run.data.params for run in finished.runs("lifter_ablation").values()
+                     if run.data.params)  # fmt: skip
+    assert {name for name in first if first[name] != second[name]} == {
+        "arm",
+        "lifter.learning_rate",
+    }
+
+
+def test_what_a_stage_run_says_of_those_who_use_it(finished):
+    runs = finished.runs("stages")
+    shared, own = (
+        runs[f"{job.stage} {job.key[:8]}"]
+        for job in (finished.jobs[1]["tokenizer"], finished.jobs[1]["lifter"])
     )
-    assert note.startswith("**Lifters** (HiPART, Fig. 5)")
+    assert shared.info.run_name.endswith(" · base, seed 0 and 1 more")
+    assert own.info.run_name.endswith(" · rate 0.01, seed 0")
+    assert shared.data.tags["used_by.lifter_ablation"] == "base, seed 0; rate 0.01, seed 0"
+    assert own.data.tags["used_by.lifter_ablation"] == "rate 0.01, seed 0"
+    assert own.data.tags["kind"] == "stage"
+
+
+def test_what_the_parent_and_its_experiment_say(finished):
+    parent = finished.runs("lifter_ablation")[PARENT]
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("**Lifters (after HiPART, Fig. 5)**")
+    assert "2 trials of 2 arms" in note and "\n| 1 |\n" in note
+    assert "\nhipart-search run lifter_ablation --scale smoke --preset budget  #" in note
+    assert parent.data.tags["kind"] == "experiment"
+    experiment = finished.client.get_experiment_by_name("lifter_ablation")
+    assert experiment.tags["mlflow.note.content"] == "Lifters (after HiPART, Fig. 5)"
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    [logged] = json.loads(parent.data.tags["mlflow.loggedArtifacts"])
+    assert logged == {"path": "arms.json", "type": "table"}
+    file = next((finished.runtime.workspace / "mlartifacts").rglob("arms.json"))
+    told = {"columns": ["arm", "mpjpe_mm_mean"], "data": [["a, b", 1.5], ["c", ""]]}
+    assert json.loads(file.read_text()) == told
+
+
+def test_a_description_escapes_names_and_keeps_to_what_mlflow_keeps():
+    title = "<b>`x`</b> | [a](b) *c*"
+    metric = SimpleNamespace(stage="evaluate", name="mpjpe_mm")
+    ablation = SimpleNamespace(
+        name="a `b`; rm c", title=title, source=None, scale="smoke", preset="budget", metric=metric
+    )
+    arm = Arm("x=`1` <i>", {"lifter.model": "|`" * LENGTH}, None, PipelineConfig())
+    trial = Trial(arm, 0, arm.config)
+    table = "\n".join([*(f"| row {number} |" for number in range(1000)), "* a note"])
+    for rows in (table, table[:99], ""):
+        note = parent_note(ablation, [trial], rows)
+        assert len(note) <= LENGTH
+        assert title not in note
+        assert note.startswith("**\\<b\\>\\`x\\`\\</b\\> \\| [a\\](b) \\*c\\***")
+        assert "\nhipart-search run 'a `b`; rm c' --scale smoke" in note
+        assert note.count("```") == 2
+    assert "The rest is in `table.md`" in parent_note(ablation, [trial], table)
+    assert "row 20 |" in parent_note(ablation, [trial], table)
+    told = trial_note(ablation, trial, jobs(arm.config, DATA))
+    assert len(told) <= LENGTH and "<i>" not in told.replace("\\<i\\>", "")
 
 
 def test_history_is_logged_once_with_its_steps(finished):
@@ -211,13 +287,17 @@ def test_files_lie_at_the_parent_and_are_replaced(finished):
     mirror.finish([table])
     parent = finished.runs("lifter_ablation")[PARENT]
     files = finished.client.list_artifacts(parent.info.run_id)
-    assert [file.path for file in files] == ["table.md"]
+    assert [file.path for file in files] == ["arms.json", "table.csv", "table.md"]
     copy = next((finished.runtime.workspace / "mlartifacts").rglob("table.md"))
     assert copy.read_text() == "| 2 |"
     after = snapshot(finished)
+    notes = []
     for moment in (before, after):
-        moment["lifter_ablation"][parent.info.run_id][0].pop("end_time")
+        facts, data = moment["lifter_ablation"][parent.info.run_id]
+        facts.pop("end_time")
+        notes.append(data["tags"].pop("mlflow.note.content"))
     assert before == after
+    assert "| 2 |" in notes[1] and notes[0].replace("| 1 |", "| 2 |") == notes[1]
     assert finished.warnings == []
 
 
@@ -228,7 +308,7 @@ def test_what_a_killed_command_left_is_taken_up(lab):
     killed(JobStarted(chain[2], "worker 0"))
     killed.close()  # as after kill -9: nothing was ended
     assert lab.states("lifter_ablation") == {
-        PARENT: "RUNNING", "base · seed 0": "RUNNING", "rate=0.01 · seed 0": "RUNNING",
+        PARENT: "RUNNING", "base, seed 0": "RUNNING", "rate 0.01, seed 0": "RUNNING",
     }  # fmt: skip
     assert lab.states("stages")[f"densify {chain[2].key[:8]}"] == "RUNNING"
     lab.train(chain[2])  # finished by a worker after its driver had died
@@ -238,7 +318,7 @@ def test_what_a_killed_command_left_is_taken_up(lab):
     assert set(lab.states("lifter_ablation").values()) == {"FINISHED"}
     states = lab.states("stages")
     assert (len(states), set(states.values())) == (7, {"FINISHED"})
-    assert lab.runs("lifter_ablation")["base · seed 0"].data.tags["reused"] == "none"
+    assert lab.runs("lifter_ablation")["base, seed 0"].data.tags["reused"] == "none"
 
 
 def test_a_killed_mirror_logs_no_history_twice(lab, monkeypatch):
@@ -291,18 +371,18 @@ def test_a_failure_shows_and_is_healed_by_the_next_run(lab):
     mirror(JobFailed(faster["evaluate"], "needs lifter, which failed"))
     mirror.finish()
     assert lab.states("lifter_ablation") == {
-        PARENT: "FINISHED", "base · seed 0": "FINISHED", "rate=0.01 · seed 0": "FAILED",
+        PARENT: "FINISHED", "base, seed 0": "FINISHED", "rate 0.01, seed 0": "FAILED",
     }  # fmt: skip
     run = lab.runs("stages")[f"lifter {faster['lifter'].key[:8]}"]
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "CUDA out of memory")
-    trial = lab.runs("lifter_ablation")["rate=0.01 · seed 0"]
+    trial = lab.runs("lifter_ablation")["rate 0.01, seed 0"]
     assert trial.data.tags["error"] == "CUDA out of memory"
     mirror = lab.mirror()
     lab.run(mirror)
     mirror.finish()
     assert set(lab.states("lifter_ablation").values()) == {"FINISHED"}
     assert set(lab.states("stages").values()) == {"FINISHED"}
-    assert "error" not in lab.runs("lifter_ablation")["rate=0.01 · seed 0"].data.tags
+    assert "error" not in lab.runs("lifter_ablation")["rate 0.01, seed 0"].data.tags
 
 
 def test_stopping_kills_what_is_open(lab):
@@ -322,7 +402,7 @@ def test_a_trial_drawn_later_gets_its_run(lab):
     mirror.close()
     assert lab.states("lifter_ablation") == dict.fromkeys(TRIALS, "SCHEDULED") | {PARENT: "RUNNING"}
     runs = lab.runs("lifter_ablation")
-    assert runs["rate=0.01 · seed 0"].data.tags["reused"] == "tokenizer"
+    assert runs["rate 0.01, seed 0"].data.tags["reused"] == "tokenizer"
     assert runs[PARENT].data.tags["trials"] == "2"
 
 
@@ -399,7 +479,7 @@ def test_two_experiments_share_the_runs_of_their_jobs(lab):
     mirror = MlflowMirror(sessions, lab.warnings.append, ThreadLine())
     lab.run(mirror)
     mirror.finish()
-    assert lab.states("lifter_ablation") == {PARENT: "FINISHED", "base · seed 0": "FINISHED"}
+    assert lab.states("lifter_ablation") == {PARENT: "FINISHED", "base, seed 0": "FINISHED"}
     assert set(lab.states("other").values()) == {"FINISHED"}
     assert len(lab.states("stages")) == 7
     assert lab.warnings == []

@@ -47,6 +47,13 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> Iterator[Prob
         yield _problem(place, around, node, dict(details))
 
 
+def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Every field of a model, and what is allowed in it, in words."""
+    schema = model.model_json_schema()
+    for name, node in schema.get("properties", {}).items():
+        yield name, _described(node) or _described(_resolved(node, schema))
+
+
 def _problem(place: Place, around: Node, node: Node, details: Mapping[str, Any]) -> Problem:
     value = details["input"]
     match details["type"]:
@@ -94,7 +101,7 @@ def _resolved(node: Node, schema: Node) -> Node:
 def _names(node: Node) -> list[str]:
     options = [node, *node.get("anyOf", ())]
     return [
-        name
+        str(name)
         for option in options
         for name in (*option.get("enum", ()), *([option["const"]] if "const" in option else []))
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,27 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read a file that holds one mapping; duplicate keys are refused."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise ExperimentError([Problem((), f"cannot be read as YAML: {error}")], path) from None
+    return _parsed(path, text)
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, text: str) -> Document:
+    """Parsing is what costs; commands over all experiments read a file many times."""
     lines: dict[Place, int] = {}
     data: Any = None
     try:
         yaml = YAML(typ="safe", pure=True)
-        node = yaml.compose(path.read_text(encoding="utf-8"))
+        node = yaml.compose(text)
         if node is not None:
             _index(node, (), lines)
             data = yaml.constructor.construct_document(node)
     except MarkedYAMLError as error:
         raise _refused(path, error) from None
-    except (YAMLError, ValueError, OSError) as error:
+    except (YAMLError, ValueError) as error:
         raise ExperimentError([Problem((), f"cannot be read as YAML: {error}")], path) from None
     if not isinstance(data, dict):
         problem = Problem((), "must hold a mapping of keys to values", shown(data))

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,12 @@ def export_bundle(
     data_fingerprint: str,
     metric: str,
     out: Path,
+    finish: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
     """Write the best finished trial by ``metric`` (``NAME`` or ``STAGE/NAME``) as a bundle.
 
     Trials that lift exact dense poses are no candidates: for a new image nobody has these.
+    ``finish`` may add to the bundle before it appears, or raise so that it doesn't.
     A bundle that is there already is replaced; raises ValueError for any other ``out``.
     """
     out = out.absolute()
@@ -61,7 +63,7 @@ def export_bundle(
         "lineage.json": (json.dumps(lineage, indent=1) + "\n").encode(),
         "README.md": model_card(lineage, best.trial.config).encode(),
     }
-    _write(out, files)
+    _write(out, files, finish)
     return out
 
 
@@ -180,13 +182,14 @@ def _is_bundle(folder: Path) -> bool:
     return True
 
 
-def _write(out: Path, files: Mapping[str, bytes]) -> None:
+def _write(out: Path, files: Mapping[str, bytes], finish: Callable[[Path], None]) -> None:
     """Make the folder appear whole, in the place of an older bundle if there is one."""
     fresh, old = (out.with_name(f".{out.name}.{what}-{os.getpid()}") for what in ("new", "old"))
     try:
         fresh.mkdir(parents=True)
         for name, content in files.items():
             (fresh / name).write_bytes(content)
+        finish(fresh)
         if out.exists():
             out.rename(old)
         fresh.rename(out)

@@ -16,6 +16,19 @@ from hipart.session import Session, Work
 from hipart.store import Artifact, ArtifactStore
 
 
+def describe_everything(facts: Mapping[str, Any]) -> RenderableType:
+    """A row for each experiment and each suite."""
+    rows = RichTable(
+        "experiment", "what", "source", box=None, header_style="bold", padding=(0, 2, 0, 0)
+    )
+    for name, one in facts["experiments"].items():
+        told = one["source"]
+        rows.add_row(name, one["title"], f"{told['paper']}, {told['place']}" if told else "")
+    for name, one in facts["suites"].items():
+        rows.add_row(f"--suite {name}", f"{one['title']}: {len(one['experiments'])}", "")
+    return rows
+
+
 def describe(session: Session) -> RenderableType:
     """The resolved base configuration, every arm, and parameters per stage."""
     ablation = session.ablation
@@ -100,14 +113,26 @@ def _cost(plan: Plan, workers: int) -> str:
     return f"About {duration(plan.seconds)} of work, {wait} on {workers} workers; {source}."
 
 
-def describe_difference(first: Artifact, second: Artifact, store: ArtifactStore) -> RenderableType:
+def difference(
+    first: Artifact, second: Artifact, store: ArtifactStore
+) -> dict[str, tuple[Any, Any]]:
     """Every value in which two identities differ, followed through what each stands on."""
     one, two = _lineage(first, store), _lineage(second, store)
+    return {
+        place: (one.get(place), two.get(place))
+        for place in sorted(one | two)
+        if one.get(place) != two.get(place)
+    }
+
+
+def describe_difference(
+    found: Mapping[str, tuple[Any, Any]], first: Artifact, second: Artifact
+) -> RenderableType:
+    """The same as a table."""
     rows = _rows("place", f"{first.stage}/{first.key[:8]}", f"{second.stage}/{second.key[:8]}")
-    for place in sorted(one | two):
-        if one.get(place) != two.get(place):
-            rows.add_row(place, str(one.get(place, "-")), str(two.get(place, "-")))
-    return rows if rows.row_count else Text("They have the same identity.")
+    for place, values in found.items():
+        rows.add_row(place, *("-" if value is None else str(value) for value in values))
+    return rows if found else Text("They have the same identity.")
 
 
 def _lineage(artifact: Artifact, store: ArtifactStore) -> dict[str, Any]:

@@ -6,11 +6,11 @@ All claims of the document are Holm-corrected together.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from hipart.markdown import escape
 from hipart.pipeline import PIPELINE
 from hipart.report.claims import Finding, corrected
 from hipart.report.grid import number
 from hipart.report.model import Cell, Column
-from hipart.report.render_markdown import escape
 from hipart.report.statistics import Interval, student
 from hipart.report.tables import Table
 from hipart.report.verdicts import CLAIM, told_p

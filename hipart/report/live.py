@@ -63,8 +63,14 @@ class Running:
 class Progress:
     """The run's state as events tell it; the views only draw it."""
 
-    def __init__(self, expected_s: Callable[[StageJob], float | None], workers: int) -> None:
+    def __init__(
+        self,
+        expected_s: Callable[[StageJob], float | None],
+        workers: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._expected_s = expected_s
+        self._clock = clock
         self.workers = workers
         self.waiting: dict[str, StageJob] = {}
         self.running: dict[str, Running] = {}
@@ -73,7 +79,7 @@ class Progress:
         self._spent: dict[str, list[float]] = {}
         #: By stage of the waiting jobs: their number, known seconds, and how many are unknown.
         self._asked: dict[str, list[float]] = {}
-        self.started = time.monotonic()
+        self.started = self._clock()
 
     def hear(self, event: Event) -> None:
         """Take in one event."""
@@ -92,10 +98,10 @@ class Progress:
                 self._leave(key)
             case JobStarted(job, worker, members):
                 self._leave(key)
-                self.running[key] = Running(job, worker, time.monotonic(), members)
+                self.running[key] = Running(job, worker, self._clock(), members)
             case JobProgress():
                 if key in self.running:
-                    self.running[key].move(event, time.monotonic())
+                    self.running[key].move(event, self._clock())
             case JobFinished(job, _, seconds):
                 self.running.pop(key, None)
                 self.done += 1
@@ -121,7 +127,7 @@ class Progress:
                 typical = self._typical(running.job.stage) or self._expected_s(running.job)
                 if typical is None:
                     return None
-                left = max(0.0, typical - (time.monotonic() - running.started) / running.members)
+                left = max(0.0, typical - (self._clock() - running.started) / running.members)
             work += left
         return work / max(1, self.workers)
 
@@ -153,7 +159,7 @@ class Progress:
         ]
         if self.failures:
             parts.append(f"{len(self.failures)} failed")
-        parts.append(f"{duration(time.monotonic() - self.started)} elapsed")
+        parts.append(f"{duration(self._clock() - self.started)} elapsed")
         if self.waiting or self.running:
             parts.append(
                 f"about {duration(left)} left" if left is not None else "time left unknown"

@@ -1,7 +1,6 @@
 """A table in GitHub's Markdown."""
 
-import re
-
+from hipart.markdown import escape
 from hipart.report.grid import GridColumn, Text, grid
 from hipart.report.model import Content
 
@@ -16,11 +15,6 @@ def render(table: Content) -> str:
     footer = [f"* {escape(line)}" for line in table.footer]
     legend = "* **Best** and *second best* of the arms with all their seeds."
     return "\n".join([f"**{escape(table.caption)}**", "", *rows, "", legend, *footer, ""])
-
-
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return re.sub(r"[\\`*_<>|~]|\](?=[(\[:])", r"\\\g<0>", " ".join(text.split()))
 
 
 def _line(texts: list[str]) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from optuna.study import get_all_study_names
+
 from hipart.data.corpus import check_corpus, fingerprint
 from hipart.experiment.design import BASE, Arm, Trial
 from hipart.experiment.file import load_any
@@ -16,7 +18,7 @@ from hipart.runtime import Runtime
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
 from hipart.search.memory import remembered
-from hipart.search.study import Record, Study, question_of, storage_at
+from hipart.search.study import Record, Study, question_of, storage_at, study_name
 from hipart.session import Session
 from hipart.store import ArtifactStore
 
@@ -52,11 +54,23 @@ class SearchSession:
         """Folder of the table and the figures."""
         return self.runtime.results / self.search.name
 
-    def open_study(self) -> Study:
-        """The study on disk, knowing all that the store has measured of the space."""
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a study of it on disk."""
+        file = self.runtime.studies.absolute()
+        if not file.exists():
+            return False
+        names = get_all_study_names(storage_at(file))
+        return study_name(self.search, question_of(self.search, self.fingerprint)) in names
+
+    def open_study(self, looking_on: bool = False) -> Study:
+        """The study on disk, knowing all that the store has measured of the space.
+
+        Who is only ``looking_on`` while somebody else searches tells it nothing.
+        """
         question = question_of(self.search, self.fingerprint)
         study = Study(self.search, question, storage_at(self.runtime.studies.absolute()))
-        for memory in remembered(self.search, self.candidates, self.store):
+        for memory in () if looking_on else remembered(self.search, self.candidates, self.store):
             study.remember(*memory)
         return study
 

@@ -67,7 +67,7 @@ class Study:
         self._search, self._space = search, search.space
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=ExperimentalWarning)
-        self.name = f"{search.name}-{search.scale}-{question}"
+        self.name = study_name(search, question)
         self._study = optuna.create_study(
             study_name=self.name,
             storage=storage or InMemoryStorage(),
@@ -328,6 +328,11 @@ def question_of(search: Search, data_fingerprint: str) -> str:
         "data": data_fingerprint,
     }
     return key_of(canonical_json(asked))
+
+
+def study_name(search: Search, question: str) -> str:
+    """What a study is called in its storage."""
+    return f"{search.name}-{search.scale}-{question}"
 
 
 def storage_at(file: Path) -> BaseStorage:

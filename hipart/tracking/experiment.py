@@ -1,21 +1,30 @@
 """The runs of one experiment: which there are, and the status that its jobs give them."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
+from hipart.experiment.design import Trial
 from hipart.jobs import StageJob
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking.messages import Drawn, Happened, TrialJobs
-from hipart.tracking.runs import RunBook, RunRecord, RunSpec
+from hipart.tracking.notes import STAGES_NOTE, experiment_note, logged_table, parent_note
+from hipart.tracking.runs import LOGGED_TAG, NOTE_TAG, RunBook, RunRecord, RunSpec
 from hipart.tracking.specs import (
+    STAGES,
     Subject,
+    data_of,
     parent_spec,
     stage_outcome,
     stage_spec,
     trial_outcome,
     trial_spec,
 )
+
+#: The table once more, in the form that MLflow's pages sort and filter.
+ARMS_TABLE = "arms.json"
 
 
 class ExperimentRuns:
@@ -45,6 +54,8 @@ class ExperimentRuns:
         self._artifacts: dict[str, Artifact] = {}
         self._failed: dict[str, str] = {}
         self._begun: set[str] = set()
+        book.describe(subject.ablation.name, experiment_note(subject.ablation))
+        book.describe(STAGES, STAGES_NOTE)
         self._parent = self._ensure_parent()
         book.set_status(self._parent, "RUNNING")
 
@@ -93,7 +104,7 @@ class ExperimentRuns:
             match one.kind:
                 case "started":
                     self._artifacts.pop(key, None)
-                    self._book.set_status(self._book.ensure(stage_spec(job)), "RUNNING")
+                    self._book.set_status(self._book.ensure(self._stage_spec(job)), "RUNNING")
                 case "finished":
                     self._artifacts.pop(key, None)  # it may have been trained anew
                     self._mirror({job.stage: job})
@@ -101,20 +112,33 @@ class ExperimentRuns:
                     self._mirror({job.stage: job})
                 case "failed":
                     self._failed[key] = one.error
-                    self._book.fail(self._book.ensure(stage_spec(job)), one.error)
+                    self._book.fail(self._book.ensure(self._stage_spec(job)), one.error)
             touched |= dict.fromkeys(self._trials_of[key])
         for number in touched:
             self._show(number)
 
     def attach(self, files: Sequence[Path]) -> None:
-        """Tables and figures, at the parent run."""
-        self._book.attach(self._parent, files)
+        """Tables and figures, at the parent run, whose description has the table, too."""
+        tables = {file.name: file for file in files if file.suffix in (".csv", ".md")}
+        texts: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        if "table.csv" in tables:
+            texts[ARMS_TABLE] = logged_table(tables["table.csv"].read_text(encoding="utf-8"))
+            tags[LOGGED_TAG] = json.dumps([{"path": ARMS_TABLE, "type": "table"}])
+        if "table.md" in tables:
+            table = tables["table.md"].read_text(encoding="utf-8")
+            tags[NOTE_TAG] = parent_note(self._subject.ablation, self._all_trials(), table)
+        self._book.attach(self._parent, files, texts)
+        if self._trials:
+            self._book.take(self._parent, data_of(self._subject, self._trials[0][0]))
+        spec = self._parent_spec()
+        self._book.ensure(replace(spec, tags={**spec.tags, **tags}))
 
     def end(self, status: str) -> None:
         """End the parent with ``status``; whatever is still open is KILLED."""
         specs = [self._spec(number) for number in range(len(self._trials))]
         for _, jobs in self._trials:
-            specs += [stage_spec(job) for job in jobs.values() if job.key in self._begun]
+            specs += [self._stage_spec(job) for job in jobs.values() if job.key in self._begun]
         for spec in specs:
             record = self._book.ensure(spec)
             if record.status in ("RUNNING", "SCHEDULED"):
@@ -122,14 +146,25 @@ class ExperimentRuns:
         self._book.set_status(self._parent, status)
 
     def _ensure_parent(self) -> RunRecord:
-        return self._book.ensure(parent_spec(self._subject, [trial for trial, _ in self._trials]))
+        note = parent_note(self._subject.ablation, self._all_trials())
+        return self._book.ensure(self._parent_spec(), {NOTE_TAG: note})
+
+    def _parent_spec(self) -> RunSpec:
+        return parent_spec(self._subject, self._all_trials())
+
+    def _all_trials(self) -> list[Trial]:
+        return [trial for trial, _ in self._trials]
+
+    def _stage_spec(self, job: StageJob) -> RunSpec:
+        users = [self._trials[number][0] for number in self._trials_of[job.key]]
+        return stage_spec(job, self._subject.ablation.name, users)
 
     def _mirror(self, jobs: Mapping[str, StageJob]) -> None:
         for job in jobs.values():
             known = job.key in self._artifacts
             artifact = None if known else self._store.find(job.stage, job.key)
             if artifact is not None:
-                self._book.complete(stage_spec(job), stage_outcome(artifact))
+                self._book.complete(self._stage_spec(job), stage_outcome(artifact))
                 self._artifacts[job.key] = artifact
                 self._failed.pop(job.key, None)
 
@@ -154,7 +189,8 @@ class ExperimentRuns:
         born = {"reused": ", ".join(reused) or "none"}
         errors = [self._failed[key] for key in keys if key in self._failed]
         if len(done) == len(keys):
-            self._book.complete(spec, trial_outcome(done, why), born)
+            trial = self._trials[number][0]
+            self._book.complete(spec, trial_outcome(self._subject, trial, done, why), born)
         elif errors:
             self._book.fail(self._book.ensure(spec, born), errors[0])
         else:

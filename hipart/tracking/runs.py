@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, wraps
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 
 from filelock import FileLock
 
+from hipart.tracking.datasets import DataUsed, as_inputs
 from hipart.tracking.patience import Patience
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ MADE_TAG = "hipart.made"
 ERROR_TAG = "error"
 NOTE_TAG = "mlflow.note.content"
 PARENT_TAG = "mlflow.parentRunId"
+#: Names the artifacts that MLflow shows as tables to sort.
+LOGGED_TAG = "mlflow.loggedArtifacts"
+#: By which MLflow's pages tell experiments that train models from those that ask language models.
+KIND_TAG = "mlflow.experimentKind"
 
 #: MLflow without its banners, telemetry and calls of git.
 QUIET = {
@@ -54,6 +59,7 @@ TIMEOUT_S = 30
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 #: What goes into one call, of MLflow's 1,000 entries in all, and how long a value may be.
 METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 800, 100, 6000, 5000
+TAG_LENGTH = 8000
 
 
 class Point(NamedTuple):
@@ -85,6 +91,7 @@ class Outcome:
     ended_ms: int
     tags: Mapping[str, str]
     points: Callable[[], Iterable[Point]]
+    data: Sequence[DataUsed] = ()
 
 
 @dataclass
@@ -147,19 +154,24 @@ class RunBook:
         if address is not None:
             os.environ[RETRIES] = "0"
             os.environ.setdefault(TIMEOUT, str(TIMEOUT_S))
-            self._client = _open(address)
+            self.client = _open(address)
             return
         database.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(database.with_suffix(".lock"))
         with self._lock:
             if not database.exists():
                 _create(database)
-            self._client = _open(f"sqlite:///{database}")
+            self.client = _open(f"sqlite:///{database}")
 
     @property
     def known(self) -> int:
         """Runs that were made or looked up."""
         return len(self._records)
+
+    @_insistent
+    def find(self, spec: RunSpec) -> RunRecord | None:
+        """The run of this identity, if there is one."""
+        return self._find(spec)
 
     def forget_made(self) -> None:
         """Look up anew what was made here: another host may have made the same, and earlier."""
@@ -182,16 +194,17 @@ class RunBook:
             record = self._record(spec, outcome.started_ms, born)
             known = record.tags.get(STAMP_TAG)
             if known is not None and known != outcome.stamp:
-                self._client.delete_run(record.run_id)
+                self.client.delete_run(record.run_id)
                 del self._records[spec.identity]
                 record = self._record(spec, outcome.started_ms, born)
             if known == outcome.stamp:
                 self._log(record, params=spec.params, tags=spec.tags)
             else:
+                self._take(record, outcome.data)
                 tags = {**spec.tags, **outcome.tags, STAMP_TAG: outcome.stamp}
                 self._log(record, outcome.points(), spec.params, tags)
             if record.tags.pop(ERROR_TAG, None) is not None:
-                self._client.delete_tag(record.run_id, ERROR_TAG)
+                self.client.delete_tag(record.run_id, ERROR_TAG)
             self.set_status(record, "FINISHED", outcome.ended_ms)
 
     @_insistent
@@ -200,9 +213,9 @@ class RunBook:
         if record.status == status:
             return
         if status in ("RUNNING", "SCHEDULED"):
-            self._client.update_run(record.run_id, status=status)
+            self.client.update_run(record.run_id, status=status)
         else:
-            self._client.set_terminated(record.run_id, status, at_ms or now_ms())
+            self.client.set_terminated(record.run_id, status, at_ms or now_ms())
         record.status = status
 
     @_insistent
@@ -212,10 +225,32 @@ class RunBook:
         self.set_status(record, "FAILED")
 
     @_insistent
-    def attach(self, record: RunRecord, files: Iterable[Path]) -> None:
-        """Copy files into the run's artifact folder, over those of the same name."""
+    def describe(self, experiment: str, note: str) -> None:
+        """Give an MLflow experiment its description, and the views of one that trains models."""
+        place = self._experiment(experiment)
+        held = self.client.get_experiment(place).tags
+        for name, value in ((NOTE_TAG, note), (KIND_TAG, "custom_model_development")):
+            if held.get(name) != value:
+                self.client.set_experiment_tag(place, name, value)
+
+    @_insistent
+    def attach(
+        self, record: RunRecord, files: Iterable[Path], texts: Mapping[str, str] = NOTHING
+    ) -> None:
+        """Copy files, and texts by name, into the run's artifacts, over those of the same name."""
         for file in files:
-            self._client.log_artifact(record.run_id, str(file))
+            self.client.log_artifact(record.run_id, str(file))
+        for name, text in texts.items():
+            self.client.log_text(record.run_id, text, name)
+
+    @_insistent
+    def take(self, record: RunRecord, data: Sequence[DataUsed]) -> None:
+        """Name the data that a run took; once or again."""
+        self._take(record, data)
+
+    def _take(self, record: RunRecord, data: Sequence[DataUsed]) -> None:
+        if data:
+            self.client.log_inputs(record.run_id, datasets=as_inputs(data))
 
     def _insist(self, call: Callable[[], T]) -> T:
         return self._patience.insist(call, _away) if self._remote else call()
@@ -232,29 +267,29 @@ class RunBook:
     def _find(self, spec: RunSpec) -> RunRecord | None:
         """The oldest run of this identity; others of them that were made here are deleted."""
         # An identity is made here, of letters, digits and colons: nothing to quote.
-        runs = self._client.search_runs(
+        runs = self.client.search_runs(
             [self._experiment(spec.experiment)], f"tags.`{ID_TAG}` = '{spec.identity}'"
         )
         found = sorted(map(_record, runs), key=lambda run: (run.tags.get(MADE_TAG, ""), run.run_id))
         for other in found[1:]:
             if other.tags.get(MADE_TAG, "").endswith(self._maker):
-                self._client.delete_run(other.run_id)
+                self.client.delete_run(other.run_id)
         return found[0] if found else None
 
     def _make(self, spec: RunSpec, started_ms: int, born: Mapping[str, str]) -> RunRecord:
         made = f"{now_ms()} {self._maker}"
         tags = {**spec.tags, **born, ID_TAG: spec.identity, MADE_TAG: made}
         experiment = self._experiment(spec.experiment)
-        return _record(self._client.create_run(experiment, started_ms, tags, spec.name))
+        return _record(self.client.create_run(experiment, started_ms, tags, spec.name))
 
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
-            found = self._client.get_experiment_by_name(name)
+            found = self.client.get_experiment_by_name(name)
             if found is None:
                 self._experiments[name] = self._make_experiment(name)
             else:
                 if found.lifecycle_stage == "deleted":
-                    self._client.restore_experiment(found.experiment_id)
+                    self.client.restore_experiment(found.experiment_id)
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
@@ -264,9 +299,9 @@ class RunBook:
         # A server takes files in and keeps them where it was told to.
         place = None if self._remote else (self._artifacts / name).as_uri()
         try:
-            return self._client.create_experiment(name, place)
+            return self.client.create_experiment(name, place)
         except MlflowException as error:
-            found = self._client.get_experiment_by_name(name)
+            found = self.client.get_experiment_by_name(name)
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
                 raise
             return found.experiment_id  # another host was quicker
@@ -303,11 +338,11 @@ class RunBook:
         *early_points, last_points = list(_chunks(points, METRICS_PER_CALL)) or [[]]
         *early_entries, last_entries = list(_chunks(entries, PARAMS_PER_CALL)) or [[]]
         for some in early_points:
-            self._client.log_batch(record.run_id, metrics=_metrics(some))
+            self.client.log_batch(record.run_id, metrics=_metrics(some))
         for few in early_entries:
-            self._client.log_batch(record.run_id, params=few)
+            self.client.log_batch(record.run_id, params=few)
         if last_points or last_entries or changed:
-            self._client.log_batch(
+            self.client.log_batch(
                 record.run_id,
                 metrics=_metrics(last_points),
                 params=last_entries,

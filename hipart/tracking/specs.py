@@ -6,18 +6,26 @@ finds the same parent, a changed config is another trial, and a stage job is its
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from hipart.experiment.design import Trial
-from hipart.experiment.form import Ablation
+from hipart.experiment.form import Ablation, MetricChoice
 from hipart.jobs import StageJob, canonical_json
 from hipart.store import Artifact
-from hipart.tracking.runs import NOTE_TAG, PARENT_TAG, Outcome, Point, RunSpec, now_ms
+from hipart.tracking.datasets import DataUsed, splits_used
+from hipart.tracking.notes import told, trial_name, trial_note
+from hipart.tracking.runs import NOTE_TAG, PARENT_TAG, TAG_LENGTH, Outcome, Point, RunSpec, now_ms
 
 STAGES = "stages"
+#: How many trials that use a stage job are named in its run's tags.
+MOST_NAMED = 20
+SOURCE_TAG, SOURCE_TYPE_TAG, GIT_TAG = (
+    "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,18 @@ class Subject:
             "data": self.data_fingerprint,
         }
 
+    @property
+    def source(self) -> dict[str, str]:
+        """What made its runs, where MLflow looks for it."""
+        ablation = self.ablation
+        command = f"hipart-search run {ablation.name} --scale {ablation.scale}"
+        return {SOURCE_TAG: command, SOURCE_TYPE_TAG: "LOCAL"}
+
+    @property
+    def columns(self) -> tuple[MetricChoice, ...]:
+        """The metrics of its table, the one that is compared first."""
+        return (self.ablation.metric, *self.ablation.also)
+
 
 def parent_spec(subject: Subject, trials: Sequence[Trial]) -> RunSpec:
     """The run that holds an experiment's trials, its tables and its figures."""
@@ -45,7 +65,12 @@ def parent_spec(subject: Subject, trials: Sequence[Trial]) -> RunSpec:
         experiment=ablation.name,
         identity=_identity("parent", *subject.head.values()),
         name=f"{ablation.name} · {ablation.scale}",
-        tags={**subject.head, "trials": str(len(trials)), NOTE_TAG: _note(ablation, trials)},
+        tags={
+            **subject.head,
+            **subject.source,
+            "kind": "experiment",
+            "trials": str(len(trials)),
+        },
     )
 
 
@@ -60,33 +85,48 @@ def trial_spec(
         "level": str(arm.level or "base"),
         "seed": str(trial.seed),
     }
-    own = {**place, "scale": subject.head["scale"], "preset": subject.head["preset"]}
     last = list(jobs.values())[-1]
+    # What follows from the seed is left out: it would come first wherever trials are compared.
+    seeded = {f"{stage}.seed" for stage in subject.ablation.reseed}
+    settings = dict(_dotted(trial.config.model_dump(mode="json")))
     return RunSpec(
         experiment=subject.ablation.name,
         identity=_identity("trial", *subject.head.values(), arm.name, trial.seed, last.key),
-        name=f"{arm.name} · seed {trial.seed}",
+        name=trial_name(trial),
         tags={
             **subject.head,
+            **subject.source,
             **place,
+            "kind": "trial",
+            "changes": canonical_json(arm.changes)[:TAG_LENGTH],
+            NOTE_TAG: trial_note(subject.ablation, trial, jobs),
             **{f"{stage}_key": job.key for stage, job in jobs.items()},
             PARENT_TAG: parent_run_id,
         },
         params={
-            **own,
-            "changes": canonical_json(arm.changes),
-            **dict(_dotted(trial.config.model_dump(mode="json"))),
+            "arm": arm.name,
+            "seed": str(trial.seed),
+            **{name: value for name, value in settings.items() if name not in seeded},
         },
     )
 
 
-def stage_spec(job: StageJob) -> RunSpec:
-    """The run of a stage job, for every trial and experiment that needs it."""
+def stage_spec(job: StageJob, experiment: str = "", users: Sequence[Trial] = ()) -> RunSpec:
+    """The run of a stage job, for every trial and experiment that needs it.
+
+    ``users`` are the trials of ``experiment`` that need it. It keeps the name that its first ones
+    give it; each experiment has a tag of its own for them.
+    """
+    names = [trial_name(trial) for trial in users]
+    called = f" · {told(names, 1)}" if names else ""
+    used_by = {f"used_by.{tag_name(experiment)}": told(names, MOST_NAMED)} if names else {}
     return RunSpec(
         experiment=STAGES,
         identity=f"job:{job.stage}:{job.key}",
-        name=f"{job.stage} {job.key[:8]}",
+        name=f"{job.stage} {job.key[:8]}{called}",
         tags={
+            **used_by,
+            "kind": "stage",
             "stage": job.stage,
             "key": job.key,
             "data": str(job.identity["data"]),
@@ -104,12 +144,14 @@ def stage_outcome(artifact: Artifact) -> Outcome:
     def points() -> Iterator[Point]:
         yield from _history(artifact)
         yield from _final(artifact)
+        yield _seconds([artifact])
 
     return Outcome(
         stamp=_stamp(artifact),
         started_ms=began,
         ended_ms=ended,
-        tags={
+        tags=_git(artifact)
+        | {
             name: str(provenance.get(name))
             for name in ("commit", "dirty", "host", "device", "seconds", "array")
         },
@@ -117,31 +159,64 @@ def stage_outcome(artifact: Artifact) -> Outcome:
     )
 
 
-def trial_outcome(artifacts: Sequence[Artifact], stopped: str = "") -> Outcome:
-    """How a finished trial ended: the final numbers of all its stages; or why it was stopped."""
+def trial_outcome(
+    subject: Subject, trial: Trial, artifacts: Sequence[Artifact], stopped: str = ""
+) -> Outcome:
+    """How a finished trial ended: the final numbers of all its stages; or why it was stopped.
+
+    The columns of the table are there under their plain names, too, so that they come first
+    wherever runs are compared.
+    """
+
+    def points() -> Iterator[Point]:
+        held = {artifact.stage: artifact for artifact in artifacts}
+        plain = {}
+        for column in subject.columns:
+            value = held[column.stage].metrics.get(column.name) if column.stage in held else None
+            if value is not None and column.name not in plain:
+                at = _span(held[column.stage])[1]
+                plain[column.name] = Point(column.name, value, at)
+        yield from plain.values()
+        for artifact in artifacts:
+            yield from _final(artifact)
+        yield _seconds(artifacts)
+
+    last = artifacts[-1]
     return Outcome(
         stamp=_identity("of", *map(_stamp, artifacts)),
         started_ms=now_ms(),
         ended_ms=now_ms(),
         tags={
-            "commit": str(artifacts[-1].provenance.get("commit")),
+            **_git(last),
+            "commit": str(last.provenance.get("commit")),
             **({"stopped": stopped} if stopped else {}),
         },
-        points=lambda: (point for artifact in artifacts for point in _final(artifact)),
+        points=points,
+        data=data_of(subject, trial),
     )
 
 
-def _note(ablation: Ablation, trials: Sequence[Trial]) -> str:
-    source, metric = ablation.source, ablation.metric
-    arms = len({trial.arm.name for trial in trials})
-    return (
-        f"**{ablation.title}**{f' ({source.paper}, {source.place})' if source else ''}\n\n"
-        f"{len(trials)} trials of {arms} arms, compared by `{metric.stage}/{metric.name}`. Each "
-        f"child run is a trial; the runs of its stages are in the experiment `{STAGES}`, under "
-        "the keys in its tags.\n\nTo continue, or to bring this page up to date, give the same "
-        f"command again: `hipart-search run {ablation.name} --scale {ablation.scale} --preset "
-        f"{ablation.preset}`. Finished jobs are taken from the store."
-    )
+def data_of(subject: Subject, trial: Trial) -> tuple[DataUsed, ...]:
+    """The splits that a trial learns from and is measured on."""
+    config = trial.config
+    return splits_used(config.data, subject.data_fingerprint, config.evaluation.split)
+
+
+def tag_name(text: str) -> str:
+    """Text as MLflow takes it in the name of a tag."""
+    return re.sub(r"[^\w\-. /]", "_", text)
+
+
+def _git(artifact: Artifact) -> dict[str, str]:
+    """The commit, where MLflow looks for it."""
+    commit = artifact.provenance.get("commit")
+    return {GIT_TAG: commit} if commit else {}
+
+
+def _seconds(artifacts: Sequence[Artifact]) -> Point:
+    """What was computed for this, whenever that was."""
+    seconds = sum(float(artifact.provenance["seconds"]) for artifact in artifacts)
+    return Point("seconds", seconds, max(_span(artifact)[1] for artifact in artifacts))
 
 
 def _identity(kind: str, *parts: object) -> str:

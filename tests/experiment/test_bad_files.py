@@ -127,6 +127,11 @@ MISTAKES = {
         "[16, [64]]",
         (":6: at factors.size.levels.[64].tokenizer", "got [64]", "allowed a whole number"),
     ),
+    "a number that is no choice": Mistake(
+        "base: {tokenizer.epochs: 3}",
+        "base: {tokenizer.levels: [47]}",
+        ("at base.tokenizer.levels.0", "got 47", "allowed 48, 96, 192"),
+    ),
     "float for a whole number": Mistake(
         EPOCHS, "tokenizer.epochs: 3.0", ("base.tokenizer.epochs", "got 3.0", "a whole number")
     ),

@@ -1,7 +1,6 @@
 """What a person is told while a run goes on."""
 
 import io
-import time
 
 import pytest
 from rich.console import Console
@@ -62,10 +61,11 @@ def test_an_unknown_cost_is_said_to_be_unknown() -> None:
     assert "time left unknown" in told(STORY, expected_s=None).summary()
 
 
-def test_a_jobs_own_pace_tells_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jobs_own_pace_tells_its_end() -> None:
     now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    progress = told([JobWaiting(PRIOR), JobStarted(PRIOR, "w")])
+    progress = Progress(lambda _: 10.0, workers=1, clock=lambda: now)
+    progress.hear(JobWaiting(PRIOR))
+    progress.hear(JobStarted(PRIOR, "w"))
     for step in (10, 20, 30):
         now += 1.0
         progress.hear(JobProgress(PRIOR, step, 100, {}))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from hipart.runtime import default_workspace
 
@@ -26,15 +27,31 @@ class Commands(click.Group):
             ctx.exit(2)
 
 
+def experiment_names(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The experiments whose names begin so, for the shell."""
+    from hipart.experiment.file import available
+
+    names = [name for name in available() if name.startswith(incomplete)]
+    files = [CompletionItem(incomplete, "file")] if not names else []
+    return [CompletionItem(name) for name in names] + files
+
+
+def experiment_argument(command: F, required: bool = True) -> F:
+    """The name of an experiment, or its file."""
+    return click.argument("experiment", required=required, shell_complete=experiment_names)(command)
+
+
 def experiment_options(command: F) -> F:
     """What every command on an experiment takes."""
-    return click.argument("experiment")(session_options(command))
+    return experiment_argument(session_options(command))
 
 
 def work_options(command: F) -> F:
     """What every command on an experiment or a suite takes."""
     suite = click.option("--suite", help="Every experiment of a suite, as one stage graph.")
-    return click.argument("experiment", required=False)(suite(session_options(command)))
+    return experiment_argument(suite(session_options(command)), required=False)
 
 
 def session_options(command: F) -> F:
@@ -51,6 +68,11 @@ def session_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def json_option(command: F) -> F:
+    """What every command that only reads takes."""
+    return click.option("--json", "as_json", is_flag=True, help="For programs.")(command)
 
 
 def address_option(command: F) -> F:

@@ -1,0 +1,133 @@
+"""Commands on what experiments stand on: data, store, machines, pages."""
+
+import os
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hipart.commands.opening import config_at, tell
+from hipart.commands.options import (
+    address_option,
+    data_options,
+    json_option,
+    place_options,
+    tracking_option,
+    workspace_option,
+)
+from hipart.runtime import Runtime
+
+
+@click.group()
+def data() -> None:
+    """The poses that everything is trained on."""
+
+
+@data.command("info")
+@data_options
+@json_option
+def data_info(scale: str, motion: Path | None, as_json: bool) -> None:
+    """Clips, subjects, actions, splits and the fingerprint."""
+    from hipart.data.preview import info
+    from hipart.report.description import describe_data
+
+    config = config_at(scale)
+    facts = info(config.data, config.detector, motion)
+    tell(lambda: facts, partial(describe_data, facts), as_json)
+
+
+@data.command("preview")
+@data_options
+@click.option("--out", type=click.Path(path_type=Path), default=Path("preview.png"))
+def data_preview(scale: str, motion: Path | None, out: Path) -> None:
+    """A picture of sparse, dense and fine joints over the body, for several actions."""
+    from hipart.data.preview import preview
+
+    config = config_at(scale)
+    preview(config.data, config.detector, out, motion)
+    click.echo(f"wrote {out}")
+
+
+@click.group()
+def cluster() -> None:
+    """The Ray cluster that jobs run on."""
+
+
+@cluster.command("check")
+@place_options
+@address_option
+@json_option
+def cluster_check(as_json: bool, **place: Any) -> None:
+    """Whether every node sees and can write the store, runs this code, and has the time."""
+    from hipart.cluster import check, described
+
+    runtime = Runtime(**place)
+    nodes = check(runtime)
+    tell(lambda: [asdict(one) for one in nodes], partial(described, nodes, runtime), as_json)
+    sys.exit(0 if nodes and not any(one.problems for one in nodes) else 1)
+
+
+@click.command()
+@place_options
+@json_option
+def doctor(as_json: bool, **place: Any) -> None:
+    """What machine this is, its devices, the data, the versions, and what is wrong with them."""
+    from hipart.doctor import described, examine
+
+    told = examine(Runtime(**place))
+    tell(lambda: [asdict(one) for one in told], partial(described, told), as_json)
+    sys.exit(1 if any(one.problem for one in told) else 0)
+
+
+@click.command()
+@place_options
+@click.option("--motion", type=click.Path(path_type=Path), help="A folder of motion clips.")
+@click.option("--free", "freeing", is_flag=True, help="Remove what is shown.")
+@json_option
+def clean(freeing: bool, as_json: bool, **place: Any) -> None:
+    """What no experiment asks for any more: shown, and removed only with --free."""
+    from hipart.cleaning import described, free, leftovers, sized
+
+    runtime = Runtime(**place)
+    found = leftovers(runtime)
+    facts = [{"path": str(one.path), "kind": one.kind, "bytes": one.size} for one in found]
+    tell(lambda: facts, partial(described, found), as_json)
+    if freeing:
+        freed = free(found, runtime)
+        click.echo(f"freed {sized(freed)}", err=as_json)
+    elif found and not as_json:
+        click.echo("Next: hipart-search clean --free  # removes them")
+
+
+@click.command()
+@workspace_option
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--optuna", is_flag=True, help="The studies of searches, in Optuna's dashboard.")
+@tracking_option
+def ui(workspace: Path, port: int, optuna: bool, mlflow: str | None) -> None:
+    """Browse all runs in MLflow, on this machine only (127.0.0.1), or say where its server is."""
+    from hipart.tracking import serve, serve_studies
+
+    runtime = Runtime(workspace, mlflow=mlflow)
+    if runtime.mlflow and not optuna:
+        click.echo(f"MLflow at {runtime.mlflow}")
+        return
+    command = serve_studies(runtime, port) if optuna else serve(runtime, port)
+    what = "Optuna's dashboard" if optuna else "MLflow"
+    click.echo(f"{what} at http://127.0.0.1:{port} (Ctrl-C ends it)")
+    os.execvp(command[0], command)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """The completion script of a shell: eval "$(hipart-search completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    main = click.get_current_context().find_root().command
+    click.echo(found(main, {}, "hipart-search", "_HIPART_SEARCH_COMPLETE").source())

@@ -1,0 +1,109 @@
+"""What a run writes down for others to look on."""
+
+import json
+import os
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from hipart.config import PipelineConfig
+from hipart.jobs import StageJob, jobs
+from hipart.scheduling.events import (
+    Event,
+    JobDropped,
+    JobFailed,
+    JobFinished,
+    JobProgress,
+    JobRepeated,
+    JobReused,
+    JobStarted,
+    JobWaiting,
+)
+from hipart.scheduling.journal import KINDS, Journal, Reader, journals
+
+JOB = jobs(PipelineConfig(), "d")["lifter"]
+EVENTS: list[Event] = [
+    JobWaiting(JOB),
+    JobReused(JOB),
+    JobStarted(JOB, "worker 1", 3),
+    JobProgress(JOB, 5, 10, {"loss": 0.5}),
+    JobFinished(JOB, {"train_mpjpe_mm": float("nan")}, 2.5),
+    JobFailed(JOB, 'a "reason"\nin two lines'),
+    JobRepeated(JOB, "damaged"),
+    JobDropped(JOB),
+]
+
+
+def journal(folder: Path, name: str = "one") -> Journal:
+    return Journal(folder, name, "smoke", 2, lambda _: 7.0)
+
+
+def test_every_event_is_heard_as_it_was_told(tmp_path: Path) -> None:
+    assert {type(event) for event in EVENTS} == set(KINDS.values()) == set(get_args(Event))
+    written = journal(tmp_path)
+    (found,) = journals(tmp_path)
+    reader = Reader(found)
+    for event in EVENTS[:4]:
+        written(event)
+    first = list(reader.new())
+    for event in EVENTS[4:]:
+        written(event)
+    heard = first + list(reader.new())
+    assert [repr(fields(one.event)) for one in heard] == [repr(fields(one)) for one in EVENTS]
+    assert [one.expected_s for one in heard] == [7.0, *[None] * 7]
+    assert reader.ended is None
+    written.end("finished")
+    assert list(reader.new()) == []
+    assert reader.ended == "finished"
+    assert (found.name, found.scale, found.workers) == ("one", "smoke", 2)
+
+
+def fields(event: Event) -> dict[str, object]:
+    job: StageJob = event.job
+    return vars(event) | {"job": job.name, "is": type(event)}
+
+
+def test_many_steps_are_written_down_rarely(tmp_path: Path) -> None:
+    written = journal(tmp_path)
+    for step in range(1000):
+        written(JobProgress(JOB, step, 1000, {}))
+    assert len(list(Reader(journals(tmp_path)[0]).new())) < 10
+
+
+def test_a_line_that_is_half_written_is_heard_when_it_is_whole(tmp_path: Path) -> None:
+    journal(tmp_path)(EVENTS[0])
+    (found,) = journals(tmp_path)
+    text = found.path.read_bytes()
+    found.path.write_bytes(text[:-9])
+    reader = Reader(found)
+    assert list(reader.new()) == []
+    with found.path.open("ab") as file:
+        file.write(text[-9:])
+    assert len(list(reader.new())) == 1
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"{", b"[1]\n", b'{"owner": 1', b"\xff\n"])
+def test_a_file_that_is_none_is_no_journal(tmp_path: Path, rubbish: bytes) -> None:
+    (tmp_path / "one.smoke.1.jsonl").write_bytes(rubbish)
+    assert journals(tmp_path) == []
+
+
+def test_a_command_that_was_killed_runs_no_longer_and_the_next_removes_what_it_left(
+    tmp_path: Path,
+) -> None:
+    child = os.fork()
+    if child == 0:
+        journal(tmp_path)
+        os._exit(0)
+    os.waitpid(child, 0)
+    (killed,) = journals(tmp_path)
+    assert (killed.runs, killed.ended) == (False, None)
+    journal(tmp_path, "other")
+    assert len(journals(tmp_path)) == 2
+    mine = journal(tmp_path)
+    assert {one.name: one.runs for one in journals(tmp_path)} == {"one": True, "other": True}
+    mine.end("stopped")
+    assert {one.name: one.ended for one in journals(tmp_path)} == {"one": "stopped", "other": None}
+    assert json.loads(killed.path.parent.joinpath(f"one.smoke.{os.getpid()}.jsonl").read_bytes()
+                      .splitlines()[-1])["ended"] == "stopped"  # fmt: skip

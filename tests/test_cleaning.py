@@ -1,0 +1,118 @@
+"""What nobody asks for is shown, and removed only when that is asked for."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hipart import cleaning
+from hipart.runtime import Runtime
+from hipart.scheduling.journal import Journal
+from hipart.session import open_session
+from hipart.store import ArtifactStore
+from tests.test_cli import invoke, said
+
+MINE = """\
+kind: ablation
+title: Two rates
+design: one_at_a_time
+factors:
+  - {{name: rate, path: lifter.learning_rate, levels: [{rate}]}}
+seeds: [0]
+reseed: [lifter]
+metric: {{stage: evaluate, name: mpjpe_mm}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder: an experiment of two arms, as if trained at smoke scale.
+
+    Only that experiment is looked at: the packaged ones take seconds each time.
+    """
+    monkeypatch.setattr(cleaning, "available", lambda: experiments(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    write(tmp_path, 0.025)
+    session = open_session(str(tmp_path / "experiments/mine.yaml"), "smoke", None, at(tmp_path))
+    session.store.prepare()
+    for job in session.distinct.values():
+        with session.store.claim(job) as work:
+            session.store.publish(job, work, {}, {"seconds": 1.0})
+    return tmp_path
+
+
+def experiments(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in (folder / "experiments").glob("*.yaml")}
+
+
+def at(folder: Path) -> Runtime:
+    return Runtime(folder / ".hipart")
+
+
+def write(folder: Path, rate: float) -> None:
+    (folder / "experiments/mine.yaml").write_text(MINE.format(rate=rate))
+
+
+def kinds(folder: Path) -> list[str]:
+    return sorted(one["kind"] for one in json.loads(said(folder, "clean --json")))
+
+
+def test_what_an_experiment_asks_for_stays_and_what_it_asked_for_can_go(folder: Path) -> None:
+    assert kinds(folder) == []
+    assert "asked for by some experiment" in said(folder, "clean")
+    write(folder, 0.035)
+    assert kinds(folder) == ["evaluate", "lifter"]
+    before = len(list(ArtifactStore(at(folder).store).artifacts()))
+    shown = said(folder, "clean")
+    assert "hipart-search clean --free" in shown
+    assert len(list(ArtifactStore(at(folder).store).artifacts())) == before
+    assert "freed " in said(folder, "clean --free")
+    assert len(list(ArtifactStore(at(folder).store).artifacts())) == before - 2
+    assert kinds(folder) == []
+
+
+def test_what_was_set_aside_or_begun_for_nobody_is_found(folder: Path) -> None:
+    store = ArtifactStore(at(folder).store)
+    artifact = next(store.artifacts())
+    store.set_aside(artifact, "for a test")
+    wanted = folder / f".hipart/store/.work/{artifact.stage}-{artifact.key}"
+    unwanted = folder / ".hipart/store/.work/lifter-0123456789abcdef"
+    for begun in (wanted, unwanted):
+        begun.mkdir(exist_ok=True)
+    assert kinds(folder) == ["begun", "damaged"]
+    said(folder, "clean --free")
+    assert (wanted.exists(), unwanted.exists()) == (True, False)
+
+
+def test_nothing_is_removed_while_something_runs_or_where_others_may_need_it(folder: Path) -> None:
+    write(folder, 0.035)
+    journal = Journal(at(folder).journals, "mine", "smoke", 1, lambda _: None)
+    refused = invoke(folder, "clean --free")
+    assert refused.exit_code == 2
+    assert "mine is running in .hipart" in refused.output
+    assert kinds(folder) == ["evaluate", "lifter"]
+    journal.end("finished")
+    shared = invoke(folder, "clean --store .hipart/store")
+    assert shared.exit_code == 2
+    assert "others may ask for what it holds" in shared.output
+
+
+def test_what_packaged_experiments_ask_for_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session("codebook_ablation", "laptop", "textbook", at(folder))
+    job = session.jobs[-1]["tokenizer"]  # of an arm that is not the base
+    with session.store.claim(job) as work:
+        session.store.publish(job, work, {}, {"seconds": 1.0})
+    assert kinds(folder) == [job.stage]
+    monkeypatch.undo()
+    assert kinds(folder) == []
+
+
+def test_an_experiment_that_cannot_be_read_keeps_everything(folder: Path) -> None:
+    write(folder, 0.035)
+    (folder / "experiments/broken.yaml").write_text("kind: ablation\ntitle: [\n")
+    refused = invoke(folder, "clean --free")
+    assert refused.exit_code == 2
+    assert "broken.yaml" in refused.output
+    assert len(list(ArtifactStore(at(folder).store).artifacts())) == 7
