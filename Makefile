@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run suite test test-fast chaos bench bench-device check clean
+.PHONY: help install run suite test test-fast test-metrics chaos bench bench-device check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: install ## all tests, with coverage (fails under 90 %)
 test-fast: install ## quick tests only, no coverage, stop at the first failure
 	$(BIN)/python -m pytest -m "not slow" -x -q -n 2 --dist loadfile
 
+test-metrics: ## every query of the Grafana boards against a cluster that Prometheus watches
+	$(PYTHON) -m venv $(VENV)-metrics
+	$(VENV)-metrics/bin/python -m pip install -q --disable-pip-version-check \
+		-c constraints.txt -e '.[dev,metrics]'
+	$(VENV)-metrics/bin/python -m pytest tests/scheduling/test_metrics_board.py
+
 chaos: install ## 200 random faults over real runs, and what must hold afterwards (minutes)
 	$(BIN)/python -m tests.chaos --faults 200
 
@@ -50,6 +56,6 @@ check: install ## style, types and the direction of imports
 	$(BIN)/lint-imports
 
 clean: ## remove .venv, caches and build products (never .hipart or results)
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(VENV)-metrics build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
 		.pytest_cache .import_linter_cache .hypothesis
 	find hipart tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

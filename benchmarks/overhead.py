@@ -1,8 +1,9 @@
 """What the platform adds to a stage job: ``python -m benchmarks.overhead``.
 
 Distinct jobs of stages that do nothing take the whole way (graph, Ray pool, claim, publish into a
-real store) on workers that have started; Ray Tune at its best does nothing beside them. Then the
-same jobs with the MLflow mirror, which must not make them later; it may catch up afterwards.
+real store, metrics) on workers that have started; Ray Tune at its best does nothing beside them.
+Then the same jobs with the MLflow mirror, which must not make them later; it may catch up
+afterwards.
 """
 
 import argparse
@@ -10,13 +11,15 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.harness import Line, parser, report
 from benchmarks.peer_tune import idle_trainable, run_tune
 from hipart.runtime import Runtime
-from hipart.scheduling.events import Event
+from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.graph import StageGraph
+from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.ray_pool import RayPool
 from hipart.scheduling.ray_start import start_ray
 from hipart.session import Session, open_session
@@ -110,16 +113,24 @@ def _ms_of(session: Session, mirror: MlflowMirror | None = None) -> float:
         session.runtime, len(distinct), list(distinct.values()), stages="benchmarks.idle_stages"
     )
     try:
-        graph = StageGraph(session.store, pool, mirror or events.append)
-        for jobs in session.jobs[: pool.slots]:
-            graph.ensure(jobs)
-        graph.run()
-        warm = len(graph.nodes)
-        start = time.perf_counter()
-        for jobs in session.jobs:
-            graph.ensure(jobs)
-        graph.run()
-        seconds = time.perf_counter() - start
+        with closing(RunMetrics(session.store)) as metrics:
+            listeners: list[Listener] = [mirror or events.append, metrics]
+
+            def tell(event: Event) -> None:
+                for listener in listeners:
+                    listener(event)
+
+            graph = StageGraph(session.store, pool, tell)
+            for jobs in session.jobs[: pool.slots]:
+                graph.ensure(jobs)
+            graph.run()
+            warm = len(graph.nodes)
+            start = time.perf_counter()
+            for number, jobs in enumerate(session.jobs):
+                metrics.asked(number, jobs)
+                graph.ensure(jobs)
+            graph.run()
+            seconds = time.perf_counter() - start
     finally:
         pool.close()
     assert all(node.state == "finished" for node in graph.nodes.values())

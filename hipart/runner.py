@@ -17,6 +17,7 @@ from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
+from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates, measurements
 from hipart.session import Session, Work
 from hipart.store import Artifact, ArtifactStore
@@ -65,10 +66,11 @@ def run(work: Work, console: Console) -> bool:
         LiveView(console, progress, shown) if console.is_terminal else PlainView(console, progress)
     )
     try:
-        with view, closing(executor):
-            listeners.append(view)
-            for session in work.sessions:
-                for jobs in session.jobs:
+        with view, closing(executor), closing(RunMetrics(store)) as metrics:
+            listeners += [view, metrics]
+            for name, session in enumerate(work.sessions):
+                for number, jobs in enumerate(session.jobs):
+                    metrics.asked((name, number), jobs)
                     graph.ensure(jobs)
             graph.run(runtime.fail_fast)
     except BaseException as error:

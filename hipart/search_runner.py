@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console, Group, RenderableType
@@ -19,6 +19,7 @@ from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
+from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates, measurements
 from hipart.search.candidates import Candidate, Chain
 from hipart.search.loop import Ended, Limits, SearchLoop
@@ -65,6 +66,18 @@ class _Telling:
         )  # fmt: skip
 
 
+@dataclass
+class _Sharing:
+    """Says which trials stand on which jobs."""
+
+    metrics: RunMetrics
+
+    def trial(self, record: Record, candidate: Candidate, reached: Sequence[Chain]) -> None:
+        """Each seed is one for itself."""
+        for number, chain in enumerate(reached):
+            self.metrics.asked((record.name, number), chain)
+
+
 def run_search(session: SearchSession, limits: Limits, console: Console) -> bool:
     """Search to the end of the budget, or to Ctrl-C; returns whether nothing failed."""
     session.store.prepare()
@@ -100,8 +113,9 @@ class _Run:
         self.listeners += [mirror, journal, loop.hear]
         view = self._view(progress, loop)
         try:
-            with view:
-                self.listeners.append(view)
+            with view, closing(RunMetrics(session.store)) as metrics:
+                self.listeners += [view, metrics]
+                loop.watchers.append(_Sharing(metrics))
                 ended = loop.run(graph)
                 if ended.open_trials:  # what they run now is left as it is, with its checkpoint
                     executor.close()

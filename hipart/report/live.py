@@ -14,6 +14,7 @@ from hipart.jobs import StageJob
 from hipart.pipeline import FINAL_STAGE, SIDE_STAGES
 from hipart.scheduling.events import (
     Event,
+    JobDropped,
     JobFailed,
     JobFinished,
     JobProgress,
@@ -93,6 +94,8 @@ class Progress:
                 self._count(job, 1)
             case JobReused():
                 self.reused += 1
+            case JobDropped():
+                self._leave(key)
             case JobStarted(job, worker, members):
                 self._leave(key)
                 self.running[key] = Running(job, worker, self._clock(), members)

@@ -1,4 +1,4 @@
-"""What happens to stage jobs, told to whoever listens: the live view, the MLflow mirror."""
+"""What happens to stage jobs, told to whoever listens: the live view, the mirror, the metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,5 +69,21 @@ class JobRepeated:
     reason: str
 
 
-Event = JobWaiting | JobReused | JobStarted | JobProgress | JobFinished | JobFailed | JobRepeated
+@dataclass(frozen=True)
+class JobDropped:
+    """A waiting job is wanted by nobody any more."""
+
+    job: StageJob
+
+
+Event = (
+    JobWaiting
+    | JobReused
+    | JobStarted
+    | JobProgress
+    | JobFinished
+    | JobFailed
+    | JobRepeated
+    | JobDropped
+)
 Listener = Callable[[Event], None]

@@ -8,6 +8,7 @@ from typing import Protocol
 from hipart.jobs import StageJob, final_jobs
 from hipart.scheduling.events import (
     Event,
+    JobDropped,
     JobFailed,
     JobFinished,
     JobRepeated,
@@ -92,6 +93,7 @@ class StageGraph:
                 self._end(node, "dropped")
                 self._ready.dropped(node)
                 del self.nodes[key]
+                self._listener(JobDropped(node.job))
         for node in self.nodes.values():
             node.needed_by = [one for one in node.needed_by if one.state != "dropped"]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from hipart.jobs import StageJob
 from hipart.scheduling.executor import Failure, Result, Workplace, reason
+from hipart.scheduling.metrics import WorkerMetrics
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class PoolWorker:
         self._workplace = workplace
         self._lock = threading.Lock()
         self._latest: dict[str, Report] = {}
+        self._metrics = WorkerMetrics()
         try:
             from hipart.scheduling.worker import warm
 
@@ -46,6 +48,7 @@ class PoolWorker:
         def report(job: StageJob, step: int, total: int, metrics: dict[str, float]) -> None:
             with self._lock:
                 self._latest[job.key] = Report(step, total, metrics)
+            self._metrics.moved(job, step)
 
         try:
             from hipart.scheduling.worker import run_jobs
@@ -53,6 +56,8 @@ class PoolWorker:
             return run_jobs(jobs, self._workplace, report)
         except Exception as error:
             return [Failure(reason(error)) for _ in jobs]
+        finally:
+            self._metrics.ended()
 
     def progress(self) -> dict[str, Report]:
         """The newest report of each job that was not yet asked for."""

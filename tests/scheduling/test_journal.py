@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,7 @@ from hipart.config import PipelineConfig
 from hipart.jobs import StageJob, jobs
 from hipart.scheduling.events import (
     Event,
+    JobDropped,
     JobFailed,
     JobFinished,
     JobProgress,
@@ -29,6 +31,7 @@ EVENTS: list[Event] = [
     JobFinished(JOB, {"train_mpjpe_mm": float("nan")}, 2.5),
     JobFailed(JOB, 'a "reason"\nin two lines'),
     JobRepeated(JOB, "damaged"),
+    JobDropped(JOB),
 ]
 
 
@@ -37,7 +40,7 @@ def journal(folder: Path, name: str = "one") -> Journal:
 
 
 def test_every_event_is_heard_as_it_was_told(tmp_path: Path) -> None:
-    assert {type(event) for event in EVENTS} == set(KINDS.values())
+    assert {type(event) for event in EVENTS} == set(KINDS.values()) == set(get_args(Event))
     written = journal(tmp_path)
     (found,) = journals(tmp_path)
     reader = Reader(found)
@@ -48,7 +51,7 @@ def test_every_event_is_heard_as_it_was_told(tmp_path: Path) -> None:
         written(event)
     heard = first + list(reader.new())
     assert [repr(fields(one.event)) for one in heard] == [repr(fields(one)) for one in EVENTS]
-    assert [one.expected_s for one in heard] == [7.0, *[None] * 6]
+    assert [one.expected_s for one in heard] == [7.0, *[None] * 7]
     assert reader.ended is None
     written.end("finished")
     assert list(reader.new()) == []
