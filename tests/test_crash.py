@@ -26,8 +26,7 @@ factors:
   - name: sparse codebook size
     path: tokenizer.sparse_codebook.size
     levels: [16]
-seeds: [0, 1]
-reseed: [tokenizer, prior, lifter]
+seeds: [0]
 metric: {stage: evaluate, name: mpjpe_mm}
 """
 COMMAND = [sys.executable, "-m", "hipart.cli", "run", "killed.yaml", "--scale", "smoke"]
@@ -98,7 +97,7 @@ def test_three_kills_change_nothing(tmp_path: Path) -> None:
     output = finish(killed)
     after = provenances(killed)
     assert before.items() <= after.items(), "a finished job was trained again"
-    told = re.search(r"20 stage jobs: trained (\d+) now, reused (\d+)", " ".join(output.split()))
+    told = re.search(r"10 stage jobs: trained (\d+) now, reused (\d+)", " ".join(output.split()))
     assert told is not None, output
     # A worker may finish its job in the moment between the kill and its own end.
     assert int(told[2]) >= len(before)
@@ -111,7 +110,7 @@ def test_three_kills_change_nothing(tmp_path: Path) -> None:
     assert sum(resumed) >= 3, "each kill must have left a checkpoint that was taken up"
 
     runs = mlflow_runs(killed)
-    trials, jobs = 4, 4 * 5
+    trials, jobs = 2, 2 * 5
     assert len(after) == jobs
     assert len(runs) == len({name for name, _ in runs}) == 1 + trials + jobs
     assert {status for _, status in runs} == {"FINISHED"}

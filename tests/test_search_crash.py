@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -81,15 +80,3 @@ def test_three_kills_lose_no_trial_and_repeat_none(tmp_path: Path) -> None:
     assert len(runs) == len({name for name, _ in runs})
     assert {status for _, status in runs} == {"FINISHED"}
     assert len([name for name, _ in runs if name.startswith("trial:")]) == TRIALS
-
-
-def test_the_same_command_again_trains_nothing(tmp_path: Path) -> None:
-    (tmp_path / "killed.yaml").write_text(SEARCH.replace("{trials: 30}", "{trials: 3}"))
-    for expected in ("trained", "trained 0 now"):
-        process = start(tmp_path)
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
-        assert expected in output
-    with sqlite3.connect(tmp_path / ".hipart" / "optuna.db") as database:
-        (count,) = database.execute("select count(*) from trials").fetchone()
-    assert count == 3

@@ -29,9 +29,9 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RayPool, Ar
     pool.close()
 
 
-def long_job(seed: int) -> StageJob:
+def long_job(seed: int, epochs: int = 150) -> StageJob:
     """A job of some seconds."""
-    changes = {"tokenizer.epochs": 150, "tokenizer.seed": seed}
+    changes = {"tokenizer.epochs": epochs, "tokenizer.seed": seed}
     config = with_changes(base_at_scale("smoke"), changes)
     return jobs(config, fingerprint(config.data))["tokenizer"]
 
@@ -87,7 +87,7 @@ def test_retries_are_bounded(pool: tuple[RayPool, ArtifactStore]) -> None:
 
 def test_an_array_goes_on_whole_in_a_new_worker(pool: tuple[RayPool, ArtifactStore]) -> None:
     executor, store = pool
-    members = [long_job(seed=4), long_job(seed=5)]
+    members = [long_job(seed, epochs=40) for seed in (4, 5)]
     events = run(executor, *members, kills=1)
     starts = [(event.worker, event.members) for event in events if isinstance(event, JobStarted)]
     assert starts == [("worker 0", 2)] * 2 + [("worker 0, try 2", 2)] * 2
