@@ -50,13 +50,16 @@ def ablations() -> list[str]:
 
 
 def find(name_or_path: str) -> Path:
-    """A path as it is, or the file of a name: ``./experiments/NAME.yaml``, then the packaged."""
+    """A path as it is, or the file of a name: in ``./experiments``, packaged, or in this folder."""
     path = Path(name_or_path)
     if path.is_file():
         return path
     names = available()
     if name_or_path in names:
         return names[name_or_path]
+    beside = Path(f"{name_or_path}.yaml")  # it ran by its path; what it printed names it without
+    if beside.is_file():
+        return beside
     what = "file" if path.suffix in (".yaml", ".yml") else "experiment"
     missing = unknown((), what, path.stem if what == "file" else name_or_path, names)
     raise ExperimentError([missing], path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hipart.experiment.design import Trial, arms, trials
+from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import ablations, available, find, load
 from hipart.experiment.scales import SCALES
 from hipart.jobs import jobs
@@ -85,3 +86,12 @@ def test_loading_an_experiment_imports_nothing_heavy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+def test_a_file_of_this_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands that are printed after ``run own.yaml`` say ``own``."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("kind: ablation\n")
+    assert find("own") == Path("own.yaml")
+    with pytest.raises(ExperimentError, match="unknown experiment"):
+        find("owner")
