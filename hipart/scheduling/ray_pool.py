@@ -21,8 +21,9 @@ from hipart.scheduling.ray_worker import PoolWorker
 RETRIES = 2
 #: How often a worker may end before it has started.
 FALSE_STARTS = 5
-#: How long workers are left alone before they are asked again where their jobs stand.
-PROGRESS_S = 0.25
+#: How long workers are left alone before they are asked again where their jobs stand: a question
+#: costs a busy worker 3 ms.
+PROGRESS_S = 1.0
 
 
 @dataclass
