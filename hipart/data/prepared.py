@@ -1,0 +1,198 @@
+"""A corpus that was prepared once from a user's own files, and lies in memory-mapped arrays.
+
+A folder holds ``corpus.json`` and for each side one ``.npy`` for every array of ``Samples``. It is
+written piece by piece and goes on where it was interrupted: ``corpus.json`` comes last, so a folder
+that has one is whole.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipart.data.samples import Corpus, Samples
+from hipart.data.splits import Side
+from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_FINEST, NUM_JOINTS
+
+FORM = 1
+ABOUT = "corpus.json"
+PLAN = "plan.json"
+DONE = "done.txt"
+#: Of one sample, in every array.
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    "detected_2d": (NUM_JOINTS, 2),
+    "exact_2d": (NUM_JOINTS, 2),
+    "dense_2d": (NUM_DENSE, 2),
+    "fine_2d": (NUM_FINE, 2),
+    "finest_2d": (NUM_FINEST, 2),
+    "target_3d": (NUM_JOINTS, 3),
+    **dict.fromkeys(("action", "subject", "clip", "camera", "frame", "sequence"), ()),
+}
+assert set(SHAPES) == {field.name for field in fields(Samples)}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples that are written at once: rows ``start`` to ``stop`` of a side."""
+
+    name: str
+    side: Side
+    start: int
+    stop: int
+
+
+def pieces(lengths: Iterable[tuple[str, Side, int]]) -> tuple[Piece, ...]:
+    """Pieces one after another within each side, of the samples that each holds."""
+    ends: dict[Side, int] = {}
+    found = []
+    for name, side, length in lengths:
+        start = ends.get(side, 0)
+        ends[side] = start + length
+        found.append(Piece(name, side, start, start + length))
+    return tuple(found)
+
+
+class Writer:
+    """Writes pieces in any order, each once, and goes on with a folder that holds some.
+
+    ``source`` says what the pieces are made of; where it differs from what a folder was begun with,
+    the folder is begun anew.
+    """
+
+    def __init__(self, folder: Path, planned: Sequence[Piece], source: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._planned = {piece.name: piece for piece in planned}
+        if len(self._planned) != len(planned):
+            raise ValueError("pieces must have different names")
+        plan = json.dumps([FORM, source, [vars(piece) for piece in planned]], sort_keys=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / PLAN).exists() or (folder / PLAN).read_text() != plan:
+            self._begin(plan)
+        held = (folder / DONE).read_text().splitlines() if (folder / DONE).exists() else []
+        self.done = {name for name in held if name in self._planned}
+        self._arrays = {
+            (side, name): np.load(folder / side / f"{name}.npy", mmap_mode="r+")
+            for side in self._sides()
+            for name in SHAPES
+        }
+
+    @property
+    def left(self) -> list[Piece]:
+        """What is not yet written, in order."""
+        return [piece for piece in self._planned.values() if piece.name not in self.done]
+
+    def write(self, piece: Piece, samples: Samples) -> None:
+        """Put a piece into its place; it counts as done when all of it is on the disk."""
+        if len(samples) != piece.stop - piece.start:
+            raise ValueError(f"{piece.name}: {len(samples)} samples for {piece}")
+        for name in SHAPES:
+            array = self._arrays[piece.side, name]
+            array[piece.start : piece.stop] = getattr(samples, name)
+            array.flush()
+        with (self._folder / DONE).open("a") as file:
+            file.write(f"{piece.name}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.done.add(piece.name)
+
+    def finish(self, about: Mapping[str, Any]) -> str:
+        """Say that the folder is whole, and what it holds; returns its fingerprint."""
+        if self.left:
+            raise ValueError(f"{len(self.left)} pieces are not yet written")
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+        for (side, name), array in sorted(self._arrays.items()):
+            digest.update(f"{side}/{name} {array.shape}".encode())
+            for start in range(0, len(array), 1 << 16):
+                digest.update(np.ascontiguousarray(array[start : start + (1 << 16)]))
+        told = {"form": FORM, "fingerprint": digest.hexdigest()[:16], **about}
+        partial = self._folder / f".{ABOUT}"
+        partial.write_text(json.dumps(told, indent=1))
+        partial.rename(self._folder / ABOUT)
+        return str(told["fingerprint"])
+
+    def _sides(self) -> dict[Side, int]:
+        """How many samples each side has."""
+        ends: dict[Side, int] = {}
+        for piece in self._planned.values():
+            ends[piece.side] = max(ends.get(piece.side, 0), piece.stop)
+        return ends
+
+    def _begin(self, plan: str) -> None:
+        for name in (ABOUT, DONE):
+            (self._folder / name).unlink(missing_ok=True)
+        for side, count in self._sides().items():
+            (self._folder / side).mkdir(exist_ok=True)
+            for name, shape in SHAPES.items():
+                kind = np.float32 if shape else np.int32
+                path = self._folder / side / f"{name}.npy"
+                np.lib.format.open_memmap(path, "w+", kind, (count, *shape))
+        (self._folder / PLAN).write_text(plan)
+
+
+def read_prepared(folder: Path) -> Corpus:
+    """The corpus of a prepared folder, its arrays mapped and not read.
+
+    ValueError for a folder that is not there, not whole, or of another form.
+    """
+    about = read_about(folder)
+    sides = {side: _side(folder, side) for side in about["sides"]}
+    empty = Samples(
+        **{
+            name: np.empty((0, *shape), np.float32 if shape else np.int32)
+            for name, shape in SHAPES.items()
+        }
+    )
+    return Corpus(
+        train=sides.get("train", empty),
+        test=sides.get("test", empty),
+        validation=sides.get("validation"),
+        action_names=tuple(about["action_names"]),
+        subject_names=tuple(about["subject_names"]),
+        clip_names=tuple(about["clip_names"]),
+        image_size=(int(about["image_size"][0]), int(about["image_size"][1])),
+        fps=float(about["fps"]),
+        fingerprint=about["fingerprint"],
+        description=about["description"],
+    )
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What a prepared folder says of itself. ValueError as above."""
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+    except FileNotFoundError:
+        begun = (folder / PLAN).exists()
+        raise ValueError(
+            f"{folder}: "
+            + (
+                "preparing it was interrupted; the same `hipart-search data prepare` goes on"
+                if begun
+                else "no prepared corpus; make one with `hipart-search data prepare`"
+            )
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / ABOUT}: cannot be read ({error})") from None
+    if not isinstance(about, dict) or about.get("form") != FORM:
+        raise ValueError(f"{folder}: prepared by another version; prepare it again")
+    return about
+
+
+def _side(folder: Path, side: str) -> Samples:
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, shape in SHAPES.items():
+        path = folder / side / f"{name}.npy"
+        try:
+            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{path}: cannot be read ({error}); prepare the corpus again"
+            ) from None
+        if arrays[name].shape[1:] != shape or len(arrays[name]) != len(arrays["detected_2d"]):
+            raise ValueError(f"{path}: of shape {arrays[name].shape}; prepare the corpus again")
+    return Samples(**arrays)
