@@ -1,8 +1,9 @@
 """Reading other people's pickles, and nothing but numbers out of them.
 
-Human3.6M's and 3DPW's files and SMPL's models are pickles, and a pickle may name any function of any
-module to be called. Here the few names that make arrays, containers and numbers are answered by
-functions of this module, which look at their arguments; any other is refused before it is called.
+Human3.6M's and 3DPW's files and SMPL's models are pickles, and a pickle may name any function of
+any module to be called. Here the few names that make arrays, containers and numbers are answered by
+functions of this module, which look at their arguments; any other is refused before it is
+called.
 """
 
 import pickle
@@ -54,14 +55,14 @@ class _Dtype:
         kind = self.name.lstrip("<>=|")[:1]
         if kind in ("S", "U") and isinstance(self.size, int) and 0 < self.size < 1 << 16:
             width = self.size // (4 if kind == "U" else 1)
-            return np.dtype(f"{kind}{width}").newbyteorder(self.order)
+            return np.dtype(f"{self.order}{kind}{width}")
         try:
             found = np.dtype(self.name)
         except TypeError:
             raise PickleError(f"numbers of the type {self.name!r}") from None
         if found.kind not in "biufcOSU":
             raise PickleError(f"numbers of the type {self.name!r}")
-        return found if self.order == "|" else found.newbyteorder(self.order)
+        return found if self.order == "|" else np.dtype(self.order + found.str[1:])
 
 
 class _Array:
@@ -164,8 +165,8 @@ def read_pickle(file: BinaryIO, where: str | Path) -> Any:
         return _Plain()(_Reader(file, encoding="latin1").load())
     except PickleError as error:
         raise PickleError(
-            f"{where}: refused, because it wants {error}; only arrays, containers, text and numbers "
-            "are read"
+            f"{where}: refused, because it wants {error}; only arrays, containers, text and "
+            "numbers are read"
         ) from None
     except MemoryError:
         raise PickleError(f"{where}: damaged: it says to be greater than it is") from None
@@ -174,7 +175,7 @@ def read_pickle(file: BinaryIO, where: str | Path) -> Any:
 
 
 def read_pickle_file(path: Path) -> Any:
-    """``read_pickle`` of a whole file. Raises PickleError, and OSError for one that cannot be read."""
+    """``read_pickle`` of a whole file. PickleError; OSError for one that cannot be read."""
     _check_size(path, path.stat().st_size)
     with path.open("rb") as file:
         return read_pickle(file, path)

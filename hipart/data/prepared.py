@@ -109,8 +109,13 @@ class Writer:
         for (side, name), array in sorted(self._arrays.items()):
             digest.update(f"{side}/{name} {array.shape}".encode())
             for start in range(0, len(array), 1 << 16):
-                digest.update(np.ascontiguousarray(array[start : start + (1 << 16)]))
-        told = {"form": FORM, "fingerprint": digest.hexdigest()[:16], **about}
+                digest.update(np.ascontiguousarray(array[start : start + (1 << 16)]).data)
+        told = {
+            "form": FORM,
+            "fingerprint": digest.hexdigest()[:16],
+            "sides": self._sides(),
+            **about,
+        }
         partial = self._folder / f".{ABOUT}"
         partial.write_text(json.dumps(told, indent=1))
         partial.rename(self._folder / ABOUT)
@@ -142,12 +147,11 @@ def read_prepared(folder: Path) -> Corpus:
     """
     about = read_about(folder)
     sides = {side: _side(folder, side) for side in about["sides"]}
-    empty = Samples(
-        **{
-            name: np.empty((0, *shape), np.float32 if shape else np.int32)
-            for name, shape in SHAPES.items()
-        }
-    )
+    nothing: dict[str, NDArray[Any]] = {
+        name: np.empty((0, *shape), np.float32 if shape else np.int32)
+        for name, shape in SHAPES.items()
+    }
+    empty = Samples(**nothing)
     return Corpus(
         train=sides.get("train", empty),
         test=sides.get("test", empty),

@@ -1,7 +1,8 @@
 """SMPL bodies from the user's own model file: pose and shape to vertices, in numpy.
 
 SMPL: Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGGRAPH Asia 2015. The file is
-``basicModel_*_lbs_10_207_0_v1.0.0.pkl``; it is licensed to persons and is never part of this package.
+``basicModel_*_lbs_10_207_0_v1.0.0.pkl``; it is licensed to persons and is never part of this
+package.
 """
 
 from collections.abc import Mapping
@@ -64,7 +65,8 @@ class SmplModel:
         moved = at - np.einsum("nbij,nbj->nbi", world, joints)
         blended = np.einsum("vb,nbij->nvij", self.weights, world, optimize=True)
         turned: Floats = np.einsum("nvij,nvj->nvi", blended, posed)
-        return turned + np.einsum("vb,nbi->nvi", self.weights, moved)
+        turned += np.einsum("vb,nbi->nvi", self.weights, moved)
+        return turned
 
 
 def read_smpl(path: Path) -> SmplModel:

@@ -67,8 +67,11 @@ def cameras_of(subject: str) -> tuple[LensCamera, ...]:
             name,
             rotation(np.array(place["turn"])).T,
             np.array(place["at"]) / MM_PER_M,
-            *(np.array(lens[part]) for part in ("focal", "centre", "radial", "tangential")),
-            tuple(lens["size"]),
+            np.array(lens["focal"]),
+            np.array(lens["centre"]),
+            np.array(lens["radial"]),
+            np.array(lens["tangential"]),
+            (lens["size"][0], lens["size"][1]),
         )
         for (name, lens), place in zip(
             known["cameras"].items(), known["places"][subject], strict=True

@@ -32,8 +32,8 @@ def check_join(
 ) -> list[Mismatch]:
     """What does not agree, and what it looks like instead.
 
-    ``numbered`` holds joints (17, 3) in world millimetres by frame, of the sequences under the names
-    that their numbers were given; ``named`` holds joints (T, 17, 3) in world metres.
+    ``numbered`` holds joints (17, 3) in world millimetres by frame, of the sequences under the
+    names that their numbers were given; ``named`` holds joints (T, 17, 3) in world metres.
     """
     return [found for name in numbered if (found := _mismatch(name, numbered[name], named))]
 
