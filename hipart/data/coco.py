@@ -92,7 +92,8 @@ def filled(keypoints: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.boo
     points = np.array(keypoints, np.float64)
     places = {name: index for index, name in enumerate(KEYPOINTS)}
     seen = points[..., 2] > 0
-    enough = np.stack([seen[:, [places[one] for one in some]].any(1) for some in LEAST]).all(0)
+    least = [seen[:, [places[one] for one in some]].any(axis=1) for some in LEAST]
+    enough = np.asarray(np.all(least, axis=0))
     no_face = ~seen[:, FACE].any(axis=1)
     for name, other in STAND_INS:
         place, by = places[name], places[other]

@@ -77,8 +77,8 @@ def shown(recording: Recording, person: Person, frames: Frames) -> tuple[Mask, d
     joints = recording.see(person.joints[index], index)
     before = (joints[..., 2] >= NEAREST_M).all(axis=1)
     pixels = recording.project(joints[before])
-    inside = ((pixels >= 0) & (pixels < np.array(recording.size))).all(axis=2).any(axis=1)
-    seen[index[before]] = inside
+    inside = ((pixels >= 0) & (pixels < np.array(recording.size))).all(axis=2)
+    seen[index[before]] = np.any(inside, axis=1)
     return seen, {
         "without a valid camera pose": int((asked & ~valid).sum()),
         "not in the image": int((valid & ~seen).sum()),

@@ -153,11 +153,14 @@ def _person(held: Mapping[str, Any], where: str, number: int, frames: int) -> Pe
 
 def _numbers(value: Any, where: str, shape: tuple[int, ...] | None = None) -> Floats:
     """An array of real numbers of any type, byte order and layout, as float64 in rows."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{where} must hold numbers, found lists of different lengths") from None
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{where}: must hold numbers, found {array.dtype}")
+        raise ValueError(f"{where} must hold numbers, found {array.dtype}")
     if shape is not None and array.shape != shape:
-        raise ValueError(f"{where}: must have shape {shape}, found {array.shape}")
+        raise ValueError(f"{where} must have shape {shape}, found {array.shape}")
     return np.ascontiguousarray(array, np.float64)
 
 
@@ -165,7 +168,7 @@ def _check_finite(array: Floats, used: Mask, where: str) -> None:
     """Frames without a valid camera may hold anything; nobody looks at them."""
     wrong = used & ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
     if wrong.any():
-        raise ValueError(f"{where}: has a NaN or infinity at frame {int(np.argmax(wrong))}")
+        raise ValueError(f"{where} has a NaN or infinity at frame {int(np.argmax(wrong))}")
 
 
 def _check_camera(camera: Floats, used: Mask, where: str) -> None:
@@ -176,20 +179,20 @@ def _check_camera(camera: Floats, used: Mask, where: str) -> None:
     rigid &= np.abs(camera[used, 3] - [0, 0, 0, 1]).max(axis=1, initial=0) < 1e-6
     if not rigid.all():
         frame = int(np.flatnonzero(used)[np.argmin(rigid)])
-        raise ValueError(f"{where}: is no rigid motion (rotation and translation) at frame {frame}")
+        raise ValueError(f"{where} is no rigid motion (rotation and translation) at frame {frame}")
 
 
 def _intrinsics(value: Any, where: str) -> Floats:
     found = _numbers(value, where, (3, 3))
     centre = found[:2, 2]
     if not np.isfinite(found).all():
-        raise ValueError(f"{where}: has a NaN or infinity")
+        raise ValueError(f"{where} has a NaN or infinity")
     if not (found[2] == [0, 0, 1]).all() or found[1, 0] != 0 or min(found[0, 0], found[1, 1]) <= 0:
-        raise ValueError(f"{where}: must be [f_x s c_x; 0 f_y c_y; 0 0 1] with f_x, f_y above 0")
+        raise ValueError(f"{where} must be [f_x s c_x; 0 f_y c_y; 0 0 1] with f_x, f_y above 0")
     off = min(np.abs(centre - np.array(size) / 2).max() for size in SIZES)
     if off > MOST_OFF_CENTRE_PX:
         sizes = " nor ".join(f"{width} x {height}" for width, height in SIZES)
         raise ValueError(
-            f"{where}: its centre {centre.tolist()} is in the middle of neither {sizes} pixels"
+            f"{where} has a centre {centre.tolist()} in the middle of neither {sizes} pixels"
         )
     return found

@@ -153,10 +153,7 @@ class Pw3dSource:
         count = len(plan.frames)
         blocks = range(0, count, AT_ONCE)
         points = np.concatenate(
-            [
-                self._points(recording, plan.person, plan.frames[at : at + AT_ONCE])
-                for at in blocks
-            ]
+            [self._points(recording, plan.person, plan.frames[at : at + AT_ONCE]) for at in blocks]
         )
         if not (points[..., 2] > 0).all():
             raise ValueError(
@@ -228,7 +225,7 @@ class Pw3dSource:
     def _relative(self, joints_m: Floats) -> Floats:
         """Joints (N, 17, 3) relative to the root."""
         hips = [0] if self._settings.root == "h36m_pelvis" else [1, 4]
-        return joints_m - joints_m[:, hips].mean(axis=1, keepdims=True)
+        return np.asarray(joints_m - joints_m[:, hips].mean(axis=1, keepdims=True))
 
     def _recording(self, path: Path) -> Recording:
         if self._last is None or self._last[0] != path:
