@@ -150,7 +150,11 @@ def test_ids_persons_and_what_is_told(root: Path) -> None:
     assert about["image_sizes"] == [[1080, 1920], [1920, 1080]]
     assert "2 of 24 sequences, 43 persons in frames" in about["description"]
     assert "4 without a valid camera pose" in about["description"]
-    json.dumps([source.origin, about])
+    other_levels = Strided()
+    other_levels.fine = other_levels.fine * 2
+    changed_origin = find(root, other_levels, Settings(detections="exact")).origin
+    assert json.dumps(source.origin) != json.dumps(changed_origin)
+    assert len(json.dumps(about)) < 2000
     kept = [JOINTS[joint] for joint in JOINTS_14]
     assert len(kept) == 14 and {*JOINTS} - {*kept} == {"Hip", "Spine", "Neck"}
 

@@ -140,7 +140,8 @@ def _walk(root: Path) -> Iterator[Path]:
         raise ValueError(f"{root}: is no folder")
     for folder, inner, files in os.walk(root):
         inner[:] = sorted(name for name in inner if name != NOT_LOOKED_IN)
-        yield from (Path(folder) / name for name in (*inner, *sorted(files)))
+        names = (*inner, *sorted(files))
+        yield from (Path(folder) / name for name in names if not name.startswith("."))
 
 
 def _one(root: Path, held: Sequence[Path], name: str, where_from: str) -> Path:

@@ -49,7 +49,7 @@ def sequence_files(root: Path, frames: Frames) -> tuple[tuple[str, Path], ...]:
     found = []
     for split in SPLITS if frames == "occ" else ("test",):
         folder = root / FOLDER / split
-        files = sorted(folder.glob("*.pkl"))
+        files = sorted(folder.glob("[!.]*.pkl"))  # a Mac leaves others beside them
         if not files:
             raise ValueError(f"{folder}: holds no .pkl of a sequence; {WHERE_FROM}")
         found += [(split, file) for file in files if frames != "occ" or is_occluded(file.stem)]

@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 CORPUS = "pw3d"
+#: Raised when other samples are made of the same files.
+RECIPE = 1
 MM_PER_M = 1000.0
 #: Bodies that are posed at once; each takes about 1 MB.
 AT_ONCE = 64
@@ -108,6 +110,7 @@ class Pw3dSource:
         files += [self._files.regressor, *self._files.models.values()]
         files += [path for pair in self._files.darkpose.values() for path in pair]
         return {
+            "recipe": RECIPE,
             "settings": asdict(self._settings),
             "files": {path.name: _digest(path) for path in files},
             "levels": _digest_of(self._levels),
@@ -267,10 +270,12 @@ def _digest(path: Path) -> str:
 
 
 def _digest_of(levels: Levels) -> str:
-    """Of what a coarsening is: which vertices are averaged to what."""
+    """Of what a coarsening is: which vertices are averaged to what, by what weights."""
     digest = hashlib.sha256()
     for matrix in (levels.dense, levels.fine, levels.finest):
-        rows, columns = (np.asarray(one, np.int64) for one in matrix.nonzero())
-        order = np.lexsort((columns, rows))
-        digest.update(np.stack([rows, columns])[:, order].tobytes() + repr(matrix.shape).encode())
+        entries = matrix.tocoo()
+        order = np.lexsort((entries.col, entries.row))
+        digest.update(repr(matrix.shape).encode())
+        for array, kind in ((entries.row, "<i8"), (entries.col, "<i8"), (entries.data, "<f4")):
+            digest.update(array[order].astype(kind).tobytes())
     return digest.hexdigest()
