@@ -7,20 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from scipy.spatial.transform import Rotation
 
-VERTICES = 6890
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-#: Rest positions of SMPL's 24 joints, rounded, metres: y up, facing +z, left is +x.
-MIDDLE = {0: (-0.22, 0.03), 3: (-0.11, 0), 6: (0.03, 0.03), 9: (0.08, 0.03), 12: (0.29, 0)}
-LEFT = {
-    **{1: (0.06, -0.31, 0.01), 4: (0.1, -0.7, 0.01), 7: (0.09, -1.12, -0.03)},
-    **{10: (0.12, -1.18, 0.09), 13: (0.08, 0.2, 0), 16: (0.17, 0.23, -0.02)},
-    **{18: (0.43, 0.22, -0.04), 20: (0.69, 0.23, -0.05), 22: (0.77, 0.22, -0.06)},
-}
-#: The bone beside whose head each of our 17 joints lies.
-BONES_OF_JOINTS = (0, 2, 5, 8, 1, 4, 7, 3, 12, 12, 15, 16, 18, 20, 17, 19, 21)
+from tests.data.smpl_miniature import PARENTS, joint_regressor, write_smpl
+
 #: COCO's keypoints by our joints; eyes and ears lie around the head.
 COCO = (9, 10, 10, 10, 10, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3)
 AROUND_HEAD = np.array([[0, 0], [8, -4], [-8, -4], [16, 4], [-16, 4]], float)
@@ -49,42 +39,6 @@ class Truth:
     vertices: np.ndarray  # (T, 6890, 3)
     joints: np.ndarray  # (T, 17, 3)
     pixels: np.ndarray  # (T, 17, 2)
-
-
-def write_smpl(path: Path, seed: int = 0) -> None:
-    """A model file in SMPL's form: its vertices lie around the bones, its blends are noise."""
-    chance = np.random.default_rng(seed)
-    heads = rest()
-    bone = np.arange(VERTICES) % len(PARENTS)
-    along, angle = chance.random(VERTICES), chance.uniform(0, 2 * np.pi, VERTICES)
-    ends = np.array([_end(heads, one) for one in range(len(PARENTS))])
-    ring = 0.05 * np.stack([np.cos(angle), 0.3 * np.sin(angle), np.sin(angle)], axis=1)
-    template = heads[bone] + along[:, None] * (ends - heads)[bone] + ring
-    weights = np.zeros((VERTICES, len(PARENTS)))
-    weights[np.arange(VERTICES), bone] += 0.8
-    weights[np.arange(VERTICES), np.maximum(np.array(PARENTS)[bone], 0)] += 0.2
-    regressor = np.stack([_near(template, head) for head in heads])
-    kintree = np.array([np.array(PARENTS) % (1 << 32), np.arange(24)], np.uint32)
-    held = {
-        "v_template": template,
-        "f": ((np.arange(13776)[:, None] + [0, 24, 48]) % VERTICES).astype(np.uint32),
-        "shapedirs": 0.01 * chance.standard_normal((VERTICES, 3, 10)),
-        "posedirs": 1e-3 * chance.standard_normal((VERTICES, 3, 207), np.float32),
-        "weights": weights,
-        "J_regressor": sparse.csc_matrix(regressor),
-        "kintree_table": kintree,
-    }
-    path.write_bytes(pickle.dumps(held, 2))
-
-
-def rest() -> np.ndarray:
-    """Rest positions (24, 3) of SMPL's joints, m."""
-    found = np.zeros((len(PARENTS), 3))
-    for joint, (y, z) in {**MIDDLE, 15: (0.37, 0.04)}.items():
-        found[joint] = 0, y, z
-    for joint, place in LEFT.items():
-        found[joint], found[joint + 1] = place, np.array(place) * (-1, 1, 1)
-    return found
 
 
 def pose_body(
@@ -118,9 +72,9 @@ def write_pw3d(root: Path, seed: int = 0) -> dict[tuple[str, int], Truth]:
     ):
         path = root / "models" / f"{name}_lbs_10_207_0_v1.0.0.pkl"
         write_smpl(path, seed + number)
-        models[gender] = pickle.loads(path.read_bytes())
-    template, heads = models["m"]["v_template"], rest()
-    regressor = np.stack([_near(template, heads[bone]) for bone in BONES_OF_JOINTS])
+        held = pickle.loads(path.read_bytes())
+        models[gender] = {key: getattr(value, "x", value) for key, value in held.items()}
+    regressor = joint_regressor()
     np.save(root / "J_regressor_h36m_correct.npy", regressor)
     truths = {}
     for number, (name, (split, *_)) in enumerate(SEQUENCES.items()):
@@ -229,17 +183,3 @@ def _openpose(name: str, person: int, pixels: np.ndarray) -> np.ndarray:
         if (name, person, frame) == NOBODY:
             found[frame] = 0
     return found
-
-
-def _end(heads: np.ndarray, bone: int) -> np.ndarray:
-    """Where a bone ends: at its first child, or a little further on."""
-    if bone in PARENTS:
-        return heads[PARENTS.index(bone)]
-    return heads[bone] + 0.5 * (heads[bone] - heads[PARENTS[bone]])
-
-
-def _near(template: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Weights (6890,) of the mean of the 20 vertices that are nearest to a place."""
-    row = np.zeros(len(template))
-    row[np.linalg.norm(template - place, axis=1).argsort()[:20]] = 1 / 20
-    return row

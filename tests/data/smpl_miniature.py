@@ -5,6 +5,7 @@ Nothing of it is SMPL's: a person of capsules, whose surface is found along rays
 
 import pickle
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +39,7 @@ CHEST = np.array([0.0, 0.25, 0.0])
 NEAREST = 12
 
 
+@cache
 def template() -> Floats:
     """Vertices (6890, 3), metres."""
     polar = np.pi * (np.arange(RINGS) + 1) / (RINGS + 1)
@@ -98,7 +100,9 @@ def write_smpl(path: Path, seed: int = 0) -> None:
         "v_template": rest,
         "f": faces().astype(np.uint32),
         "shapedirs": chumpy(0.005 * chance.normal(size=(1, 3, 10)) * rest[..., None]),
-        "posedirs": chumpy(1e-4 * chance.normal(size=(VERTICES, 3, 207))),
+        "posedirs": chumpy(
+            np.float32(1e-4) * chance.standard_normal((VERTICES, 3, 207), np.float32)
+        ),
         "weights": chumpy(weights),
         "J_regressor": sparse.csc_matrix(regressor(BONES)),
         "kintree_table": np.array([[2**32 - 1, *PARENTS[1:]], range(24)], np.uint32),

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from hipart.config import DataConfig
 from hipart.data.cameras import normalise_screen
 from hipart.data.coco import KEYPOINTS, filled, from_coco
 from hipart.data.prepare import prepare
-from hipart.data.prepared import read_about, read_prepared
+from hipart.data.prepared import chosen_rows, read_about
 from hipart.data.pw3d.detections import read_darkpose
-from hipart.data.pw3d.files import Settings, find_files, find_models, read_regressor
+from hipart.data.pw3d.files import Settings, find_files
 from hipart.data.pw3d.frames import JOINTS_14, OCCLUDED, is_occluded
 from hipart.data.pw3d.image import SIZE, into, out_of
 from hipart.data.pw3d.placements import (
@@ -27,39 +28,38 @@ from hipart.data.pw3d.placements import (
 )
 from hipart.data.pw3d.sequences import read_sequence
 from hipart.data.pw3d.source import Pw3dSource, find
+from hipart.data.regressor import read_regressor
 from hipart.data.samples import Samples
-from hipart.skeleton import JOINTS, LEVELS
+from hipart.data.smpl import read_smpl
+from hipart.skeleton import JOINTS, LEVELS, PART_JOINTS
 from tests.data.pw3d_miniature import (
     INVALID,
     NO_WRIST,
     NOBODY,
     SEQUENCES,
-    VERTICES,
     Truth,
     coco,
     write_darkpose,
     write_pw3d,
 )
+from tests.data.smpl_miniature import VERTICES
 
 Truths = dict[tuple[str, int], Truth]
 BUS, GUITAR = "downtown_bus_00", "flat_guitar_01"
 
 
 class Strided:
-    """Every 48th, 96th and 192nd vertex averaged: any labels do."""
+    """Every 48th, 96th and 192nd vertex averaged: any labels do, where they are not the point."""
 
-    def __init__(self) -> None:
-        self.dense, self.fine, self.finest = (self.matrix(count) for count in LEVELS)
-
-    @staticmethod
-    def matrix(count: int) -> Any:
-        labels = np.arange(VERTICES) % count
-        sizes = np.bincount(labels)
-        return sparse.csr_matrix((1 / sizes[labels], (labels, np.arange(VERTICES))))
+    def __init__(self, scale: float = 1) -> None:
+        labels = [np.arange(VERTICES) % count for count in LEVELS]
+        rows = np.concatenate([one + sum(LEVELS[:at]) for at, one in enumerate(labels)])
+        weights = scale / np.bincount(rows)[rows]
+        columns = np.tile(np.arange(VERTICES), len(LEVELS))
+        self.means = sparse.csr_matrix((weights, (rows, columns)))
 
     def points(self, vertices: np.ndarray) -> np.ndarray:
-        matrices = (self.dense, self.fine, self.finest)
-        return np.stack([np.concatenate([m @ one for m in matrices]) for one in vertices])
+        return np.stack([self.means @ one for one in vertices])
 
 
 LEVEL_POINTS = Strided()
@@ -102,7 +102,7 @@ def rows_of(name: str) -> tuple[str, int, tuple[int, int]]:
 
 @pytest.mark.parametrize("root_point", ["h36m_pelvis", "hips_mid"])
 def test_samples_are_what_was_written(root: Path, truths: Truths, root_point: Any) -> None:
-    source = find(root, LEVEL_POINTS, Settings(root=root_point, detections="exact"))
+    source = find(root, Settings(root=root_point, detections="exact"), LEVEL_POINTS)
     names = [f"{BUS} person 0", f"{BUS} person 1", f"{GUITAR} person 0"]
     assert [piece.name for piece in source.pieces] == names
     for name, samples in made(source).items():
@@ -116,12 +116,12 @@ def test_samples_are_what_was_written(root: Path, truths: Truths, root_point: An
         screen = truth.pixels[frames] / width * 2 - [1, height / width]
         found = normalise_screen(samples.exact_2d.copy(), SIZE)
         np.testing.assert_allclose(found, screen, atol=1e-5)
-        assert samples.detected_2d is samples.exact_2d
+        np.testing.assert_array_equal(samples.detected_2d, samples.exact_2d)
         assert samples.dense_2d.shape[1:] == (48, 2)
 
 
 def test_points_are_projected_means_of_vertices(root: Path, truths: Truths) -> None:
-    samples = made(find(root, LEVEL_POINTS, Settings(detections="exact")))[f"{BUS} person 1"]
+    samples = made(find(root, Settings(detections="exact"), LEVEL_POINTS))[f"{BUS} person 1"]
     recording = read_sequence(root / f"3DPW/sequenceFiles/test/{BUS}.pkl")
     for row, frame in enumerate(valid(BUS, 1)):
         for count, found in zip(
@@ -135,7 +135,7 @@ def test_points_are_projected_means_of_vertices(root: Path, truths: Truths) -> N
 
 
 def test_ids_persons_and_what_is_told(root: Path) -> None:
-    source = find(root, LEVEL_POINTS, Settings(detections="exact"))
+    source = find(root, Settings(detections="exact"), LEVEL_POINTS)
     samples, about = made(source), source.about
     one, other = samples[f"{BUS} person 0"], samples[f"{BUS} person 1"]
     assert set(one.subject) == {0} and set(other.subject) == {1}
@@ -150,31 +150,44 @@ def test_ids_persons_and_what_is_told(root: Path) -> None:
     assert about["image_sizes"] == [[1080, 1920], [1920, 1080]]
     assert "2 of 24 sequences, 43 persons in frames" in about["description"]
     assert "4 without a valid camera pose" in about["description"]
-    other_levels = Strided()
-    other_levels.fine = other_levels.fine * 2
-    changed_origin = find(root, other_levels, Settings(detections="exact")).origin
-    assert json.dumps(source.origin) != json.dumps(changed_origin)
+    other_origin = find(root, Settings(detections="exact"), Strided(2)).origin
+    assert json.dumps(source.origin) != json.dumps(other_origin)
     assert len(json.dumps(about)) < 2000
     kept = [JOINTS[joint] for joint in JOINTS_14]
     assert len(kept) == 14 and {*JOINTS} - {*kept} == {"Hip", "Spine", "Neck"}
 
 
 def test_the_neutral_body_only_where_it_is_asked_for(root: Path, tmp_path: Path) -> None:
-    some = find(root, LEVEL_POINTS, Settings(detections="exact"))
-    same = find(root, LEVEL_POINTS, Settings(detections="exact", body="neutral"))
+    some = find(root, Settings(detections="exact"), LEVEL_POINTS)
+    same = find(root, Settings(detections="exact", body="neutral"), LEVEL_POINTS)
     assert some.origin != same.origin
     one, other = (source.samples(source.pieces[0]).target_3d for source in (some, same))
     assert np.abs(one - other).max() > 1
-    models = find_models(root)
-    assert {gender: path.name[10:].strip("_")[0] for gender, path in models.items()} == {
-        gender: gender[0] for gender in ("m", "f", "neutral")
-    }
     shutil.copytree(root / "3DPW", tmp_path / "3DPW")
     shutil.copy(root / "J_regressor_h36m_correct.npy", tmp_path)
-    shutil.copy(models["neutral"], tmp_path)
-    with pytest.raises(ValueError, match=r"lacks basicModel_m_\*.pkl and basicModel_f_.*is\.tue"):
-        find(tmp_path, LEVEL_POINTS)
-    assert find(tmp_path, LEVEL_POINTS, Settings(body="neutral")).pieces
+    with pytest.raises(ValueError, match=r"lacks basicModel_m_\S+, basicModel_f_\S+, basicModel_n"):
+        find(tmp_path)
+    shutil.copy(next(root.glob("models/*neutral*")), tmp_path)
+    with pytest.raises(ValueError, match=r"lacks basicModel_m_\S+, basicModel_f_\S+; .*is\.tue"):
+        find(tmp_path)
+    assert find(tmp_path, Settings(body="neutral")).pieces
+
+
+def test_levels_are_those_of_the_neutral_mesh(root: Path, truths: Truths) -> None:
+    source = find(root, Settings(frames="advocc", detections="exact"))
+    (samples,) = (one for name, one in made(source).items() if name.startswith(GUITAR))
+    recording = read_sequence(root / f"3DPW/sequenceFiles/test/{GUITAR}.pkl")
+    for row, frame in enumerate(samples.frame):
+        seen = source.levels.points(truths[GUITAR, 0].vertices[frame][None])[0, :48]
+        pixels = into(recording.project(seen), recording.size)
+        np.testing.assert_allclose(samples.dense_2d[row], pixels, atol=1e-3)
+    # They are in the order of the parts: their joint is near, another is not.
+    body = read_smpl(next(root.glob("models/*neutral*")))
+    joints = np.load(root / "J_regressor_h36m_correct.npy") @ body.template
+    dense = source.levels.points(body.template[None])[0, :48]
+    apart = np.linalg.norm(dense[:, None] - joints[list(PART_JOINTS)], axis=-1)
+    own = apart[np.arange(48), np.arange(48) // 3]
+    assert own.mean() < 0.5 * apart.mean()
 
 
 def test_someone_behind_the_camera_or_out_of_the_image_is_left_out(
@@ -188,7 +201,7 @@ def test_someone_behind_the_camera_or_out_of_the_image_is_left_out(
             held["jointPositions"][0][frame] = moved.ravel()
 
     files = find_files(changed(root, tmp_path, BUS, change), Settings())
-    source = Pw3dSource(files, LEVEL_POINTS)
+    source = Pw3dSource(files, None, LEVEL_POINTS)
     assert source.left_out["not in the image"] == 2
 
 
@@ -198,8 +211,9 @@ def test_someone_behind_the_camera_or_out_of_the_image_is_left_out(
 def test_openpose_s_joints_are_the_true_ones_where_they_lie_there(
     root: Path, truths: Truths
 ) -> None:
-    source = find(root, LEVEL_POINTS)
-    for name, samples in made(source).items():
+    source = find(root, None, LEVEL_POINTS)
+    found_in = made(source)
+    for name, samples in found_in.items():
         sequence, person, size = rows_of(name)
         frames = samples.frame
         pixels = truths[sequence, person].pixels[frames]
@@ -212,22 +226,25 @@ def test_openpose_s_joints_are_the_true_ones_where_they_lie_there(
             np.testing.assert_allclose(found[row, limbs], wanted[limbs], atol=1e-2)
         np.testing.assert_allclose(found[:, 0], pixels[:, [1, 4]].mean(axis=1), atol=1e-2)
         np.testing.assert_allclose(found[:, 10], pixels[:, 10], atol=1e-2)
-    assert NOBODY[2] not in made(source)[f"{BUS} person 1"].frame
+    assert NOBODY[2] not in found_in[f"{BUS} person 1"].frame
     assert source.left_out == {"without a valid camera pose": 4, "without a detection": 1}
 
 
 def test_darkpose_s_joints_come_by_sequence_person_and_frame(root: Path, truths: Truths) -> None:
-    source = find(root, LEVEL_POINTS, Settings(detections="darkpose"))
+    source = find(root, Settings(detections="darkpose"), LEVEL_POINTS)
     assert source.left_out["without a detection"] == 1
-    for name, samples in made(source).items():
+    found_in = made(source)
+    for name, samples in found_in.items():
         sequence, person, size = rows_of(name)
         pixels = truths[sequence, person].pixels[samples.frame]
         found = out_of(samples.detected_2d, size)
         np.testing.assert_allclose(found[:, 1:7], pixels[:, 1:7] + [3, 0], atol=1e-2)
         np.testing.assert_allclose(found[:, 11:], pixels[:, 11:] + [3, 0], atol=1e-2)
-    assert 0 not in made(source)[f"{BUS} person 1"].frame
-    with pytest.raises(ValueError, match=r"lacks darkpose_3dpw_trainset_output\.json; Pose2Mesh"):
-        find(root, LEVEL_POINTS, Settings(frames="occ", detections="darkpose"))
+    assert 0 not in found_in[f"{BUS} person 1"].frame
+    with pytest.raises(
+        ValueError, match=r"lacks darkpose_3dpw_trainset_output\.json, .*; Pose2Mesh"
+    ):
+        find(root, Settings(frames="occ", detections="darkpose"), LEVEL_POINTS)
 
 
 @pytest.mark.parametrize(
@@ -287,13 +304,13 @@ def test_occ_is_seventeen_names_in_all_three_splits(root: Path) -> None:
     assert len(OCCLUDED) == len(set(OCCLUDED)) == 17
     assert is_occluded("courtyard_box_00") and is_occluded("outdoors_parcours_01")
     assert not is_occluded("courtyard_boxing_00") and not is_occluded("downtown_bus_00")
-    about = find(root, LEVEL_POINTS, Settings(frames="occ", detections="exact")).about
+    about = find(root, Settings(frames="occ", detections="exact"), LEVEL_POINTS).about
     assert about["clip_names"] == ["courtyard_box_00", "outdoors_golf_00", GUITAR]
     assert about["description"].startswith("3DPW-Occ, 3 of 23 sequences, 37 persons in frames")
 
 
 def test_advocc_is_every_thirtieth_frame_of_test(root: Path) -> None:
-    samples = made(find(root, LEVEL_POINTS, Settings(frames="advocc", detections="exact")))
+    samples = made(find(root, Settings(frames="advocc", detections="exact"), LEVEL_POINTS))
     assert {name: one.frame.tolist() for name, one in samples.items()} == {
         **{f"{BUS} person {person}": [0] for person in (0, 1)},
         f"{GUITAR} person 0": [0, 30],
@@ -455,18 +472,18 @@ def test_what_is_no_sequence_is_refused(root: Path, tmp_path: Path, capsys: Any)
 
 
 def test_what_is_missing_is_named_and_where_it_comes_from(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no folder"):
-        find(tmp_path / "nowhere", LEVEL_POINTS)
-    with pytest.raises(ValueError, match="one folder sequenceFiles, found none.*virtualhumans"):
-        find(tmp_path, LEVEL_POINTS)
+    with pytest.raises(ValueError, match="no folder"):
+        find(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="has no folder sequenceFiles; .*virtualhumans"):
+        find(tmp_path, None, LEVEL_POINTS)
     (tmp_path / "3DPW/sequenceFiles/train").mkdir(parents=True)
     (tmp_path / "3DPW/sequenceFiles/train/courtyard_arguing_00.pkl").touch()
     with pytest.raises(ValueError, match=r"test: holds no \.pkl.*virtualhumans"):
-        find(tmp_path, LEVEL_POINTS)
+        find(tmp_path, None, LEVEL_POINTS)
     shutil.copytree(root / "3DPW/sequenceFiles/test", tmp_path / "3DPW/sequenceFiles/test")
     shutil.copytree(root / "models", tmp_path / "models")
     with pytest.raises(ValueError, match="lacks J_regressor_h36m_correct.npy; .*Pose2Mesh"):
-        find(tmp_path, LEVEL_POINTS)
+        find(tmp_path, None, LEVEL_POINTS)
     with pytest.raises(ValueError, match="frames 'some': allowed are all, occ, advocc"):
         Settings(frames="some")  # type: ignore[arg-type]
 
@@ -493,7 +510,7 @@ def test_a_regressor_is_looked_at(tmp_path: Path, held: np.ndarray, told: str) -
 def test_a_prepared_folder_holds_it_and_goes_on_where_it_stopped(
     root: Path, tmp_path: Path
 ) -> None:
-    source = find(root, LEVEL_POINTS, Settings(root="hips_mid"))
+    source = find(root, Settings(root="hips_mid"), LEVEL_POINTS)
 
     class Stopped(Pw3dSource):
         def samples(self, piece: Any) -> Samples:
@@ -503,21 +520,22 @@ def test_a_prepared_folder_holds_it_and_goes_on_where_it_stopped(
 
     files = find_files(root, Settings())
     with pytest.raises(KeyboardInterrupt):
-        prepare(Stopped(files, LEVEL_POINTS, Settings(root="hips_mid")), tmp_path / "a")
+        prepare(Stopped(files, Settings(root="hips_mid"), LEVEL_POINTS), tmp_path / "a")
     asked: list[int] = []
     stamp = prepare(source, tmp_path / "a", lambda done, _: asked.append(done))
     assert asked == [12, 42]  # the two persons of the first sequence are not made again
     assert prepare(source, tmp_path / "b") == stamp
-    corpus = read_prepared(tmp_path / "a")
-    assert len(corpus.test) == 42 and not len(corpus.train)
-    assert corpus.image_size == (1000, 1000) and corpus.fps == 30
-    assert corpus.clip_names == (BUS, GUITAR) and corpus.action_names == ("all",)
-    whole = np.concatenate([one.target_3d for one in made(source).values()])
-    np.testing.assert_array_equal(corpus.test.target_3d, whole)
     about = read_about(tmp_path / "a")
+    rows = chosen_rows(tmp_path / "a", about, DataConfig(corpus="3dpw"), "test")
+    assert rows.tolist() == list(range(42))
+    assert about["image_size"] == [1000, 1000] and about["fps"] == 30
+    assert about["clip_names"] == [BUS, GUITAR] and about["action_names"] == ["all"]
+    for key in ("target_3d", "detected_2d", "finest_2d", "sequence"):
+        whole = np.concatenate([getattr(one, key) for one in made(source).values()])
+        np.testing.assert_array_equal(np.load(tmp_path / f"a/test/{key}.npy"), whole)
     assert about["root"] == "hips_mid" and about["joints"] == list(JOINTS_14)
     assert about["origin"]["settings"]["detections"] == "openpose"
-    assert corpus.fingerprint == stamp
+    assert about["fingerprint"] == stamp
 
 
 # --- 3DPW-AdvOcc --------------------------------------------------------------------------------

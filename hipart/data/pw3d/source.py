@@ -11,20 +11,23 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hipart.data.prepared import Piece, pieces
+from hipart.data.levels import body_levels
+from hipart.data.prepared import Piece, as_samples, pieces
 from hipart.data.pw3d.detections import joints, openpose, read_darkpose
-from hipart.data.pw3d.files import Files, Settings, find_files, read_regressor
+from hipart.data.pw3d.files import NEUTRAL, Files, Settings, find_files
 from hipart.data.pw3d.frames import JOINTS_14, SEQUENCES, shown
 from hipart.data.pw3d.image import SIZE, into
 from hipart.data.pw3d.sequences import FPS, Recording, read_sequence
+from hipart.data.regressor import read_regressor
 from hipart.data.samples import Samples
 from hipart.data.smpl import SmplModel, read_smpl
+from hipart.data.userfiles import digest
 from hipart.skeleton import LEVELS, NUM_JOINTS
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-CORPUS = "pw3d"
+CORPUS = "3dpw"
 #: Raised when other samples are made of the same files.
 RECIPE = 1
 MM_PER_M = 1000.0
@@ -39,25 +42,15 @@ DETECTORS = {
 
 
 class Levels(Protocol):
-    """Points of a mesh as means of its vertices, at three levels."""
+    """Points of a mesh as means of its vertices, at three levels: ``hipart.data.levels``."""
 
     @property
-    def dense(self) -> Any:
-        """Rows that average, (48, V), as a scipy.sparse matrix."""
-        ...
-
-    @property
-    def fine(self) -> Any:
-        """The same, (96, V)."""
-        ...
-
-    @property
-    def finest(self) -> Any:
-        """The same, (192, V)."""
+    def means(self) -> Any:
+        """Weights (336, V), a scipy.sparse matrix: rows of the 48, 96 and 192 points."""
         ...
 
     def points(self, vertices: Floats) -> Floats:
-        """Points (N, 336, 3) of vertices (N, V, 3): 48, 96 and 192 in this order."""
+        """Points (N, 336, 3) of vertices (N, V, 3)."""
         ...
 
 
@@ -78,11 +71,15 @@ class Pw3dSource:
     """A test set of 3DPW, one piece for each person of each sequence.
 
     Every sequence file is read and checked at once, but nothing of it is kept: it is read again
-    for its pieces. Raises ValueError that names the file and what is wrong with it.
+    for its pieces. ``levels`` are made of the neutral body, as those of Human3.6M are, if they are
+    not given: the points' order hangs on it. Raises ValueError that names the file and what is
+    wrong with it.
     """
 
-    def __init__(self, files: Files, levels: Levels, settings: Settings | None = None) -> None:
-        self._files, self._levels = files, levels
+    def __init__(
+        self, files: Files, settings: Settings | None = None, levels: Levels | None = None
+    ) -> None:
+        self._files, self._given = files, levels
         self._settings = settings or Settings()
         self._regressor = read_regressor(files.regressor)
         darkpose = files.darkpose if self._settings.detections == "darkpose" else {}
@@ -106,15 +103,21 @@ class Pw3dSource:
     @cached_property
     def origin(self) -> Mapping[str, Any]:
         """Files by name with their digests, and settings."""
-        files = [path for _, path in self._files.sequences]
-        files += [self._files.regressor, *self._files.models.values()]
-        files += [path for pair in self._files.darkpose.values() for path in pair]
         return {
             "recipe": RECIPE,
             "settings": asdict(self._settings),
-            "files": {path.name: _digest(path) for path in files},
-            "levels": _digest_of(self._levels),
+            "files": {path.name: digest(path) for path in self._files.all()},
+            "levels": _digest_of(self.levels),
         }
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The dense points on SMPL's mesh."""
+        if self._given is not None:
+            return self._given
+        body = read_smpl(self._files.models[NEUTRAL])
+        joints = self._regressor @ body.template
+        return body_levels(body.faces, body.template, joints, self._settings.coarsening)
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -139,7 +142,8 @@ class Pw3dSource:
             "detections": DETECTORS[settings.detections],
             "description": (
                 f"{NAMES[settings.frames]}, {sequences}, {count} persons in frames, "
-                f"{settings.body} SMPL bodies, root {settings.root}, {len(JOINTS_14)} joints; "
+                f"{settings.body} SMPL bodies ({settings.coarsening}), root {settings.root}, "
+                f"{len(JOINTS_14)} joints; "
                 f"{DETECTORS[settings.detections]}; {self._told_out()}"
             ),
             "frames": settings.frames,
@@ -163,22 +167,25 @@ class Pw3dSource:
                 f"{plan.path}: person {plan.person}: poses and jointPositions do not agree: the "
                 "body lies behind the camera"
             )
-        pixels = into(recording.project(points), recording.size).astype(np.float32)
+        pixels = into(recording.project(points), recording.size)
         ends = np.cumsum((NUM_JOINTS, *LEVELS))
         exact, dense, fine, finest = np.split(pixels, ends[:-1], axis=1)
-        return Samples(
-            detected_2d=self._detected(recording, plan, exact),
-            exact_2d=exact,
-            dense_2d=dense,
-            fine_2d=fine,
-            finest_2d=finest,
-            target_3d=(MM_PER_M * self._relative(points[:, :NUM_JOINTS])).astype(np.float32),
-            action=np.zeros(count, np.int32),
-            subject=np.full(count, plan.person, np.int32),
-            clip=np.full(count, plan.clip, np.int32),
-            camera=np.zeros(count, np.int32),
-            frame=plan.frames.astype(np.int32),
-            sequence=plan.run.astype(np.int32),
+        nothing = np.zeros(count)
+        return as_samples(
+            {
+                "detected_2d": self._detected(recording, plan, exact),
+                "exact_2d": exact,
+                "dense_2d": dense,
+                "fine_2d": fine,
+                "finest_2d": finest,
+                "target_3d": MM_PER_M * self._relative(points[:, :NUM_JOINTS]),
+                "action": nothing,
+                "subject": nothing + plan.person,
+                "clip": nothing + plan.clip,
+                "camera": nothing,
+                "frame": plan.frames,
+                "sequence": plan.run,
+            }
         )
 
     def _plan(self, split: str, path: Path) -> None:
@@ -213,17 +220,15 @@ class Pw3dSource:
         who = recording.persons[person]
         body = self._model(who.gender).vertices(who.pose[frames], who.betas)
         vertices = recording.see(body + who.at[frames, None], frames)
-        return np.concatenate([self._regressor @ vertices, self._levels.points(vertices)], axis=1)
+        return np.concatenate([self._regressor @ vertices, self.levels.points(vertices)], axis=1)
 
-    def _detected(
-        self, recording: Recording, plan: _Planned, exact: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _detected(self, recording: Recording, plan: _Planned, exact: Floats) -> Floats:
         """The joints (N, 17, 2) that a lifter is given, px of the virtual image."""
         if self._settings.detections == "exact":
             return exact
         keypoints = self._keypoints(plan.split, recording, plan.person)[plan.frames]
         found, _ = joints(keypoints)
-        return into(found, recording.size).astype(np.float32)
+        return into(found, recording.size)
 
     def _relative(self, joints_m: Floats) -> Floats:
         """Joints (N, 17, 3) relative to the root."""
@@ -255,27 +260,20 @@ class Pw3dSource:
         return f"left out are {', '.join(told)}" if told else "nobody is left out"
 
 
-def find(root: Path, levels: Levels, settings: Settings | None = None) -> Pw3dSource:
+def find(root: Path, settings: Settings | None = None, levels: Levels | None = None) -> Pw3dSource:
     """The test set of the files that lie beneath ``root``, in whatever folders.
 
     ValueError names what is missing and where people get it, or what is wrong with a file.
     """
     settings = settings or Settings()
-    return Pw3dSource(find_files(root, settings), levels, settings)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Pw3dSource(find_files(root, settings), settings, levels)
 
 
 def _digest_of(levels: Levels) -> str:
     """Of what a coarsening is: which vertices are averaged to what, by what weights."""
-    digest = hashlib.sha256()
-    for matrix in (levels.dense, levels.fine, levels.finest):
-        entries = matrix.tocoo()
-        order = np.lexsort((entries.col, entries.row))
-        digest.update(repr(matrix.shape).encode())
-        for array, kind in ((entries.row, "<i8"), (entries.col, "<i8"), (entries.data, "<f4")):
-            digest.update(array[order].astype(kind).tobytes())
-    return digest.hexdigest()
+    entries = levels.means.tocoo()
+    order = np.lexsort((entries.col, entries.row))
+    found = hashlib.sha256(repr(entries.shape).encode())
+    for array, kind in ((entries.row, "<i8"), (entries.col, "<i8"), (entries.data, "<f4")):
+        found.update(array[order].astype(kind).tobytes())
+    return found.hexdigest()[:16]
