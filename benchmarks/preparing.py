@@ -1,9 +1,9 @@
 """What preparing Human3.6M takes: ``python -m benchmarks.preparing``.
 
 Files of its form are made up in two sizes (tests/data/h36m_miniature.py: every subject, all thirty
-sequences) and made into a corpus by ``hipart-search data prepare h36m``, each in a process of its own. Time and
-memory of the real set, 1.56 million camera frames, follow from the straight line through both. Exit
-status 1 where a line does not hold.
+sequences) and made into a corpus by ``hipart-search data prepare h36m``, each in a process of its
+own. Time and memory of the real set, 1.56 million camera frames, follow from the straight line
+through both. Exit status 1 where a line does not hold.
 """
 
 import os

@@ -57,7 +57,7 @@ class SmplModel:
         found += np.einsum("vb,nbi->nvi", self.weights, moved)
         return found
 
-    def averaging(self, weights: sparse.csr_matrix) -> "SmplPoints":
+    def averaging(self, weights: sparse.csr_matrix | Floats) -> "SmplPoints":
         """The points that weights (K, V) make of the vertices, to be posed without these.
 
         Skinning is linear in the vertices, so a point needs of each bone that moves any of its
@@ -66,7 +66,7 @@ class SmplModel:
         rest = np.concatenate([self.template[..., None], self.shape, self.blend], axis=2)
         flat, points, sums, moves = rest.reshape(len(rest), -1), [], [], []
         for own in self.weights.T:
-            moved = sparse.csr_matrix(weights.multiply(own))
+            moved = sparse.csr_matrix(sparse.csr_matrix(weights).multiply(own))
             moved.eliminate_zeros()
             points.append(np.flatnonzero(np.diff(moved.indptr)))
             sums.append((moved[points[-1]] @ flat).reshape(-1, rest.shape[2]))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hipart.data.h36m.annotations import Annotated, file_names, read_annotations
 from hipart.data.h36m.archives import (
@@ -34,17 +33,17 @@ from hipart.data.h36m.sequences import (
 )
 from hipart.data.levels import BodyLevels, Coarsening, body_levels
 from hipart.data.prepared import Piece, as_samples, pieces
+from hipart.data.regressor import REGRESSOR, read_regressor
 from hipart.data.samples import Samples
 from hipart.data.smpl import SmplPoints, read_smpl
 from hipart.data.splits import Side
 from hipart.data.userfiles import digest, located
-from hipart.skeleton import LEVELS, NUM_JOINTS
+from hipart.skeleton import LEVELS
 
 Floats = NDArray[np.float32]
 Name = tuple[str, str]
 Say = Callable[[str], None]
 
-REGRESSOR = "J_regressor_h36m_correct.npy"
 #: A corpus has one image size. Two cameras' images have 1000 rows: theirs are shifted by a row, so
 #: that x/w*2 - [1, h/w] gives what it gives for their own size.
 IMAGE_SIZE = (1000, 1002)
@@ -255,7 +254,7 @@ class H36mSource:
 
     @cached_property
     def _joints(self) -> SmplPoints:
-        return self._model.averaging(sparse.csr_matrix(self._regressor))
+        return self._model.averaging(self._regressor)
 
 
 def fit_mm(joints: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
@@ -276,21 +275,6 @@ def _posed(points: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
         if (rows := slice(start, start + BODIES_AT_ONCE))
     ]
     return np.concatenate(made)
-
-
-def read_regressor(path: Path) -> NDArray[np.float64]:
-    """Weights (17, 6890) of SMPL's vertices for Human3.6M's joints. ValueError as elsewhere."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable array ({error})") from None
-    if array.ndim != 2 or array.shape != (NUM_JOINTS, 6890) or array.dtype.kind != "f":
-        raise ValueError(
-            f"{path}: must be (17, 6890) numbers, found {array.shape} of {array.dtype}"
-        )
-    if not np.allclose(array.sum(axis=1), 1, atol=1e-2):
-        raise ValueError(f"{path}: the weights of a joint must add up to 1")
-    return np.asarray(array, np.float64)
 
 
 def side_of(subject: str) -> Side:
