@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hipart.commands.importing import importing
 from hipart.commands.opening import config_at, tell
 from hipart.commands.options import (
     address_option,
@@ -24,6 +25,9 @@ from hipart.runtime import Runtime
 @click.group()
 def data() -> None:
     """The poses that everything is trained on."""
+
+
+data.add_command(importing)
 
 
 @data.command("info")
