@@ -104,7 +104,10 @@ def recordings(packages: Path) -> dict[str, tuple[Label, Recording]]:
                 clips[f"deepmimic_{name}"] = label, deepmimic(archive.read(path).decode())
     files = deb_files(verified(packages, ASSIMP), ".bvh")
     for name, label in (("01_01", "jump"), ("01_03", "climb")):
-        clips[f"cmu_0{name}"] = Label(label, "001"), as_source(parse(files[f"{name}.bvh"])).recording
+        clips[f"cmu_0{name}"] = (
+            Label(label, "001"),
+            as_source(parse(files[f"{name}.bvh"])).recording,
+        )
     return clips
 
 

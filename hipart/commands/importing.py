@@ -104,7 +104,7 @@ def _import(
     if options["preview"]:
         _draw(out)
     click.echo(f"Next: hipart-search data info --motion {out}")
-    click.echo(f"      hipart-search run smoke --motion {out}")
+    click.echo(f"      hipart-search run codebook_ablation --motion {out}")
 
 
 def _tell(imported: "Imported", out: Path) -> None:
@@ -117,7 +117,9 @@ def _tell(imported: "Imported", out: Path) -> None:
     click.echo(f"frame rates found: {_counted(imported.rates, ' fps')}")
     click.echo(f"units found: {_counted(imported.units)}")
     if imported.dropped:
-        click.echo(f"a pose of reference in the first frame was dropped in {imported.dropped} file(s)")
+        click.echo(
+            f"a pose of reference in the first frame was dropped in {imported.dropped} file(s)"
+        )
     for label, (count, held) in by_label(clips).items():
         click.echo(f"  {label}: {_amount(count, held, fps)}")
     sides: Counter[str] = Counter()
@@ -144,6 +146,8 @@ def _draw(out: Path) -> None:
     config = config_at("laptop")
     try:
         preview(config.data, config.detector, out / PREVIEW, out)
-        click.echo(f"look at {out / PREVIEW}: do people stand upright, with limbs as they should be?")
+        click.echo(
+            f"look at {out / PREVIEW}: do people stand upright, with limbs as they should be?"
+        )
     except ValueError as error:
         click.echo(f"no {PREVIEW}: {error}")

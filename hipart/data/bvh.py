@@ -32,6 +32,8 @@ UNITS_M = {
 LEG_M = (0.55, 1.2)
 #: How far a rest pose may stand off the axes: the cosine.
 UPRIGHT = 0.8
+#: A bone of this share of the longest has no direction.
+SHORT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -207,12 +209,14 @@ def _read_motion(lines: Sequence[str], start: int, columns: int) -> tuple[float,
     if not 1 <= frames <= MAX_FRAMES or frames != int(frames):
         raise ValueError(f"Frames must be a count from 1 to {MAX_FRAMES}, found {frames:g}")
     found = len(body) - 2
-    if found != frames:
+    if not frames <= found <= frames + 1:  # some programs count from 0
         why = "; it is truncated" if found < frames else ""
         raise ValueError(f"says {frames:g} frames and holds {found}{why}")
     if not columns:
         raise ValueError("no joint has channels")
-    return step, np.stack([_row(number, line, columns) for number, line in body[2:]])
+    return step, np.stack(
+        [_row(number, line, columns) for number, line in body[2 : int(frames) + 2]]
+    )
 
 
 def _stated(body: Sequence[tuple[int, str]], what: str) -> float:
@@ -262,25 +266,34 @@ def recording(bvh: Bvh, rig: Rig = CMU) -> Recording:
     theirs = rig.joints(bvh.joints)
     every = _global_rotations(bvh)
     turned = {ours: every[name] for ours, name in theirs.items()}
-    straight = {
-        side + kind: _between(bvh.joints, theirs[side + kind], theirs[side + child])
+    straight = _limbs(bvh.joints, theirs)
+    leg = float(sum(np.linalg.norm(straight["Left" + kind]) for kind in ("UpLeg", "Leg")))
+    unit_of(leg)
+
+    def seen(bone: str) -> Floats:
+        return _between(bvh.joints, theirs["Hips"], theirs[bone])
+
+    left, right = seen("LeftUpLeg"), seen("RightUpLeg")
+    hips = _position(bvh, every, theirs["Hips"]) + turned["Hips"].apply((left + right) / 2)
+    seconds = np.arange(len(bvh.rows), dtype=np.float64) * bvh.step_s
+    found = Recording(seconds, hips, leg, turned, straight)
+    return _upright(found, left - right, seen("LeftArm") + seen("RightArm") - left - right)
+
+
+def _limbs(joints: Mapping[str, Joint], theirs: Mapping[str, str]) -> dict[str, Floats]:
+    """Each limb bone from its joint to the next (3,) in the rest pose; a foot may have none."""
+    found = {
+        side + kind: _between(joints, theirs[side + kind], theirs[side + child])
         for side in SIDES
         for kind, child in CHILD.items()
         if side + child in theirs
     }
-    for bone, along in straight.items():
-        if not along.any():
+    length = {bone: float(np.linalg.norm(along)) for bone, along in found.items()}
+    short = [bone for bone in found if not length[bone] > SHORT * max(length.values())]
+    for bone in short:
+        if not bone.endswith("Foot"):
             raise ValueError(f"{theirs[bone]} has no length: the next joint is at the same place")
-    hip = {side: _between(bvh.joints, theirs["Hips"], theirs[side + "UpLeg"]) for side in SIDES}
-    leg = float(sum(np.linalg.norm(straight["Left" + kind]) for kind in ("UpLeg", "Leg")))
-    unit_of(leg)
-    hips = _position(bvh, every, theirs["Hips"]) + turned["Hips"].apply(
-        (hip["Left"] + hip["Right"]) / 2
-    )
-    seconds = np.arange(len(bvh.rows)) * bvh.step_s
-    found = Recording(seconds, hips, leg, turned, straight)
-    shoulders = sum(_between(bvh.joints, theirs["Hips"], theirs[side + "Arm"]) for side in SIDES)
-    return _upright(found, hip["Left"] - hip["Right"], shoulders - hip["Left"] - hip["Right"])
+    return {bone: along for bone, along in found.items() if bone not in short}
 
 
 def unit_of(leg: float) -> str:
@@ -343,7 +356,8 @@ def _between(joints: Mapping[str, Joint], upper: str, lower: str) -> Floats:
 
 def _upright(clip: Recording, left: Floats, trunk: Floats) -> Recording:
     """The same with y up and +z in front, whichever axes the rest pose stands along."""
-    legs = sum(clip.straight[side + kind] for side in SIDES for kind in ("UpLeg", "Leg"))
+    limbs = [clip.straight[side + kind] for side in SIDES for kind in ("UpLeg", "Leg")]
+    legs = np.sum(limbs, axis=0)
     up, side = _axis(-legs, "legs"), _axis(left, "hips")
     if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or up @ side:
         raise ValueError("the rest pose does not stand: legs down, trunk up, hips level")

@@ -162,7 +162,7 @@ def _clip(name: str, label: Label, found: Recording, fps: float) -> Clip:
     if len(found.seconds) < 2:
         raise ValueError("has one frame, which is no movement")
     root, rot = retarget(found, rest_heads(), fps)
-    if np.abs(root).max() > MAX_TRAVEL_M:
+    if not (np.abs(root).max() <= MAX_TRAVEL_M and np.isfinite(rot).all()):
         raise ValueError(
             f"the hips are {np.abs(root).max():.0f} m away from the origin; at most "
             f"{MAX_TRAVEL_M:g} m are read: do positions and offsets have one unit?"
@@ -208,9 +208,7 @@ def write(imported: Imported, out: Path, kind: str) -> None:
         held[f"{clip.name}/root"] = clip.root
         held[f"{clip.name}/rot"] = clip.rot.astype(np.float16)
     np.savez_compressed(arrays, **held)
-    description.write_text(
-        json.dumps(_about(imported, kind), indent=1) + "\n", encoding="utf-8"
-    )
+    description.write_text(json.dumps(_about(imported, kind), indent=1) + "\n", encoding="utf-8")
     read_motion(partial)
     out.mkdir(parents=True, exist_ok=True)
     (out / PREVIEW).unlink(missing_ok=True)

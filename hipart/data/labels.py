@@ -56,8 +56,10 @@ def read_labels(path: Path, names: Iterable[str], fill: bool = False) -> dict[st
     given = _rows(path)
     unknown = [f"{clip}{nearest(clip, names)}" for clip in given if clip not in names]
     if unknown:
-        raise ValueError(f"{path}: {len(unknown)} row(s) name no clip of the folder: "
-                         f"{shown(unknown)}; the clips are {shown(names)}")
+        raise ValueError(
+            f"{path}: {len(unknown)} row(s) name no clip of the folder: "
+            f"{shown(unknown)}; the clips are {shown(names)}"
+        )
     missing = [name for name in names if name not in given]
     if missing and not fill:
         raise ValueError(

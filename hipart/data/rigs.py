@@ -39,9 +39,9 @@ class Rig:
                 f"{theirs}{'' if theirs == ours else f' (for {ours})'}{nearest(theirs, found)}"
                 for ours, theirs in missing.items()
             )
+            built_in = "; a skeleton with other names needs --rig MAP.yaml" if self.may_lack else ""
             raise ValueError(
-                f"lacks {len(missing)} bone(s): {listed}; found: {shown(found)}; a skeleton with "
-                "other names needs --rig MAP.yaml, with a line `our bone: their bone` for each"
+                f"lacks {len(missing)} bone(s): {listed}; found: {shown(found)}{built_in}"
             )
         return {ours: theirs for ours, theirs in self.theirs.items() if theirs in found}
 
@@ -79,7 +79,7 @@ def read_rig(path: Path) -> Rig:
 def nearest(word: str, names: Iterable[str]) -> str:
     """A question with the nearest name, or nothing."""
     by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.75)
     return f" (did you mean {by_lower[near[0]]}?)" if near else ""
 
 
