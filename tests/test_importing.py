@@ -130,11 +130,12 @@ def test_an_amass_folder(tmp_path: Path) -> None:
     np.savez(folder / "walk_07_poses.npz", **amass_arrays(packaged()[RUN]))
     np.savez(folder / "07_02_poses.npz", **amass_arrays(packaged()[KICK], 60))
     np.savez(folder / "shape.npz", betas=np.zeros(16))
+    np.savez(folder / "run_markers.npz", markers=np.zeros(16))
     table = tmp_path / "labels.csv"
     table.write_text("clip,label\n07_02_poses,kick\n")
     options = ("--labels", table, "--fill-labels", "--out", out, "--no-preview")
     output = said("amass", folder.parent, *options)
-    assert "  shape.npz: lacks poses, trans, mocap_framerate, so it holds no motion" in output
+    assert "left out: 1 file(s)\n  run_markers.npz: lacks poses, trans, mocap_f" in output
     assert "frame rates found: 60 fps in 1 file(s), 30 fps in 1 file(s)" in output
     assert [(clip.label, clip.cmu_subject) for clip in read_motion(out).clips] == [
         ("kick", "007"),

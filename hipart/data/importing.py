@@ -1,6 +1,7 @@
 """A folder of recordings made into a motion folder, which ``--motion`` reads."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,8 @@ MADE_BY = "hipart-search data import"
 PREVIEW = "preview.png"
 #: Nobody's hips are faster for more than a moment: if they are, units are mixed.
 MAX_SPEED_M_S = 20.0
+#: Files beside AMASS's motion that hold a person's shape.
+NO_MOTION = r"^shape$|_stagei$"
 #: ``progress(done, total)``: files.
 Progress = Callable[[int, int], None]
 
@@ -87,8 +90,9 @@ def find_files(folder: Path, ending: str) -> dict[str, Path]:
     """Files below a folder by clip: the file's stem, with its folders where two share it."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
-    every = sorted(path for path in folder.rglob("*") if path.is_file())
-    paths = [path for path in every if path.suffix.lower() == ending]
+    every = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
+    wanted = [path for path in every if path.suffix.lower() == ending]
+    paths = [path for path in wanted if not re.search(NO_MOTION, path.stem)]
     if not 1 <= len(paths) <= MAX_CLIPS:
         endings = Counter(path.suffix.lower() or "no ending" for path in every)
         held = ", ".join(f"{count} of {one}" for one, count in endings.most_common(5))

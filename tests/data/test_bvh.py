@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hipart.data.body import BODY_FILE
-from hipart.data.bvh import parse, read_bvh, read_hierarchy, recording, unit_of
+from hipart.data.bvh import MAX_FILE_BYTES, parse, read_bvh, read_hierarchy, recording, unit_of
 from hipart.data.importing import bvh_source, find_files, import_files
 from hipart.data.labels import Label, from_names, read_labels
 from hipart.data.motion import BONE_PARENTS, BONES, Clip
@@ -101,6 +101,15 @@ def test_a_skeleton_with_other_names_and_fewer_bones(tmp_path: Path) -> None:
     assert np.delete(apart, [9, 10], axis=1).max() < NEAR_M
     with pytest.raises(ValueError, match=r"lacks 13 bone\(s\): Hips.*found: rig:Hips.*--rig"):
         imported(path)
+
+
+def test_the_map_of_mixamos_bones(tmp_path: Path) -> None:
+    clip = packaged()[KICK]
+    rig = read_rig(Path(__file__).parents[2] / "docs" / "mixamo.yaml")
+    path = write_bvh(tmp_path / "kick.bvh", clip, 30, 0.01, name=lambda b: rig.theirs.get(b, b))
+    found = imported(path, rig)
+    apart = np.linalg.norm(joints(found) - joints(clip)[: len(found)], axis=-1)
+    assert np.delete(apart, [9, 10], axis=1).max() < NEAR_M
 
 
 @pytest.mark.parametrize(
@@ -202,6 +211,14 @@ def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, name: str) -> Non
         assert word in str(caught.value)
 
 
+def test_a_file_of_enormous_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.bvh"
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(ValueError, match=f"has {MAX_FILE_BYTES + 1} bytes"):
+        read_bvh(path)
+
+
 def test_a_leg_of_no_size_is_refused(tmp_path: Path) -> None:
     assert [unit_of(leg) for leg in (0.8, 14.2, 31.5, 80, 800)] == [
         *("metres", "CMU's units of 56 mm", "inches", "centimetres", "millimetres")
@@ -299,6 +316,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> No
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "walk.bvh").touch()
     (tmp_path / "b" / "run.BVH").touch()
+    (tmp_path / "b" / "._run.bvh").touch()  # what a Mac puts beside a file
     assert list(find_files(tmp_path, ".bvh")) == ["a-walk", "run", "b-walk"]
     (tmp_path / "a-walk.bvh").touch()
     with pytest.raises(ValueError, match="would both be the clip a-walk"):
