@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hipart.commands.opening import config_at
+from hipart.experiment.scales import DEFAULT_SCALE
 
 if TYPE_CHECKING:
     from hipart.data.importing import Imported, Source
@@ -143,7 +144,7 @@ def _draw(out: Path) -> None:
     from hipart.data.importing import PREVIEW
     from hipart.data.preview import preview
 
-    config = config_at("laptop")
+    config = config_at(DEFAULT_SCALE)
     try:
         preview(config.data, config.detector, out / PREVIEW, out)
         click.echo(

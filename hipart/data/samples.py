@@ -64,6 +64,8 @@ class Corpus:
     fingerprint: str
     #: One line for a table's footer.
     description: str
+    #: Clips whose markers are known to be wrong.
+    damaged: frozenset[str] = frozenset()
 
     def side(self, side: Side) -> Samples:
         """The samples of a side. ValueError where that is validation and nothing is held out."""
