@@ -1,5 +1,6 @@
 """``hipart-search data import``: a user's recordings made into a motion folder."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -104,8 +105,9 @@ def _import(
     _tell(imported, out)
     if options["preview"]:
         _draw(out)
-    click.echo(f"Next: hipart-search data info --motion {out}")
-    click.echo(f"      hipart-search run codebook_ablation --motion {out}")
+    given = f"--motion {shlex.quote(str(out))}"
+    click.echo(f"Next: hipart-search data info {given}")
+    click.echo(f"      hipart-search run codebook_ablation {given}")
 
 
 def _tell(imported: "Imported", out: Path) -> None:
