@@ -8,8 +8,8 @@ carriers of the sources (their code is not used), fetched into one folder with:
     (cd PACKAGES && apt-get download assimp-testmodels=5.2.5~ds0-1)    # on Debian bookworm
     python tools/build_open_corpus.py PACKAGES
 
-It writes motion.npz, motion.json and body.npz (see docs/data.md) and gives the same bytes every
-time. Needs numpy and scipy. Sources and licences: hipart/data/open/ACKNOWLEDGEMENTS.md.
+It writes motion.npz, motion.json, body.npz and rest.json (see docs/data.md) and gives the same
+bytes every time. Needs numpy and scipy. Sources and licences: hipart/data/open/ACKNOWLEDGEMENTS.md.
 """
 
 import argparse
@@ -28,15 +28,18 @@ from open_corpus_body import (
     Sliders,
     bone_ends,
     joints17,
-    leg_length,
     read_mesh,
     shape,
     skinning,
 )
 from open_corpus_levels import cluster_matrix, vertex_areas
-from open_corpus_motion import FPS, Recording, bvh, deepmimic, retarget
+from open_corpus_motion import DEEPMIMIC_LABELS, deepmimic
 
+from hipart.data.bvh import parse
+from hipart.data.importing import as_source
+from hipart.data.labels import Label
 from hipart.data.motion import BONE_PARENTS, BONES, CONVENTIONS
+from hipart.data.retarget import FPS, Recording, leg_length, retarget
 from hipart.skeleton import NUM_JOINTS
 
 Floats = NDArray[np.float64]
@@ -90,31 +93,41 @@ def deb_files(data: bytes, ending: str) -> dict[str, str]:
     raise ValueError("the .deb holds no data.tar")
 
 
-def recordings(packages: Path) -> dict[str, Recording]:
+def recordings(packages: Path) -> dict[str, tuple[Label, Recording]]:
     """All 17 clips by name."""
     clips = {}
     with zipfile.ZipFile(io.BytesIO(verified(packages, PYBULLET))) as archive:
         for path in sorted(archive.namelist()):
             if "/motions/humanoid3d_" in path:
                 name = Path(path).stem.removeprefix("humanoid3d_")
-                clips[f"deepmimic_{name}"] = deepmimic(archive.read(path).decode(), name)
+                label = Label(DEEPMIMIC_LABELS.get(name, name))
+                clips[f"deepmimic_{name}"] = label, deepmimic(archive.read(path).decode())
     files = deb_files(verified(packages, ASSIMP), ".bvh")
-    clips["cmu_001_01"] = bvh(files["01_01.bvh"], "jump", "001")
-    clips["cmu_001_03"] = bvh(files["01_03.bvh"], "climb", "001")
+    for name, label in (("01_01", "jump"), ("01_03", "climb")):
+        clips[f"cmu_0{name}"] = (
+            Label(label, "001"),
+            as_source(parse(files[f"{name}.bvh"])).recording,
+        )
     return clips
 
 
-def write_motion(clips: dict[str, Recording], heads: Floats, out: Path) -> None:
+def write_motion(clips: dict[str, tuple[Label, Recording]], heads: Floats, out: Path) -> None:
     """Write motion.npz and motion.json, the form of a motion folder's clips.npz and clips.json."""
     arrays: dict[str, Any] = {}
     about = {}
-    for name, clip in clips.items():
+    for name, (label, clip) in clips.items():
         root, rot = retarget(clip, heads)
         arrays |= {f"{name}/root": root, f"{name}/rot": rot}
-        about[name] = {"label": clip.label, "cmu_subject": clip.cmu_subject, "frames": len(root)}
+        about[name] = {"label": label.text, "cmu_subject": label.subject, "frames": len(root)}
     frame = {"fps": FPS, "bones": BONES, "parents": BONE_PARENTS} | CONVENTIONS
     np.savez_compressed(out / "motion.npz", **arrays)
     (out / "motion.json").write_text(json.dumps(frame | {"clips": about}, indent=1) + "\n")
+
+
+def write_rest(heads: Floats, out: Path) -> None:
+    """Write rest.json: where the bones of the reference body begin in its rest pose."""
+    about = {"unit": "metre", "heads": dict(zip(BONES, heads.tolist(), strict=True))}
+    (out / "rest.json").write_text(json.dumps(about | CONVENTIONS, indent=1) + "\n")
 
 
 def write_body(mesh: Mesh, out: Path) -> None:
@@ -157,6 +170,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_motion(recordings(options.packages), heads, options.out)
     write_body(mesh, options.out)
+    write_rest(heads, options.out)
 
 
 if __name__ == "__main__":

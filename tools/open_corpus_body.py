@@ -167,9 +167,3 @@ def skinning(points: Floats, weights: Floats, clusters: Floats, heads: Floats) -
         coefficients[:, parent] += carried[:, bone, None] * (heads[bone] - heads[parent])
         carried[:, parent] += carried[:, bone]
     return np.asarray(np.round(coefficients / QUANTUM) * QUANTUM)
-
-
-def leg_length(heads: Floats) -> float:
-    """Thigh plus shin, metres."""
-    chain = heads[[BONES.index(bone) for bone in ("LeftUpLeg", "LeftLeg", "LeftFoot")]]
-    return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())

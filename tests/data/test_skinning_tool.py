@@ -10,7 +10,8 @@ pytest.importorskip("scipy")
 
 from open_corpus_body import QUANTUM, skinning
 from open_corpus_levels import coarsen, pair_up, pairings
-from open_corpus_motion import align, read_hierarchy
+
+from hipart.data.retarget import align
 
 
 def test_folded_coefficients_are_linear_blend_skinning() -> None:
@@ -59,28 +60,3 @@ def test_align_turns_one_direction_into_the_other() -> None:
         a, b = rng.normal(size=(2, 3))
         assert np.allclose(align(a, b).apply(a / np.linalg.norm(a)), b / np.linalg.norm(b))
     assert align(a, a).magnitude() == pytest.approx(0)
-
-
-def test_a_bvh_hierarchy_is_read() -> None:
-    text = """HIERARCHY
-    ROOT Hips
-    {
-        OFFSET 0 0 0
-        CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation
-        JOINT Leg
-        {
-            OFFSET 1 2 3
-            CHANNELS 3 Zrotation Yrotation Xrotation
-            End Site
-            {
-                OFFSET 0 1 0
-            }
-        }
-    }
-    """
-    joints = read_hierarchy(text)
-    assert list(joints) == ["Hips", "Leg", "Leg end"]
-    assert joints["Leg"].parent == "Hips"
-    assert joints["Leg"].offset.tolist() == [1, 2, 3]
-    assert len(joints["Hips"].channels) == 6
-    assert not joints["Leg end"].channels

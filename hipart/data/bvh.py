@@ -1,0 +1,384 @@
+"""Motion in BVH files: a hierarchy of joints, and a line of channels for each frame."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from hipart.data.motion import MAX_FRAMES
+from hipart.data.retarget import CHILD, SIDES, Recording
+from hipart.data.rigs import CMU, Rig
+
+Floats = NDArray[np.float64]
+
+MAX_FILE_BYTES = 256 << 20
+MAX_JOINTS = 500
+MAX_NUMBER = 1e6
+MAX_RATE_HZ = 1_000.0
+CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
+#: Units that files are written in, metres. CMU's is an inch divided by 0.45.
+UNITS_M = {
+    "metres": 1.0,
+    "CMU's units of 56 mm": 0.0254 / 0.45,
+    "inches": 0.0254,
+    "centimetres": 0.01,
+    "millimetres": 0.001,
+}
+#: Thigh and shin of a person, metres: so wide, and the units can still be told apart.
+LEG_M = (0.55, 1.2)
+#: How far a rest pose may stand off the axes: the cosine.
+UPRIGHT = 0.8
+#: A bone of this share of the longest has no direction.
+SHORT = 1e-3
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A joint of the hierarchy: where it is seen from its parent, and its channels."""
+
+    parent: str
+    offset: Floats = field(default_factory=lambda: np.zeros(3))
+    channels: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Bvh:
+    """A file. ``rows`` (T, C) has the channels of all joints in their order; angles in degrees."""
+
+    joints: dict[str, Joint]
+    step_s: float
+    rows: Floats
+
+    @property
+    def fps(self) -> float:
+        """Frames a second."""
+        return 1 / self.step_s
+
+    def columns(self) -> Iterator[tuple[str, Joint, dict[str, int]]]:
+        """Each joint with the columns of its channels."""
+        start = 0
+        for name, joint in self.joints.items():
+            yield name, joint, {channel: start + n for n, channel in enumerate(joint.channels)}
+            start += len(joint.channels)
+
+
+def read_bvh(path: Path) -> Bvh:
+    """Read a file. ValueError says what is wrong and in which line."""
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"has {size} bytes; at most {MAX_FILE_BYTES} are read")
+    data = path.read_bytes()
+    if not data.strip():
+        raise ValueError("is empty")
+    if b"\0" in data:
+        raise ValueError("is binary: a BVH file is text")
+    return parse(data.decode("latin-1").removeprefix("\xef\xbb\xbf"))
+
+
+def parse(text: str) -> Bvh:
+    """What the text of a file says."""
+    lines = text.splitlines()
+    words = next((line.split() for line in lines if line.strip()), [""])
+    if words[0].upper() != "HIERARCHY":
+        raise ValueError(f"is no BVH file: it begins with {words[0]!r:.40} and not with HIERARCHY")
+    starts = (n for n, line in enumerate(lines) if line.split()[:1] == ["MOTION"])
+    start = next(starts, None)
+    if start is None:
+        raise ValueError("ends before MOTION: it is truncated")
+    joints = read_hierarchy(lines[:start])
+    step, rows = _read_motion(lines, start + 1, sum(len(one.channels) for one in joints.values()))
+    found = Bvh(joints, step, rows)
+    _check_numbers(found)
+    return found
+
+
+def read_hierarchy(lines: Sequence[str]) -> dict[str, Joint]:
+    """The joints of a header by name, in the order of their channels. End sites are left out."""
+    header = _Header()
+    for number, line in enumerate(lines, 1):
+        for part in re.split(r"([{}])", line):
+            if part.strip():
+                try:
+                    header.take(part.split())
+                except ValueError as error:
+                    raise ValueError(f"line {number}: {error}") from None
+    return header.whole()
+
+
+class _Header:
+    """A hierarchy as far as it has been read."""
+
+    def __init__(self) -> None:
+        self._joints: dict[str, Joint] = {}
+        self._chain: list[tuple[str, Joint]] = []
+        self._named: tuple[str, Joint] | None = None
+
+    def take(self, words: list[str]) -> None:
+        """One statement, or one brace."""
+        kind, fields = words[0], words[1:]
+        known = {
+            "HIERARCHY": lambda _: None,
+            "ROOT": self._root,
+            "JOINT": self._joint,
+            "End": self._end,
+            "{": self._open,
+            "}": self._close,
+            "OFFSET": self._offset,
+            "CHANNELS": self._channels,
+        }
+        if kind not in known:
+            raise ValueError(f"unknown word {kind!r:.40}; known are {', '.join(known)}")
+        known[kind](fields)
+
+    def whole(self) -> dict[str, Joint]:
+        """All joints, if the header is complete."""
+        if not self._joints:
+            raise ValueError("has no ROOT")
+        if self._chain or self._named:
+            name = (self._named or self._chain[-1])[0]
+            raise ValueError(f"MOTION comes inside of {name}: a closing brace is missing")
+        return self._joints
+
+    def _root(self, fields: list[str]) -> None:
+        if self._joints:
+            raise ValueError("a second ROOT; a file may hold one skeleton")
+        self._add("", fields)
+
+    def _joint(self, fields: list[str]) -> None:
+        self._add(self._here("JOINT")[0], fields)
+
+    def _add(self, parent: str, fields: list[str]) -> None:
+        name = " ".join(fields)
+        if not name or name in self._joints:
+            raise ValueError(f"a second joint {name!r:.40}" if name else "a joint without a name")
+        if len(self._joints) == MAX_JOINTS:
+            raise ValueError(f"more than {MAX_JOINTS} joints")
+        self._named = name, Joint(parent)
+        self._joints[name] = self._named[1]
+
+    def _end(self, _: list[str]) -> None:
+        self._named = "End Site", Joint(self._here("End Site")[0])
+
+    def _open(self, _: list[str]) -> None:
+        if self._named is None:
+            raise ValueError("a brace without a joint before it")
+        self._chain.append(self._named)
+        self._named = None
+
+    def _close(self, _: list[str]) -> None:
+        self._here("}")
+        self._chain.pop()
+
+    def _offset(self, fields: list[str]) -> None:
+        _, joint = self._here("OFFSET")
+        numbers = _numbers(fields)
+        if len(numbers) != 3:
+            raise ValueError(f"OFFSET needs 3 numbers, found {len(numbers)}")
+        joint.offset[:] = numbers
+
+    def _channels(self, fields: list[str]) -> None:
+        name, joint = self._here("CHANNELS")
+        names = [one.capitalize() for one in fields[1:]]
+        if not fields or fields[0] != str(len(names)):
+            count = fields[0] if fields else "nothing"
+            raise ValueError(f"CHANNELS of {name} says {count!r:.20} and names {len(names)}")
+        unknown = [one for one in names if one not in CHANNELS]
+        if unknown:
+            raise ValueError(f"unknown channel {unknown[0]!r:.40}; known are {', '.join(CHANNELS)}")
+        if len(set(names)) != len(names) or joint.channels:
+            raise ValueError(f"a channel of {name} is named twice")
+        joint.channels.extend(names)
+
+    def _here(self, what: str) -> tuple[str, Joint]:
+        if not self._chain or self._named:
+            raise ValueError(f"{what} outside of the braces of a joint")
+        return self._chain[-1]
+
+
+def _read_motion(lines: Sequence[str], start: int, columns: int) -> tuple[float, Floats]:
+    """Seconds a frame, and the rows (T, columns) of what follows MOTION."""
+    body = [(n, line) for n, line in enumerate(lines[start:], start + 1) if line.strip()]
+    frames = _stated(body[:1], "Frames")
+    step = _stated(body[1:2], "Frame Time")
+    if not 1 / MAX_RATE_HZ <= step <= 1:
+        raise ValueError(f"Frame Time must be {1 / MAX_RATE_HZ} to 1 seconds, found {step:g}")
+    if not 1 <= frames <= MAX_FRAMES or frames != int(frames):
+        raise ValueError(f"Frames must be a count from 1 to {MAX_FRAMES}, found {frames:g}")
+    found = len(body) - 2
+    if not frames <= found <= frames + 1:  # some programs count from 0
+        why = "; it is truncated" if found < frames else ""
+        raise ValueError(f"says {frames:g} frames and holds {found}{why}")
+    if not columns:
+        raise ValueError("no joint has channels")
+    return step, np.stack(
+        [_row(number, line, columns) for number, line in body[2 : int(frames) + 2]]
+    )
+
+
+def _stated(body: Sequence[tuple[int, str]], what: str) -> float:
+    for number, line in body:
+        name, _, value = line.partition(":")
+        if name.strip() == what:
+            try:
+                return float(value)
+            except ValueError:
+                raise ValueError(f"line {number}: {what}: {value.strip()!r:.40}") from None
+    raise ValueError(f"`{what}:` must follow MOTION; it is missing")
+
+
+def _row(number: int, line: str, columns: int) -> Floats:
+    try:
+        row = _numbers(line.split())
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
+    if len(row) != columns:
+        raise ValueError(f"line {number}: {len(row)} numbers for {columns} channels")
+    return np.array(row)
+
+
+def _numbers(fields: Sequence[str]) -> list[float]:
+    try:
+        return list(map(float, fields))
+    except ValueError as error:
+        raise ValueError(f"not a number ({error})") from None
+
+
+def _check_numbers(bvh: Bvh) -> None:
+    for name, joint, columns in bvh.columns():
+        if not (np.abs(joint.offset) <= MAX_NUMBER).all():
+            raise ValueError(f"OFFSET of {name} is {joint.offset.tolist()}")
+        for channel, column in columns.items():
+            bad = np.flatnonzero(~(np.abs(bvh.rows[:, column]) <= MAX_NUMBER))
+            if len(bad):
+                value = bvh.rows[bad[0], column]
+                raise ValueError(f"{channel} of {name} is {value:g} at frame {bad[0]}")
+
+
+def recording(bvh: Bvh, rig: Rig = CMU) -> Recording:
+    """The movement of a file's skeleton, in its own unit, turned to y up and facing +z.
+
+    ValueError if bones are missing, or the rest pose is none of a person who stands.
+    """
+    theirs = rig.joints(bvh.joints)
+    every = _global_rotations(bvh)
+    turned = {ours: every[name] for ours, name in theirs.items()}
+    straight = _limbs(bvh.joints, theirs)
+    leg = float(sum(np.linalg.norm(straight["Left" + kind]) for kind in ("UpLeg", "Leg")))
+    unit_of(leg)
+
+    def seen(bone: str) -> Floats:
+        return _between(bvh.joints, theirs["Hips"], theirs[bone])
+
+    left, right = seen("LeftUpLeg"), seen("RightUpLeg")
+    hips = _position(bvh, every, theirs["Hips"]) + turned["Hips"].apply((left + right) / 2)
+    seconds = np.arange(len(bvh.rows), dtype=np.float64) * bvh.step_s
+    found = Recording(seconds, hips, leg, turned, straight)
+    return _upright(found, left - right, seen("LeftArm") + seen("RightArm") - left - right)
+
+
+def _limbs(joints: Mapping[str, Joint], theirs: Mapping[str, str]) -> dict[str, Floats]:
+    """Each limb bone from its joint to the next (3,) in the rest pose; a foot may have none."""
+    found = {
+        side + kind: _between(joints, theirs[side + kind], theirs[side + child])
+        for side in SIDES
+        for kind, child in CHILD.items()
+        if side + child in theirs
+    }
+    length = {bone: float(np.linalg.norm(along)) for bone, along in found.items()}
+    short = [bone for bone in found if not length[bone] > SHORT * max(length.values())]
+    for bone in short:
+        if not bone.endswith("Foot"):
+            raise ValueError(f"{theirs[bone]} has no length: the next joint is at the same place")
+    return {bone: along for bone, along in found.items() if bone not in short}
+
+
+def unit_of(leg: float) -> str:
+    """The unit in which a leg has this length. ValueError if it is no person's in any."""
+    for name, metres in UNITS_M.items():
+        if LEG_M[0] <= leg * metres <= LEG_M[1]:
+            return name
+    low, high = LEG_M
+    raise ValueError(
+        f"thigh and shin are {leg:.4g} long together, which is no person's leg ({low} to {high} m) "
+        f"in {', '.join(UNITS_M)}"
+    )
+
+
+def _global_rotations(bvh: Bvh) -> dict[str, Rotation]:
+    """Rotations (T,) of every joint from the rest pose."""
+    turned: dict[str, Rotation] = {}
+    for name, joint, columns in bvh.columns():
+        turns = [channel for channel in columns if channel.endswith("rotation")]
+        above = turned.get(joint.parent)
+        if turns:
+            axes = "".join(channel[0] for channel in turns)  # upper case: intrinsic
+            angles = bvh.rows[:, [columns[channel] for channel in turns]]
+            local = Rotation.from_euler(axes, angles, degrees=True)
+            turned[name] = above * local if above is not None else local
+        else:
+            turned[name] = above if above is not None else Rotation.identity(len(bvh.rows))
+    return turned
+
+
+def _position(bvh: Bvh, turned: Mapping[str, Rotation], name: str) -> Floats:
+    """Positions (T, 3) of a joint; ValueError if nothing moves it."""
+    chain = [name]
+    while bvh.joints[chain[-1]].parent:
+        chain.append(bvh.joints[chain[-1]].parent)
+    columns = {joint: held for joint, _, held in bvh.columns()}
+    at, moves = np.zeros((len(bvh.rows), 3)), False
+    for one in reversed(chain):
+        joint = bvh.joints[one]
+        local = np.tile(joint.offset, (len(bvh.rows), 1))
+        for axis, channel in enumerate(CHANNELS[:3]):
+            if channel in columns[one]:
+                local[:, axis] = bvh.rows[:, columns[one][channel]]
+                moves = True
+        at = at + (turned[joint.parent].apply(local) if joint.parent else local)
+    if not moves:
+        raise ValueError(f"no position channels at {name} or above: the person goes nowhere")
+    return at
+
+
+def _between(joints: Mapping[str, Joint], upper: str, lower: str) -> Floats:
+    """From a joint to one below it (3,) in the rest pose."""
+    at, offset = joints[lower].parent, joints[lower].offset
+    while at != upper:
+        if not at:
+            raise ValueError(f"{lower} must hang below {upper} in the hierarchy")
+        at, offset = joints[at].parent, offset + joints[at].offset
+    return offset
+
+
+def _upright(clip: Recording, left: Floats, trunk: Floats) -> Recording:
+    """The same with y up and +z in front, whichever axes the rest pose stands along."""
+    limbs = [clip.straight[side + kind] for side in SIDES for kind in ("UpLeg", "Leg")]
+    legs = np.sum(limbs, axis=0)
+    up, side = _axis(-legs, "legs"), _axis(left, "hips")
+    if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or up @ side:
+        raise ValueError("the rest pose does not stand: legs down, trunk up, hips level")
+    basis = np.stack([side, up, np.cross(side, up)])
+    if (basis == np.eye(3)).all():
+        return clip
+    turn = Rotation.from_matrix(basis)
+    return Recording(
+        clip.seconds,
+        turn.apply(clip.hips),
+        clip.leg,
+        {bone: turn * one * turn.inv() for bone, one in clip.turned.items()},
+        {bone: turn.apply(along) for bone, along in clip.straight.items()},
+    )
+
+
+def _axis(along: Floats, what: str) -> Floats:
+    """The axis, with its sign, that a direction nearly has."""
+    axis = np.zeros(3)
+    place = int(np.abs(along).argmax())
+    axis[place] = np.sign(along[place])
+    if not axis @ along > UPRIGHT * np.linalg.norm(along):
+        raise ValueError(f"the {what} of the rest pose stand along none of the axes")
+    return axis

@@ -1,0 +1,90 @@
+"""What the bones of other skeletons are called."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from hipart.data.motion import BONES
+from hipart.data.retarget import SIDES
+
+#: Without these no limb has a direction and the body no scale; any other bone may be missing.
+NEEDED = (
+    "Hips",
+    *(side + kind for side in SIDES for kind in ("UpLeg", "Leg", "Foot", "Arm", "ForeArm", "Hand")),
+)
+MAX_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Names of a skeleton: ``theirs`` by our bone, and which of our bones a file may lack."""
+
+    theirs: Mapping[str, str]
+    may_lack: frozenset[str] = frozenset()
+
+    def joints(self, found: Iterable[str]) -> dict[str, str]:
+        """Their joints by our bones, of those in ``found``. ValueError names what is missing."""
+        found = list(found)
+        missing = {
+            ours: theirs
+            for ours, theirs in self.theirs.items()
+            if theirs not in found and ours not in self.may_lack
+        }
+        if missing:
+            listed = ", ".join(
+                f"{theirs}{'' if theirs == ours else f' (for {ours})'}{nearest(theirs, found)}"
+                for ours, theirs in missing.items()
+            )
+            built_in = "; a skeleton with other names needs --rig MAP.yaml" if self.may_lack else ""
+            raise ValueError(
+                f"lacks {len(missing)} bone(s): {listed}; found: {shown(found)}{built_in}"
+            )
+        return {ours: theirs for ours, theirs in self.theirs.items() if theirs in found}
+
+
+#: The names of CMU's recordings in cgspeed's conversion for MotionBuilder, which are ours.
+CMU = Rig({bone: bone for bone in BONES}, frozenset(BONES) - frozenset(NEEDED))
+
+
+def read_rig(path: Path) -> Rig:
+    """Read a map in YAML, one line ``our bone: their bone`` each. ValueError for a bad one."""
+    try:
+        held = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError, RecursionError) as error:
+        raise ValueError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(held, dict):
+        raise ValueError(f"{path}: must hold lines `our bone: their bone`, found {held!r:.80}")
+    unknown = [f"{bone}{nearest(str(bone), BONES)}" for bone in held if bone not in BONES]
+    if unknown:
+        raise ValueError(
+            f"{path}: unknown bone(s) of ours: {shown(unknown)}; ours are {', '.join(BONES)}"
+        )
+    lacking = [bone for bone in NEEDED if bone not in held]
+    if lacking:
+        raise ValueError(f"{path}: names no bone for {', '.join(lacking)}; these are needed")
+    ours: dict[str, str] = {}
+    for bone, theirs in held.items():
+        if not isinstance(theirs, str) or not theirs:
+            raise ValueError(f"{path}: {bone}: must be the name of a bone, found {theirs!r:.80}")
+        if theirs in ours:
+            raise ValueError(f"{path}: {theirs} is named for both {ours[theirs]} and {bone}")
+        ours[theirs] = bone
+    return Rig({bone: held[bone] for bone in BONES if bone in held})
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """A question with the nearest name, or nothing."""
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.75)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
+
+
+def shown(names: Iterable[str]) -> str:
+    """Names in a row, the first of them if they are many."""
+    names = list(names)
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return ", ".join(names[:MAX_SHOWN]) + more if names else "none"

@@ -1,0 +1,332 @@
+"""BVH files: the way there and back, and what is said about bad ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hipart.data.body import BODY_FILE
+from hipart.data.bvh import MAX_FILE_BYTES, parse, read_bvh, read_hierarchy, recording, unit_of
+from hipart.data.importing import bvh_source, find_files, import_files
+from hipart.data.labels import Label, from_names, read_labels
+from hipart.data.motion import BONE_PARENTS, BONES, Clip
+from hipart.data.retarget import leg_length, rest_heads, retarget
+from hipart.data.rigs import CMU, Rig, read_rig
+from tests.data.recordings import Z_UP, joints, packaged, write_bvh
+
+#: Rotations are kept in half precision, which moves a hand by a millimetre or two.
+NEAR_M = 0.004
+KICK = "deepmimic_kick"
+
+
+def imported(path: Path, rig: Rig = CMU, fps: float = 30) -> Clip:
+    source = bvh_source(path, rig)
+    root, rot = retarget(source.recording, rest_heads(), fps)
+    return Clip(path.stem, "kick", None, root, rot.astype(np.float32))
+
+
+def small(tmp_path: Path) -> str:
+    clip = packaged()[KICK]
+    short = Clip("short", "kick", None, clip.root[:6], clip.rot[:6])
+    return write_bvh(tmp_path / "small.bvh", short, fps=30, t_pose=False).read_text()
+
+
+def test_the_rest_pose_is_the_bodys() -> None:
+    """Heads of the bones against the joints that the skinning coefficients give at rest."""
+    with np.load(BODY_FILE) as stored:
+        at_rest = stored["reference/joints"].sum(axis=1) + stored["reference/hips"]
+        assert leg_length(rest_heads()) == pytest.approx(float(stored["reference/leg"]), abs=1e-6)
+    bones = ("RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot", "Spine")
+    bones += ("LeftArm", "LeftForeArm", "LeftHand", "RightArm", "RightForeArm", "RightHand")
+    places = [*range(1, 8), *range(11, 17)]
+    heads = rest_heads()[[BONES.index(bone) for bone in bones]]
+    assert np.abs(at_rest[places] - heads).max() < 0.0005
+    mirrored = rest_heads()[[BONES.index(bone.replace("Left", "Right")) for bone in BONES]]
+    left = [bone.startswith("Left") for bone in BONES]
+    assert np.allclose(mirrored[left], (rest_heads() * [-1, 1, 1])[left], atol=1e-6)
+    assert BONE_PARENTS[0] == -1
+
+
+@pytest.mark.parametrize(
+    ("fps", "unit_m", "turn", "order", "body"),
+    [
+        (120, 0.0254 / 0.45, None, "ZYX", 1.0),
+        (60, 0.01, None, "ZXY", 1.0),
+        (30, 1.0, None, "XYZ", 1.0),
+        (30, 0.001, None, "YXZ", 1.0),
+        (60, 0.0254, Z_UP, "ZYX", 1.0),
+        (30, 0.01, Rotation.from_euler("y", 90, degrees=True), "ZYX", 1.0),
+        (30, 0.01, None, "ZYX", 1.2),
+    ],
+    ids=["cmu", "centimetres", "metres", "millimetres", "inches, z up", "faces x", "a tall person"],
+)
+def test_motion_comes_back(
+    tmp_path: Path, fps: int, unit_m: float, turn: Rotation | None, order: str, body: float
+) -> None:
+    clip = packaged()[KICK]
+    path = write_bvh(tmp_path / "kick.bvh", clip, fps, unit_m, turn=turn, order=order, body=body)
+    found = imported(path)
+    assert len(found) in (len(clip) - 1, len(clip))  # a frame's time is rounded in the file
+    apart = joints(found) - joints(clip)[: len(found)]
+    assert np.linalg.norm(apart, axis=-1).max() < NEAR_M
+
+
+def test_another_rate_is_the_same_movement(tmp_path: Path) -> None:
+    clip = packaged()[KICK]
+    found = imported(write_bvh(tmp_path / "kick.bvh", clip, 120), fps=15)
+    assert abs(len(found) - len(clip) / 2) <= 1
+    assert np.linalg.norm(joints(found) - joints(clip)[::2][: len(found)], axis=-1).max() < NEAR_M
+
+
+def test_only_a_frame_that_stands_apart_is_dropped(tmp_path: Path) -> None:
+    clip = packaged()[KICK]
+    with_pose = bvh_source(write_bvh(tmp_path / "a.bvh", clip, 30))
+    without = bvh_source(write_bvh(tmp_path / "b.bvh", clip, 30, t_pose=False))
+    assert with_pose.dropped and not without.dropped
+    assert len(with_pose.recording.seconds) == len(without.recording.seconds) == len(clip)
+    still = Clip("still", "stand", None, clip.root[:3] * 0, clip.rot[:3] * 0)
+    calm = write_bvh(tmp_path / "c.bvh", still, 30, t_pose=False)
+    assert not bvh_source(calm).dropped
+
+
+def test_a_skeleton_with_other_names_and_fewer_bones(tmp_path: Path) -> None:
+    clip = packaged()[KICK]
+    path = write_bvh(tmp_path / "kick.bvh", clip, 30, name=lambda bone: f"rig:{bone}")
+    rig = tmp_path / "rig.yaml"
+    spared = {"Neck1", "LHipJoint", "RHipJoint", "LeftToeBase", "RightToeBase"}
+    rig.write_text("".join(f"{bone}: rig:{bone}\n" for bone in BONES if bone not in spared))
+    found = imported(path, read_rig(rig))
+    apart = np.linalg.norm(joints(found) - joints(clip)[: len(found)], axis=-1)
+    assert np.delete(apart, [9, 10], axis=1).max() < NEAR_M
+    with pytest.raises(ValueError, match=r"lacks 13 bone\(s\): Hips.*found: rig:Hips.*--rig"):
+        imported(path)
+
+
+def test_the_map_of_mixamos_bones(tmp_path: Path) -> None:
+    clip = packaged()[KICK]
+    rig = read_rig(Path(__file__).parents[2] / "docs" / "mixamo.yaml")
+    path = write_bvh(tmp_path / "kick.bvh", clip, 30, 0.01, name=lambda b: rig.theirs.get(b, b))
+    found = imported(path, rig)
+    apart = np.linalg.norm(joints(found) - joints(clip)[: len(found)], axis=-1)
+    assert np.delete(apart, [9, 10], axis=1).max() < NEAR_M
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("LeftArm: rig:LeftArn\n", ["lacks 1", "rig:LeftArn (for LeftArm)", "mean rig:LeftArm?"]),
+        ("LeftArn: rig:LeftArm\n", ["rig.yaml", "unknown", "LeftArn (did you mean LeftArm?)"]),
+        ("LeftArm: 3\n", ["rig.yaml", "LeftArm", "3"]),
+        ("LeftArm: rig:Hips\n", ["rig.yaml", "rig:Hips is named for both Hips and LeftArm"]),
+        ("LeftArm: rig:LeftHand\nLeftHand: rig:LeftArm\n", ["must hang below"]),
+        ("", ["rig.yaml", "no bone for LeftArm"]),
+        ("LeftArm: [\n", ["rig.yaml", "YAML"]),
+    ],
+)
+def test_a_bad_rig_is_refused(tmp_path: Path, line: str, words: list[str]) -> None:
+    path = write_bvh(tmp_path / "kick.bvh", packaged()[KICK], 30, name=lambda bone: f"rig:{bone}")
+    rest = [bone for bone in BONES if f"{bone}:" not in line and bone != "LeftArm"]
+    rig = tmp_path / "rig.yaml"
+    rig.write_text("".join(f"{bone}: rig:{bone}\n" for bone in rest) + line)
+    with pytest.raises(ValueError) as caught:
+        imported(path, read_rig(rig))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_hierarchy_is_read() -> None:
+    text = """HIERARCHY
+    ROOT Hips
+    {
+        OFFSET 0 0 0
+        CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation
+        JOINT Left Leg {
+            OFFSET 1 2 3
+            CHANNELS 3 Zrotation Yrotation XROTATION
+            End Site
+            {
+                OFFSET 0 1 0
+            } } }
+    """
+    found = read_hierarchy(text.splitlines())
+    assert list(found) == ["Hips", "Left Leg"]
+    assert found["Left Leg"].parent == "Hips"
+    assert found["Left Leg"].offset.tolist() == [1, 2, 3]
+    assert len(found["Hips"].channels) == 6
+    assert found["Left Leg"].channels == ["Zrotation", "Yrotation", "Xrotation"]
+
+
+def last_line(text: str, new: str) -> str:
+    lines = text.splitlines()
+    return "\n".join([*lines[:-1], new])
+
+
+BAD = {
+    "nothing": (lambda text: " \n", ["is empty"]),
+    "another format": (lambda text: "<html>" + text, ["'<html>HIERARCHY'", "HIERARCHY"]),
+    "binary": (lambda text: text + "\0", ["binary"]),
+    "no motion": (lambda text: text[: text.index("MOTION")], ["before MOTION", "truncated"]),
+    "torn header": (lambda text: "\n".join(text.splitlines()[:20]) + "\nMOTION", ["closing brace"]),
+    "fewer frames": (lambda text: text[: text.rindex("\n", 0, -2)], ["6 frames and holds 5"]),
+    "no frames": (lambda text: text.replace("Frames: 6", "Frames: 0"), ["Frames", "found 0"]),
+    "frames no count": (lambda text: text.replace("Frames: 6", "Frames: x"), ["Frames: 'x'"]),
+    "frames too many": (lambda text: text.replace("Frames: 6", "Frames: 9e9"), ["2000000"]),
+    "no frames said": (lambda text: text.replace("Frames: 6\n", ""), ["Frames", "missing"]),
+    "no time": (lambda text: text.replace("Time: 0.03", "Time: 3.03"), ["Frame Time", "3.03"]),
+    "time zero": (lambda text: text.replace("Time: 0.03", "Time: -0.03"), ["Frame Time", "-0.03"]),
+    "torn row": (lambda text: last_line(text, "1 2 3"), ["line ", "3 numbers for 78"]),
+    "a word": (lambda text: last_line(text, "one " * 78), ["line ", "'one'"]),
+    "NaN": (lambda text: last_line(text, "nan " * 78), ["Xposition of Hips is nan at frame 5"]),
+    "huge": (lambda text: last_line(text, "0 " * 77 + "1e9"), ["Xrotation", "1e+09", "frame 5"]),
+    "channel": (lambda text: text.replace("Zrotation", "Wrotation"), ["'Wrotation'", "Zrotation"]),
+    "channel count": (lambda text: text.replace("CHANNELS 3", "CHANNELS 4"), ["'4'", "names 3"]),
+    "two roots": (lambda text: text.replace("JOINT LHipJoint", "ROOT B"), ["a second ROOT"]),
+    "twice": (lambda text: text.replace("JOINT Neck1", "JOINT Neck"), ["second joint 'Neck'"]),
+    "offset": (lambda text: text.replace("OFFSET 0 1 0", "OFFSET 0 1"), ["line ", "3 numbers"]),
+    "unknown word": (lambda text: text.replace("End Site", "Ende"), ["line ", "'Ende'", "JOINT"]),
+    "no root": (lambda text: text.replace("ROOT Hips", "JOINT Hips"), ["JOINT outside"]),
+    "fixed": (
+        lambda text: (
+            text.replace("6 Xposition Yposition Zposition", "3")
+            .replace("MOTION", "\nMOTION")
+            .replace("Frames: 6", "Frames: 1")
+            .split("Frame Time")[0]
+            + "Frame Time: 0.03\n"
+            + "0 " * 75
+        ),
+        ["no position channels"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
+    edit, words = BAD[name]
+    path = tmp_path / "bad.bvh"
+    path.write_text(edit(small(tmp_path)))
+    with pytest.raises(ValueError) as caught:
+        recording(read_bvh(path))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_file_of_enormous_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.bvh"
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(ValueError, match=f"has {MAX_FILE_BYTES + 1} bytes"):
+        read_bvh(path)
+
+
+def test_a_leg_of_no_size_is_refused(tmp_path: Path) -> None:
+    assert [unit_of(leg) for leg in (0.8, 14.2, 31.5, 80, 800)] == [
+        *("metres", "CMU's units of 56 mm", "inches", "centimetres", "millimetres")
+    ]
+    with pytest.raises(ValueError, match="thigh and shin are 4 long"):
+        unit_of(4)
+    path = write_bvh(tmp_path / "giant.bvh", packaged()[KICK], 30, 1.0, body=5)
+    with pytest.raises(ValueError, match=r"are 4\.01 long"):
+        bvh_source(path)
+
+
+def test_positions_of_another_unit_are_refused(tmp_path: Path) -> None:
+    clip = packaged()["deepmimic_run"]
+    fast = Clip("fast", "run", None, clip.root * 100, clip.rot)
+    path = write_bvh(tmp_path / "fast.bvh", fast, 30, 1.0)
+    with pytest.raises(ValueError, match=r"the hips (move at|are) \d+ m.*one unit"):
+        import_files({"fast": path}, {"fast": Label("run")}, bvh_source)
+
+
+def test_a_rest_pose_that_does_not_stand_is_refused(tmp_path: Path) -> None:
+    lying = Rotation.from_euler("x", 45, degrees=True)
+    path = write_bvh(tmp_path / "lying.bvh", packaged()[KICK], 30, turn=lying)
+    with pytest.raises(ValueError, match="rest pose"):
+        bvh_source(path)
+
+
+def test_damaged_files_end_in_a_reason(tmp_path: Path) -> None:
+    """Bytes changed, cut, doubled: a clip or a ValueError, and nothing else."""
+    whole = small(tmp_path).encode()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(250):
+        data = bytearray(whole)
+        start, size = int(rng.integers(len(data))), int(rng.integers(1, 40))
+        match rng.integers(4):
+            case 0:
+                data[start : start + size] = rng.integers(32, 127, size, np.uint8).tobytes()
+            case 1:
+                del data[start : start + size]
+            case 2:
+                data[start:start] = data[start // 2 : start // 2 + size]
+            case _:
+                del data[start:]
+        path = tmp_path / "damaged.bvh"
+        path.write_bytes(bytes(data))
+        try:
+            imported(path)
+        except ValueError as error:
+            refused += 1
+            assert str(error)
+    assert 100 < refused < 250
+
+
+def test_labels_from_names() -> None:
+    found = from_names(["walk_slow-03", "Jump1", "B3 - walk1_poses"])
+    assert [label.text for label in found.values()] == ["walk_slow", "jump", "b_walk"]
+    with pytest.raises(ValueError, match=r"2 file name\(s\).*01_01, 01_02.*--labels"):
+        from_names(["01_01", "run", "01_02"])
+
+
+def test_labels_from_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("\ufeffclip, label, subject\n07_01,walk,\nown,run,Ann\n", encoding="utf-8")
+    found = read_labels(table, ["07_01", "own"])
+    assert found == {"07_01": Label("walk", "007"), "own": Label("run", "Ann")}
+    with pytest.raises(ValueError, match=r"no label for 1 clip\(s\): kick.*--fill-labels"):
+        read_labels(table, ["07_01", "own", "kick"])
+    assert read_labels(table, ["07_01", "own", "kick"], fill=True)["kick"] == Label("kick")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("clip,label\nwalkk,w\n", ["walkk (did you mean walk?)", "the clips are walk"]),
+        ("clip,labels\nwalk,w\n", ["'labels' (did you mean label?)", "missing: label"]),
+        ("clip,label\nwalk,w\nwalk,w\n", ["line 3", "second row of 'walk'"]),
+        ("clip,label\nwalk,\n", ["line 2", "empty"]),
+        ("clip,label\nwalk\n", ["line 2", "2 fields"]),
+        ("clip,label\nwalk,a,b\n", ["line 2", "2 fields"]),
+        ("", ["columns clip,label"]),
+        ('clip,label\n"walk,w\n', ["CSV"]),
+    ],
+)
+def test_a_bad_table_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        read_labels(table, ["walk"])
+    for word in (str(table), *words):
+        assert word in str(caught.value)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "walk.bvh").touch()
+    (tmp_path / "b" / "run.BVH").touch()
+    (tmp_path / "b" / "._run.bvh").touch()  # what a Mac puts beside a file
+    assert list(find_files(tmp_path, ".bvh")) == ["a-walk", "run", "b-walk"]
+    (tmp_path / "a-walk.bvh").touch()
+    with pytest.raises(ValueError, match="would both be the clip a-walk"):
+        find_files(tmp_path, ".bvh")
+    with pytest.raises(ValueError, match=r"files of \.npz, found 0; it holds 4 of \.bvh"):
+        find_files(tmp_path, ".npz")
+
+
+def test_a_second_row_more_than_stated_is_the_last(tmp_path: Path) -> None:
+    text = small(tmp_path)
+    assert len(parse(text.replace("Frames: 6", "Frames: 5")).rows) == 5
+    with pytest.raises(ValueError, match="says 4 frames and holds 6"):
+        parse(text.replace("Frames: 6", "Frames: 4"))
