@@ -69,9 +69,9 @@ def test_a_cmu_folder_with_a_torn_file_and_mixed_rates_and_units(cmu: Path, tmp_
     assert "left out: 1 file(s)" in lines
     assert lines[lines.index("left out: 1 file(s)") + 1].startswith("  02_02.bvh: ")
     assert (out / "preview.png").read_bytes().startswith(b"\x89PNG")
-    assert f"Next: hipart-search data info --motion {out}" in lines
+    assert f"Next: hipart-search data info --data {out}" in lines
     info = CliRunner().invoke(
-        main, ["data", "info", "--scale", "smoke", "--motion", str(out), "--json"]
+        main, ["data", "info", "--scale", "smoke", "--data", str(out), "--json"]
     )
     assert info.exit_code == 0, info.output
     assert json.loads(info.stdout)["clips"] == 3

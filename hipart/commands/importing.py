@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group("import")
 def importing() -> None:
-    """Your own recordings, made into a folder for --motion."""
+    """Your own recordings, made into a folder for --data."""
 
 
 def import_options(command: F) -> F:
@@ -105,7 +105,7 @@ def _import(
     _tell(imported, out)
     if options["preview"]:
         _draw(out)
-    given = f"--motion {shlex.quote(str(out))}"
+    given = f"--data {shlex.quote(str(out))}"
     click.echo(f"Next: hipart-search data info {given}")
     click.echo(f"      hipart-search run codebook_ablation {given}")
 

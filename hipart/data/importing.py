@@ -1,4 +1,4 @@
-"""A folder of recordings made into a motion folder, which ``--motion`` reads."""
+"""A folder of recordings made into a motion folder, which ``--data`` reads."""
 
 import json
 import re

@@ -5,6 +5,7 @@ docs/data.md describes both. The packaged motion has the same form.
 """
 
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ MAX_FPS = 240
 UNREADABLE = (
     *(OSError, EOFError, ValueError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
+    tokenize.TokenError,  # numpy's, of an array's damaged header
 )
 #: Bones of the CMU MotionBuilder rig, in array order, and the index of each one's parent.
 BONES = (

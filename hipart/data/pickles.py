@@ -9,6 +9,7 @@ called.
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile
 
@@ -218,7 +219,7 @@ def _read_npy(file: BinaryIO, where: str) -> Any:
         shape, fortran, dtype = _HEADERS[version](file)
         if not dtype.hasobject:
             return np.frombuffer(file.read(), dtype).reshape(shape, order="F" if fortran else "C")
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TokenError) as error:
         raise PickleError(f"{where}: damaged: {error}") from None
     return read_pickle(file, where)
 

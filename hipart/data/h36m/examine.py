@@ -11,7 +11,7 @@ from hipart.data.h36m.annotations import Annotated, file_names, read_annotations
 from hipart.data.h36m.archives import POSES_2D, POSES_3D, Floats, cut, read_poses_2d, read_poses_3d
 from hipart.data.h36m.cameras import cameras_of
 from hipart.data.h36m.join import check_join
-from hipart.data.h36m.sequences import DAMAGED, DROPPED, SUBJECTS, TEST_SUBJECTS
+from hipart.data.h36m.sequences import DAMAGED, DROPPED, SUBJECTS, TEST_SUBJECTS, TRAIN_SUBJECTS
 from hipart.data.h36m.source import MOST_FIT_MM, fit_mm
 from hipart.data.regressor import REGRESSOR, read_regressor
 from hipart.data.regressor import WHERE_FROM as REGRESSOR_FROM
@@ -55,7 +55,7 @@ class _Look:
         subjects = [s for s in SUBJECTS if any(name[0] == s for name in self.poses)]
         told = f"{len(self.poses)} sequences of {', '.join(subjects)}, {frames:,} frames"
         yield Finding("good", f"{POSES_3D}: {told}")
-        for group, use in ((SUBJECTS[:5], "train"), (TEST_SUBJECTS, "test")):
+        for group, use in ((TRAIN_SUBJECTS, "train"), (TEST_SUBJECTS, "test")):
             if not set(group) & set(subjects):
                 yield Finding("wrong", f"{POSES_3D}: holds none of {', '.join(group)} to {use} on")
 
@@ -148,6 +148,17 @@ class _Look:
             left = int((every > MOST_FIT_MM).sum())
             yield Finding("good", f"{self.smpl.name}: {told}; {left} bodies are left out")
 
+    def usable(self) -> Iterator[Finding]:
+        """What can be run with what is there."""
+        subjects = [s for s in SUBJECTS if any(name[0] == s for name in self.bodies)]
+        detectors = [name for name, file in POSES_2D.items() if file in self.there]
+        both = [set(group) & set(subjects) for group in (TRAIN_SUBJECTS, TEST_SUBJECTS)]
+        if self.poses and detectors and all(both) and REGRESSOR in self.there and self.smpl:
+            told = f"a corpus of {', '.join(subjects)} with the detections {', '.join(detectors)}"
+        else:
+            told = "nothing yet: it takes joints, detections, bodies of both splits and SMPL"
+        yield Finding("note", f"can be prepared: {told}")
+
     def known(self) -> Iterator[Finding]:
         """What is known to be damaged or left out."""
         for name in DROPPED:
@@ -165,5 +176,5 @@ def examine(root: Path, smpl: Path | None) -> list[Finding]:
     if not root.is_dir():
         return [Finding("missing", f"{root}: no such folder")]
     look = _Look(root, smpl)
-    checks = (look.motion, look.detections, look.annotations, look.model, look.known)
+    checks = (look.motion, look.detections, look.annotations, look.model, look.usable, look.known)
     return [one for check in checks for one in tried(check)]
