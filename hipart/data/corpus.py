@@ -14,12 +14,20 @@ from hipart.data.prepared import ABOUT, PLAN, check_prepared, load_prepared, rea
 from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import VALIDATION_SUBJECTS
 
-__all__ = ["Corpus", "Samples", "check_corpus", "corpus_name", "fingerprint", "load_corpus"]
+__all__ = [
+    "Corpus",
+    "Samples",
+    "check_corpus",
+    "corpus_name",
+    "fingerprint",
+    "is_prepared",
+    "load_corpus",
+]
 
 
 def corpus_name(folder: Path | None) -> str:
     """What ``data.corpus`` is called: a prepared corpus says it, motion makes the open one."""
-    if folder is None or not _prepared(folder):
+    if folder is None or not is_prepared(folder):
         return "open"
     return str(read_about(folder)["corpus"])
 
@@ -32,7 +40,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
     than there are.
     """
     _check_kind(data, detector, folder)
-    if folder is not None and _prepared(folder):
+    if folder is not None and is_prepared(folder):
         return load_prepared(folder, data, detector)
     recorded = read_motion(folder)
     made = make_samples(recorded, data, detector)
@@ -64,7 +72,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
 def check_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> None:
     """Raise the ValueError that ``load_corpus`` would, without making a sample."""
     _check_kind(data, detector, folder)
-    if folder is not None and _prepared(folder):
+    if folder is not None and is_prepared(folder):
         check_prepared(folder, data)
         return
     recorded = read_motion(folder)
@@ -77,7 +85,7 @@ def fingerprint(data: DataConfig, folder: Path | None = None) -> str:
 
     Sampling settings and the detector are config and enter keys themselves.
     """
-    if folder is not None and _prepared(folder):
+    if folder is not None and is_prepared(folder):
         return str(read_about(folder)["fingerprint"])
     digest = hashlib.sha256(data.corpus.encode())
     for path in (*motion_files(folder), BODY_FILE):
@@ -89,7 +97,7 @@ def fingerprint(data: DataConfig, folder: Path | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
-def _prepared(folder: Path) -> bool:
+def is_prepared(folder: Path) -> bool:
     """Whether a folder is a prepared corpus, or was begun to become one."""
     return any((folder / name).exists() for name in (ABOUT, PLAN))
 

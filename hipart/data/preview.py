@@ -1,15 +1,16 @@
 """Look at a corpus: a picture of its levels, and its counts."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hipart.config import DataConfig, DetectorConfig
 from hipart.data.body import surface
-from hipart.data.corpus import fingerprint, load_corpus
+from hipart.data.corpus import is_prepared, load_corpus
 from hipart.data.detector import detect
 from hipart.data.motion import Motion, read_motion
 from hipart.data.open_corpus import CAMERAS, lay_out, project, seen
@@ -31,70 +32,106 @@ LICENCE = (
     "packaged motion: CMU Motion Capture Database (free use) and DeepMimic (MIT); body: MakeHuman "
     "(CC0); see hipart/data/open/ACKNOWLEDGEMENTS.md"
 )
+OWN = "your own data: their terms are yours to know"
 
 
 def preview(
-    data: DataConfig, detector: DetectorConfig, out: Path, motion: Path | None = None
+    data: DataConfig, detector: DetectorConfig, out: Path, folder: Path | None = None
 ) -> None:
     """Write a PNG: up to six actions of the test side in camera 0; one row for each level.
 
     The rows show the 17 joints, exact and detected, then the 48 dense and the 96 fine points over
     points of the skin. Raises ValueError for bad motion, as ``load_corpus`` does.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    recorded = read_motion(motion)
+    if folder is not None and is_prepared(folder):
+        _draw(_prepared_poses(data, detector, folder), out)
+        return
+    recorded = read_motion(folder)
     plan, track = make_plan(recorded, data, "test"), lay_out(recorded)
     views = _pick(plan, recorded)
     (exact, dense, fine, _), _ = project(plan, track, views)
     detected, hidden = detect(exact, detector, np.random.default_rng(detector.seed))
     skin = seen(plan, track, views, np.arange(len(views)), surface()).swapaxes(1, 2)
-    skin_px = CAMERAS.project(skin, views.camera)
-    figure = Figure(figsize=(2.6 * len(views), 8.4), layout="constrained")
+    labels = [recorded.clips[clip].label for clip in views.clip]
+    _draw(
+        _Poses(labels, exact, detected, hidden, dense, fine, CAMERAS.project(skin, views.camera)),
+        out,
+    )
+
+
+class _Poses(NamedTuple):
+    """P poses to draw, pixels; ``skin`` (P, S, 2) are points of the body behind them."""
+
+    labels: Sequence[str]
+    exact: Floats  # (P, 17, 2)
+    detected: Floats  # (P, 17, 2)
+    hidden: NDArray[np.bool_]  # (P, 17)
+    dense: Floats  # (P, 48, 2)
+    fine: Floats  # (P, 96, 2)
+    skin: Floats
+
+
+def _prepared_poses(data: DataConfig, detector: DetectorConfig, folder: Path) -> _Poses:
+    """A pose of the first actions of the test side, each the middle one; finest points as skin."""
+    corpus = load_corpus(data, detector, folder)
+    action = corpus.test.action
+    rows = [np.flatnonzero(action == one) for one in np.unique(action)[:MOST_ACTIONS]]
+    some = corpus.test.take(np.array([of_action[len(of_action) // 2] for of_action in rows]))
+    labels = [corpus.action_names[one] for one in some.action]
+    hidden = np.zeros(some.exact_2d.shape[:2], bool)
+    flat = (some.exact_2d, some.detected_2d, hidden, some.dense_2d, some.fine_2d, some.finest_2d)
+    return _Poses(labels, *flat)
+
+
+def _draw(poses: _Poses, out: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.6 * len(poses.labels), 8.4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(3, len(views), squeeze=False)
-    for column, clip in enumerate(views.clip):
-        for row in range(3):
-            axis = axes[row, column]
-            axis.scatter(
-                skin_px[column, :, 0], skin_px[column, :, 1], s=2, color="0.8", linewidths=0
-            )
-            _frame(axis, skin_px[column])
-        axes[0, column].set_title(recorded.clips[clip].label)
-        _draw_bones(axes[0, column], exact[column], detected[column], hidden[column])
-        _draw_level(axes[1, column], dense[column])
-        _draw_level(axes[2, column], fine[column])
-    for axis, label in zip(
-        axes[:, 0], ("17 joints, detections x", "48 dense", "96 fine"), strict=True
-    ):
+    axes = figure.subplots(3, len(poses.labels), squeeze=False)
+    for column, label in enumerate(poses.labels):
+        for axis in axes[:, column]:
+            axis.scatter(*poses.skin[column].T, s=2, color="0.8", linewidths=0)
+            _frame(axis, poses.skin[column])
+        axes[0, column].set_title(label)
+        detected, hidden = poses.detected[column], poses.hidden[column]
+        _draw_bones(axes[0, column], poses.exact[column], detected, hidden)
+        _draw_level(axes[1, column], poses.dense[column])
+        _draw_level(axes[2, column], poses.fine[column])
+    rows = ("17 joints, detections x", "48 dense", "96 fine")
+    for axis, label in zip(axes[:, 0], rows, strict=True):
         axis.set_ylabel(label)
     figure.savefig(out, dpi=110)
 
 
-def info(data: DataConfig, detector: DetectorConfig, motion: Path | None = None) -> dict[str, Any]:
+def info(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> dict[str, Any]:
     """Counts of a corpus: plain numbers and texts, ready for JSON."""
-    recorded = read_motion(motion)
-    corpus = load_corpus(data, detector, motion)
+    corpus = load_corpus(data, detector, folder)
     samples: dict[str, Samples] = {side: corpus.side(side) for side in sides(data)}
     error = {n: np.linalg.norm(s.detected_2d - s.exact_2d, axis=2) for n, s in samples.items()}
-    _, hidden = detect(corpus.test.exact_2d, detector, np.random.default_rng([detector.seed, 1]))
-    frames = Counter(dict.fromkeys(samples, 0))
-    for segment in segments(recorded.clips, recorded.fps, data.validation_samples > 0):
-        frames[segment.side] += segment.stop - segment.start
-    return {
+    told = {
         "description": corpus.description,
-        "fingerprint": fingerprint(data, motion),
-        "clips": len(recorded.clips),
-        "recordings": len({recording(clip) for clip in recorded.clips}),
-        "poses": sum(len(clip) for clip in recorded.clips),
-        "poses_by_side": dict(frames),
+        "fingerprint": corpus.fingerprint,
+        "clips": len(corpus.clip_names),
         "samples": {side: len(s) for side, s in samples.items()},
         "samples_by_action": _count(samples, "action", corpus.action_names),
         "samples_by_subject": _count(samples, "subject", corpus.subject_names),
         "detection_error_px": {side: round(float(e.mean()), 2) for side, e in error.items()},
+    }
+    if folder is not None and is_prepared(folder):
+        return told | {"damaged": sorted(corpus.damaged), "licence": OWN}
+    recorded = read_motion(folder)
+    _, hidden = detect(corpus.test.exact_2d, detector, np.random.default_rng([detector.seed, 1]))
+    frames = Counter(dict.fromkeys(samples, 0))
+    for segment in segments(recorded.clips, recorded.fps, data.validation_samples > 0):
+        frames[segment.side] += segment.stop - segment.start
+    return told | {
+        "recordings": len({recording(clip) for clip in recorded.clips}),
+        "poses": sum(len(clip) for clip in recorded.clips),
+        "poses_by_side": dict(frames),
         "occluded_share": round(float(hidden.any(axis=1).mean()), 4),
-        "licence": LICENCE if motion is None else "your own motion: its terms are yours to know",
+        "licence": LICENCE if folder is None else OWN,
     }
 
 
