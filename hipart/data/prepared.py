@@ -163,6 +163,7 @@ def read_prepared(folder: Path) -> Corpus:
         fps=float(about["fps"]),
         fingerprint=about["fingerprint"],
         description=about["description"],
+        damaged=frozenset(about.get("damaged", ())),
     )
 
 
