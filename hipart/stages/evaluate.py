@@ -207,6 +207,5 @@ def _errors(lifted: Tensor, target: Tensor, visible: Tensor) -> dict[str, Tensor
         "n_mpjpe_mm": scaled(lifted, target),
     }
     return {
-        name: 1000 * ((pose - target).norm(dim=-1) * weights).sum(1)
-        for name, pose in poses.items()
+        name: 1000 * ((pose - target).norm(dim=-1) * weights).sum(1) for name, pose in poses.items()
     }

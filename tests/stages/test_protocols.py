@@ -24,10 +24,11 @@ CONFIG = with_changes(
 )
 ACTIONS = ("Greeting", "Sitting", "SittingDown")
 CLIPS = ("S9 Greeting", "S9 Greeting 1", "S9 Sitting 1", "S9 SittingDown 1")
-#: Four clips of three frames, in the last of which one frame is missing.
+#: Four clips of three frames. Numbers go on from the first to the second, which is another
+#: sequence, and in the last one frame is missing.
 ACTION = np.repeat([0, 0, 1, 2], 3)
 CLIP = np.repeat(range(4), 3)
-FRAME = np.array([0, 1, 2] * 3 + [0, 1, 3])
+FRAME = np.array([0, 1, 2, 3, 4, 5, 0, 1, 2, 0, 1, 3])
 STEPS = [0, 1, 3, 4, 6, 7, 9]
 DAMAGED = frozenset({"S9 Greeting"})
 
@@ -99,7 +100,9 @@ def test_every_number_equals_its_formula(lifter: Path, tmp_path: Path) -> None:
 def test_damaged_clips_count_unless_it_says_sound(lifter: Path, tmp_path: Path) -> None:
     plain, _ = evaluated(corpus(), lifter, tmp_path)
     metrics, poses = evaluated(corpus(DAMAGED), lifter, tmp_path)
-    more = {f"{name}_{mean}_mm" for name in ("mpjpe", "p_mpjpe") for mean in ("sound", "sound_frames")}
+    more = {
+        f"{name}_{mean}_mm" for name in ("mpjpe", "p_mpjpe") for mean in ("sound", "sound_frames")
+    }
     assert set(metrics) - set(plain) == more
     assert {name: metrics[name] for name in plain} == plain
     off = 1000 * np.linalg.norm(poses["lifted"] - poses["target"], axis=-1).mean(-1)
@@ -136,9 +139,7 @@ def test_neither_order_nor_batches_change_an_action(
     before, _ = evaluated(data, lifter, tmp_path, data__sampling="frames")
     monkeypatch.setattr(evaluate, "BATCH", 5)
     shuffled = data.test.take(np.random.default_rng(1).permutation(12))
-    after, _ = evaluated(
-        replace(data, test=shuffled), lifter, tmp_path, data__sampling="frames"
-    )
+    after, _ = evaluated(replace(data, test=shuffled), lifter, tmp_path, data__sampling="frames")
     assert after == pytest.approx(before, rel=1e-5)
     assert {name for name in before if name.startswith("mpjpe_mm/")} == {
         f"mpjpe_mm/{action}" for action in ACTIONS
