@@ -3,7 +3,9 @@
 Four generation orders, three lifters, two learning rates: 24 trials of one tokenizer and four
 priors. Ours is timed from reading the experiment to the last artifact, with worker start-up and
 the MLflow mirror; Tune from building its tuner to its last result. Both find Ray running. Then
-``codebook_ablation``, whose trials share next to nothing. Exit status 1 where a line does not hold.
+``codebook_ablation``, whose trials share next to nothing. ``--lend`` has Tune's processes keep
+freed memory as our workers do, so that nothing but scheduling differs. Exit status 1 where a line
+does not hold.
 """
 
 import argparse
@@ -96,10 +98,12 @@ def main() -> int:
         action="append",
         help="grid: against Tune at its best; default: and with its defaults; codebook",
     )
+    options.add_argument("--lend", action="store_true", help="Tune's processes keep freed memory")
     chosen = options.parse_args()
     parts = chosen.only or PARTS
     lines: list[Line] = []
-    notes: list[str] = [f"scale {chosen.scale}, {chosen.workers} workers of one core each"]
+    lent = ", which are lent our allocator" if chosen.lend else ""
+    notes: list[str] = [f"scale {chosen.scale}, {chosen.workers} workers of one core each{lent}"]
     with tempfile.TemporaryDirectory() as folder:
         start_ray(Runtime(Path(folder)))
         if "grid" in parts or "default" in parts:
@@ -123,7 +127,9 @@ def _grid(
     ideal = ours.work_s / chosen.workers
     for best, name in ((True, "at its best"), (False, "as it comes")):
         if ("grid" if best else "default") in parts:
-            seconds, errors = time_trials(session.jobs, chosen.workers, folder / "tune", best)
+            seconds, errors = time_trials(
+                session.jobs, chosen.workers, folder / "tune", best, chosen.lend
+            )
             asked_for = 2.0 if best else None
             what = f"{len(session.trials)} trials, Ray Tune {name}"
             lines.append(Line(what, "s", ours.seconds, seconds, "Tune", least_ratio=asked_for))
@@ -144,7 +150,8 @@ def _codebook(
 ) -> None:
     session, first = run_ours("codebook_ablation", folder, chosen)
     tuned = [
-        time_trials(session.jobs, chosen.workers, folder / "tune", best=True) for _ in range(2)
+        time_trials(session.jobs, chosen.workers, folder / "tune", True, chosen.lend)
+        for _ in range(2)
     ]
     _, last = run_ours("codebook_ablation", folder, chosen)
     ours, tune = [first.seconds, last.seconds], [seconds for seconds, _ in tuned]

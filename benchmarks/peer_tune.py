@@ -1,7 +1,8 @@
 """Plain Ray Tune, as its users run it: with its defaults, and at its best.
 
 A trial trains all its stages one after another, with the same stage code as ours, in a temporary
-folder of its own.
+folder of its own. What our workers set of the C library's allocator is theirs: Tune's have it only
+where it is lent to them, which leaves scheduling alone to be compared.
 """
 
 import contextlib
@@ -46,14 +47,17 @@ def run_tune(
 
 
 def time_trials(
-    trials: Trials, workers: int, folder: Path, best: bool
+    trials: Trials, workers: int, folder: Path, best: bool, lent: bool = False
 ) -> tuple[float, list[float]]:
-    """Seconds that Tune takes for these trials, and their errors in millimetres, in order."""
+    """Seconds that Tune takes for these trials, and their errors in millimetres, in order.
+
+    ``lent``: its processes keep freed memory, as our workers do.
+    """
     from ray import tune
 
     start = time.perf_counter()
     space = {"trial": tune.grid_search(list(range(len(trials))))}
-    results = run_tune((_class if best else _function)(trials), space, workers, folder, best)
+    results = run_tune((_class if best else _function)(trials, lent), space, workers, folder, best)
     seconds = time.perf_counter() - start
     found = {int(result["config"]["trial"]): float(result["mpjpe_mm"]) for result in results}
     return seconds, [found[number] for number in range(len(trials))]
@@ -68,22 +72,22 @@ def idle_trainable() -> Any:
     return _trainable(step)
 
 
-def _class(trials: Trials) -> Any:
+def _class(trials: Trials, lent: bool) -> Any:
     """At its best: the process lives on, with torch imported and the data at hand."""
 
     def step(config: Mapping[str, Any]) -> dict[str, Any]:
-        return {"mpjpe_mm": train_trial(trials[config["trial"]])}
+        return {"mpjpe_mm": train_trial(trials[config["trial"]], lent)}
 
     return _trainable(step)
 
 
-def _function(trials: Trials) -> Any:
+def _function(trials: Trials, lent: bool) -> Any:
     """As Tune's first page shows it."""
 
     def train(config: Mapping[str, Any]) -> None:
         from ray import tune
 
-        tune.report({"mpjpe_mm": train_trial(trials[config["trial"]])})
+        tune.report({"mpjpe_mm": train_trial(trials[config["trial"]], lent)})
 
     return train
 
@@ -111,15 +115,16 @@ def _trainable(once: Any) -> Any:
     return Trial
 
 
-def train_trial(chain: Mapping[str, StageJob]) -> float:
-    """Every stage of a trial, as the platform's workers train it; its error in millimetres."""
+def train_trial(chain: Mapping[str, StageJob], lent: bool) -> float:
+    """Every stage of a trial, one after another; its error in millimetres."""
     import torch
 
     from hipart.scheduling.allocator import keep_freed_memory
     from hipart.stages.context import StageContext
 
     torch.set_num_threads(1)
-    keep_freed_memory()
+    if lent:
+        keep_freed_memory()
     metrics: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         done: dict[str, Path] = {}

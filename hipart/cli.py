@@ -4,7 +4,7 @@ import click
 
 from hipart.commands.models import export, predict
 from hipart.commands.options import Commands
-from hipart.commands.places import clean, cluster, completion, data, doctor, ui
+from hipart.commands.places import clean, cluster, completion, data_commands, doctor, ui
 from hipart.commands.reading import (
     explain,
     fidelity,
@@ -27,7 +27,7 @@ def main() -> None:
 for command in (
     *(list_experiments, show, plan, run, watch, status),
     *(table, schedule, report, fidelity, explain, export, predict),
-    *(ui, data, cluster, clean, doctor, completion),
+    *(ui, data_commands, cluster, clean, doctor, completion),
 ):
     main.add_command(command)
 

@@ -32,7 +32,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which poses there are: corpus, views and split. Detection noise is in DetectorConfig."""
 
-    corpus: Literal["open"] = "open"
+    corpus: Literal["open", "h36m", "3dpw"] = "open"
     #: How many samples of each split are drawn (camera-frames); None takes all there are.
     train_samples: PositiveInt | None = None
     test_samples: PositiveInt | None = None
@@ -41,6 +41,10 @@ class DataConfig(Section):
     validation_samples: NonNegativeInt = 0
     #: Single frames, or whole sequences of consecutive ones, as temporal lifters need them.
     sampling: Literal["frames", "sequences"] = "frames"
+    #: Of a prepared corpus, only every so manieth frame of a recording; the paper's lineage trains
+    #: dense models on every 5th and tests on every 50th.
+    train_every: Annotated[int, Field(ge=1, le=1000)] = 1
+    test_every: Annotated[int, Field(ge=1, le=1000)] = 1
     #: How often each clip is placed anew: random yaw and floor position.
     placements: Annotated[int, Field(ge=1, le=64)] = 4
     #: Half side, in metres, of the square in which a placement stands.
@@ -51,7 +55,8 @@ class DataConfig(Section):
 class DetectorConfig(Section):
     """How the 17 input joints ``x_s`` are obtained. ``simulated`` is said so in every table."""
 
-    kind: Literal["simulated", "exact"] = "simulated"
+    #: given: the detections that came with the data, which the open corpus has none of.
+    kind: Literal["simulated", "exact", "given"] = "simulated"
     #: Standard deviation of the Gaussian core, in pixels.
     noise_px: Annotated[float, Field(ge=0, le=100)] = 5.0
     #: Factor on the noise of wrists and ankles.

@@ -79,8 +79,8 @@ def fidelity_of(work: Work) -> str:
     ]
     suite = work.title.split(",")[0].removeprefix("suite ")
     scale = first.ablation.scale
-    motion = " --motion FOLDER" if first.runtime.motion else ""
-    command = f"hipart-search fidelity --suite {suite} --scale {scale}{motion}"
+    folder = " --data FOLDER" if first.runtime.data else ""
+    command = f"hipart-search fidelity --suite {suite} --scale {scale}{folder}"
     return render(tables, found, facts, command)
 
 

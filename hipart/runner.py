@@ -19,7 +19,7 @@ from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates, measurements
-from hipart.session import Session, Work
+from hipart.session import Session, Work, options
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking import MlflowMirror, ui_command
 
@@ -149,7 +149,7 @@ def executor_for(
 
 
 def _next_commands(console: Console, session: Session) -> None:
-    name = session.ablation.name
+    name = f"{session.ablation.name}{options(session.ablation.scale, session.runtime)}"
     console.print("\nNext:")
     metric = session.ablation.metric.name
     for command, what in (

@@ -13,7 +13,8 @@ class Runtime:
 
     workspace: Path
     results: Path = Path("results")
-    motion: Path | None = None
+    #: A folder of motion clips, or of a prepared corpus; None for the packaged motion.
+    data: Path | None = None
     #: Folder or URI of a store that others share; None for the workspace's own.
     shared_store: str | None = None
     #: ``ray``, ``inline``, or ``auto`` for what suits the number of trials.

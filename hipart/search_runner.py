@@ -27,6 +27,7 @@ from hipart.search.rules import Rules
 from hipart.search.session import SearchSession
 from hipart.search.study import Record, Study
 from hipart.searched import LIVE_ROWS, best_line, search_table, write_search
+from hipart.session import options
 from hipart.tracking import MlflowMirror, ui_command
 
 
@@ -245,7 +246,8 @@ class _Run:
         self._next_commands()
 
     def _next_commands(self) -> None:
-        name = self.session.search.name
+        search = self.session.search
+        name = f"{search.name}{options(search.scale, self.session.runtime)}"
         metric = self.session.search.objectives[0].name
         self.console.print("\nNext:")
         for command, what in (

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hipart.data.corpus import check_corpus, fingerprint
+from hipart.data.corpus import check_corpus, corpus_name, fingerprint
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
+from hipart.experiment.scales import DEFAULT_SCALE
 from hipart.experiment.suite import load_suite
 from hipart.jobs import Jobs, StageJob, final_jobs
 from hipart.runtime import Runtime
@@ -62,11 +63,11 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
     Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
     """
     with without_collection():
-        ablation = load(name, scale, preset)
-        data = fingerprint(ablation.base_config.data, runtime.motion)
+        ablation = load(name, scale, preset, corpus_name(runtime.data))
+        data = fingerprint(ablation.base_config.data, runtime.data)
         all_trials = trials(ablation)
-        for settings in {trial.config.data for trial in all_trials}:
-            check_corpus(settings, runtime.motion)
+        for config in {(one.config.data, one.config.detector) for one in all_trials}:
+            check_corpus(*config, runtime.data)
         maker = Jobs(data)
         return Session(
             ablation=ablation,
@@ -76,6 +77,12 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
             trials=all_trials,
             jobs=[maker.of(trial.config, trial.targets) for trial in all_trials],
         )
+
+
+def options(scale: str, runtime: Runtime) -> str:
+    """What a command on the same experiment has to repeat: nothing for what is so by default."""
+    told = "" if scale == DEFAULT_SCALE else f" --scale {scale}"
+    return told if runtime.data is None else f"{told} --data {runtime.data}"
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def export(
 
     def finish(folder: Path) -> None:
         if formats:
-            for line in add_runtimes(folder, formats, options["motion"]):
+            for line in add_runtimes(folder, formats, options["data"]):
                 click.echo(line)
 
     if register is None:

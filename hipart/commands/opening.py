@@ -9,6 +9,8 @@ import click
 from hipart.runtime import Runtime
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
 
     from hipart.search.session import SearchSession
@@ -60,8 +62,9 @@ def open_all(experiment: str | None, suite: str | None, **options: Any) -> "Work
     return open_work(experiment, suite, scale, preset, Runtime(**options))
 
 
-def config_at(scale: str) -> Any:
-    """The base configuration of a scale."""
+def config_at(scale: str, data: "Path | None" = None) -> Any:
+    """The base configuration of a scale on the data of a folder."""
+    from hipart.data.corpus import corpus_name
     from hipart.experiment.file import base_at_scale
 
-    return base_at_scale(scale)
+    return base_at_scale(scale, corpus_name(data))

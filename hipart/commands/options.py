@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from hipart.experiment.scales import DEFAULT_SCALE
 from hipart.runtime import default_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,17 +58,26 @@ def work_options(command: F) -> F:
 def session_options(command: F) -> F:
     """Size, data and place of an experiment."""
     for option in (
-        click.option("--scale", default="laptop", show_default=True, help=SCALE_HELP),
+        click.option("--scale", default=DEFAULT_SCALE, show_default=True, help=SCALE_HELP),
         click.option("--preset", help="Reading of the paper's sizes: budget (default), textbook."),
-        click.option(
-            "--motion",
-            type=click.Path(path_type=Path),
-            help="A folder of motion clips instead of the packaged ones.",
-        ),
+        data_folder_option,
         place_options,
     ):
         command = option(command)
     return command
+
+
+def data_folder_option(command: F) -> F:
+    """Which poses there are."""
+    option = click.option(
+        "--data",
+        "--motion",
+        "data",
+        type=click.Path(path_type=Path),
+        help="A folder of motion clips, or a corpus of `data prepare`; by default the packaged "
+        "motion.",
+    )
+    return option(command)
 
 
 def json_option(command: F) -> F:
@@ -167,8 +177,8 @@ def search_options(command: F) -> F:
 def data_options(command: F) -> F:
     """Which data to look at."""
     for option in (
-        click.option("--scale", default="laptop", show_default=True, help=SCALE_HELP),
-        click.option("--motion", type=click.Path(path_type=Path), help="A folder of motion clips."),
+        click.option("--scale", default=DEFAULT_SCALE, show_default=True, help=SCALE_HELP),
+        data_folder_option,
     ):
         command = option(command)
     return command

@@ -12,43 +12,48 @@ import click
 from hipart.commands.opening import config_at, tell
 from hipart.commands.options import (
     address_option,
+    data_folder_option,
     data_options,
     json_option,
     place_options,
     tracking_option,
     workspace_option,
 )
+from hipart.commands.preparing import prepare
 from hipart.runtime import Runtime
 
 
-@click.group()
-def data() -> None:
+@click.group("data")
+def data_commands() -> None:
     """The poses that everything is trained on."""
 
 
-@data.command("info")
+@data_commands.command("info")
 @data_options
 @json_option
-def data_info(scale: str, motion: Path | None, as_json: bool) -> None:
+def data_info(scale: str, data: Path | None, as_json: bool) -> None:
     """Clips, subjects, actions, splits and the fingerprint."""
     from hipart.data.preview import info
     from hipart.report.description import describe_data
 
-    config = config_at(scale)
-    facts = info(config.data, config.detector, motion)
+    config = config_at(scale, data)
+    facts = info(config.data, config.detector, data)
     tell(lambda: facts, partial(describe_data, facts), as_json)
 
 
-@data.command("preview")
+@data_commands.command("preview")
 @data_options
 @click.option("--out", type=click.Path(path_type=Path), default=Path("preview.png"))
-def data_preview(scale: str, motion: Path | None, out: Path) -> None:
+def data_preview(scale: str, data: Path | None, out: Path) -> None:
     """A picture of sparse, dense and fine joints over the body, for several actions."""
     from hipart.data.preview import preview
 
-    config = config_at(scale)
-    preview(config.data, config.detector, out, motion)
+    config = config_at(scale, data)
+    preview(config.data, config.detector, out, data)
     click.echo(f"wrote {out}")
+
+
+data_commands.add_command(prepare)
 
 
 @click.group()
@@ -84,7 +89,7 @@ def doctor(as_json: bool, **place: Any) -> None:
 
 @click.command()
 @place_options
-@click.option("--motion", type=click.Path(path_type=Path), help="A folder of motion clips.")
+@data_folder_option
 @click.option("--free", "freeing", is_flag=True, help="Remove what is shown.")
 @json_option
 def clean(freeing: bool, as_json: bool, **place: Any) -> None:

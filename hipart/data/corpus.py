@@ -10,22 +10,34 @@ from hipart.data.detector import describe
 from hipart.data.motion import motion_files, read_motion
 from hipart.data.open_corpus import action_names, choose, make_samples
 from hipart.data.plan import SUBJECTS, sides
+from hipart.data.prepared import ABOUT, PLAN, check_prepared, load_prepared, read_about
 from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import VALIDATION_SUBJECTS
 
-__all__ = ["Corpus", "Samples", "check_corpus", "fingerprint", "load_corpus"]
+__all__ = ["Corpus", "Samples", "check_corpus", "corpus_name", "fingerprint", "load_corpus"]
 
 
-def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None = None) -> Corpus:
-    """Make the samples that these settings describe, from a motion folder or the packaged motion.
+def corpus_name(folder: Path | None) -> str:
+    """What ``data.corpus`` is called: a prepared corpus says it, motion makes the open one."""
+    if folder is None or not _prepared(folder):
+        return "open"
+    return str(read_about(folder)["corpus"])
 
-    A function of its arguments and the files alone. Raises ValueError for a folder that breaks
-    docs/data.md and for more samples than there are.
+
+def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> Corpus:
+    """Draw the samples that these settings describe: of a prepared corpus, or made from motion.
+
+    ``folder`` holds one or the other; None is the packaged motion. A function of its arguments and
+    the files alone. Raises ValueError for a folder that breaks docs/data.md and for more samples
+    than there are.
     """
-    recorded = read_motion(motion)
+    _check_kind(data, detector, folder)
+    if folder is not None and _prepared(folder):
+        return load_prepared(folder, data, detector)
+    recorded = read_motion(folder)
     made = make_samples(recorded, data, detector)
     poses = sum(len(clip) for clip in recorded.clips)
-    source = "packaged motion" if motion is None else "own motion folder"
+    source = "packaged motion" if folder is None else "own motion folder"
     held_out = (
         f", {data.validation_samples} validation samples of {' and '.join(VALIDATION_SUBJECTS)} "
         "held out of training"
@@ -41,7 +53,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None 
         clip_names=tuple(clip.name for clip in recorded.clips),
         image_size=IMAGE_SIZE,
         fps=recorded.fps,
-        fingerprint=fingerprint(data, motion),
+        fingerprint=fingerprint(data, folder),
         description=(
             f"{data.corpus} corpus, {source}: {len(recorded.clips)} clips, {poses} poses at "
             f"{recorded.fps:g} fps on 7 synthetic bodies{held_out}; {describe(detector)}"
@@ -49,23 +61,55 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None 
     )
 
 
-def check_corpus(data: DataConfig, motion: Path | None = None) -> None:
+def check_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> None:
     """Raise the ValueError that ``load_corpus`` would, without making a sample."""
-    recorded = read_motion(motion)
+    _check_kind(data, detector, folder)
+    if folder is not None and _prepared(folder):
+        check_prepared(folder, data)
+        return
+    recorded = read_motion(folder)
     for side in sides(data):
         choose(recorded, data, side)
 
 
-def fingerprint(data: DataConfig, motion: Path | None = None) -> str:
-    """16 hexadecimal digits of the SHA-256 of the motion and body files.
+def fingerprint(data: DataConfig, folder: Path | None = None) -> str:
+    """16 hexadecimal digits of the SHA-256 of the motion and body files, or of a prepared corpus.
 
-    Reads bytes only. Sampling settings and the detector are config and enter keys themselves.
+    Sampling settings and the detector are config and enter keys themselves.
     """
+    if folder is not None and _prepared(folder):
+        return str(read_about(folder)["fingerprint"])
     digest = hashlib.sha256(data.corpus.encode())
-    for path in (*motion_files(motion), BODY_FILE):
+    for path in (*motion_files(folder), BODY_FILE):
         try:
             content = path.read_bytes()
         except OSError as error:
             raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
         digest.update(len(content).to_bytes(8, "big") + content)
     return digest.hexdigest()[:16]
+
+
+def _prepared(folder: Path) -> bool:
+    """Whether a folder is a prepared corpus, or was begun to become one."""
+    return any((folder / name).exists() for name in (ABOUT, PLAN))
+
+
+def _check_kind(data: DataConfig, detector: DetectorConfig, folder: Path | None) -> None:
+    found = corpus_name(folder)
+    if data.corpus != found:
+        remedy = "name its folder with --data" if found == "open" else "leave data.corpus out"
+        raise ValueError(
+            f"data.corpus is {data.corpus!r}, and the data given are {found!r}: {remedy}"
+        )
+    if found != "open":
+        return
+    if detector.kind == "given":
+        raise ValueError(
+            "detector.kind 'given' needs detections that came with the data, and the open corpus "
+            "has none: use 'simulated' or 'exact'"
+        )
+    if max(data.train_every, data.test_every) > 1:
+        raise ValueError(
+            "data.train_every and data.test_every thin out a prepared corpus; of the open one ask "
+            "for fewer samples"
+        )

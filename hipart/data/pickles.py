@@ -117,6 +117,13 @@ def _dictionary(*pairs: Any) -> dict[Any, Any]:
     return dict(*pairs)
 
 
+def _set(values: Any = ()) -> list[Any]:
+    """The names of chumpy's that wait to be computed."""
+    if not isinstance(values, list | tuple):
+        raise PickleError(f"a set of {_kind(values)}")
+    return list(values)
+
+
 _MULTIARRAY = {"_reconstruct": _Array, "scalar": _scalar}
 #: Every name that is answered, and by what.
 ANSWERS: Mapping[tuple[str, str], Any] = {
@@ -132,6 +139,7 @@ ANSWERS: Mapping[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _dictionary,
     **{(module, "_reconstructor"): _stub for module in ("copy_reg", "copyreg")},
     **{(module, "object"): "object" for module in ("__builtin__", "builtins")},
+    **{(module, "set"): _set for module in ("__builtin__", "builtins")},
     **{(module, "complex"): complex for module in ("__builtin__", "builtins")},
     **{(f"scipy.sparse.{module}", "csc_matrix"): Stub for module in ("csc", "_csc")},
     ("chumpy.ch", "Ch"): Stub,

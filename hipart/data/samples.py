@@ -64,7 +64,7 @@ class Corpus:
     fingerprint: str
     #: One line for a table's footer.
     description: str
-    #: Names of clips whose markers are wrong; published numbers include them.
+    #: Names of clips whose markers are known to be wrong; published numbers include them.
     damaged: frozenset[str] = frozenset()
 
     def side(self, side: Side) -> Samples:

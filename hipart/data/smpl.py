@@ -6,7 +6,7 @@ package.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,20 @@ class SmplModel:
     shape: Floats  # (V, 3, 10)
     blend: Floats  # (V, 3, 207)
     weights: Floats  # (V, 24)
-    joints: sparse.csr_matrix  # (24, V)
+    joints: Floats  # (24, 3) of the mean shape
+    joint_shape: Floats  # (24, 3, 10)
     parents: tuple[int, ...]
+
+    def only(self, vertices: NDArray[np.integer]) -> "SmplModel":
+        """The model with these vertices alone, which it moves as before; its faces are lost."""
+        return replace(
+            self,
+            template=self.template[vertices],
+            faces=np.empty((0, 3), np.int64),
+            shape=self.shape[vertices],
+            blend=self.blend[vertices],
+            weights=self.weights[vertices],
+        )
 
     def vertices(self, pose: Floats, betas: Floats) -> Floats:
         """Vertices (N, V, 3), metres, of axis-angles (N, 72) and shapes (N, 10) or (10,).
@@ -52,7 +64,7 @@ class SmplModel:
         turns = axis_angle(pose.reshape(count, BONES, 3))
         betas = np.broadcast_to(betas, (count, BETAS))
         rest = self.template + np.einsum("vxk,nk->nvx", self.shape, betas)
-        joints = np.stack([self.joints @ one for one in rest])
+        joints = self.joints + np.einsum("bxk,nk->nbx", self.joint_shape, betas)
         features = (turns[:, 1:] - np.eye(3)).reshape(count, POSE_FEATURES)
         posed = rest + (features @ self.blend.reshape(-1, POSE_FEATURES).T).reshape(rest.shape)
         world, at = np.empty_like(turns), np.empty_like(joints)
@@ -97,7 +109,8 @@ def read_smpl(path: Path) -> SmplModel:
         arrays["shapedirs"],
         arrays["posedirs"],
         arrays["weights"],
-        sparse.csr_matrix(arrays["J_regressor"]),
+        arrays["J_regressor"] @ arrays["v_template"],
+        np.einsum("bv,vxk->bxk", arrays["J_regressor"], arrays["shapedirs"], optimize=True),
         tuple(parents),
     )
 

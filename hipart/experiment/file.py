@@ -14,7 +14,7 @@ from hipart.experiment.form import Ablation, Written
 from hipart.experiment.overlay import at_scale
 from hipart.experiment.paths import with_changes
 from hipart.experiment.reading import Document, read
-from hipart.experiment.scales import PRESETS, SCALES
+from hipart.experiment.scales import CORPORA, PRESETS, SCALES
 from hipart.experiment.search import Search, SpaceFile, WrittenSearch
 from hipart.experiment.search_checks import search_problems
 from hipart.experiment.search_overlay import search_at_scale
@@ -70,20 +70,24 @@ def is_search(name_or_path: str) -> bool:
     return read(find(name_or_path)).data.get("kind") == "search"
 
 
-def load(name_or_path: str, scale: str, preset: str | None = None) -> Ablation:
+def load(
+    name_or_path: str, scale: str, preset: str | None = None, corpus: str = "open"
+) -> Ablation:
     """``load_any`` of what has to be an ablation."""
-    experiment = load_any(name_or_path, scale, preset)
+    experiment = load_any(name_or_path, scale, preset, corpus)
     if isinstance(experiment, Search):
         rule = "is a search, and this command takes an ablation"
         raise ExperimentError([Problem(("kind",), rule)], experiment.path)
     return experiment
 
 
-def load_any(name_or_path: str, scale: str, preset: str | None = None) -> Ablation | Search:
+def load_any(
+    name_or_path: str, scale: str, preset: str | None = None, corpus: str = "open"
+) -> Ablation | Search:
     """The experiment at a scale. Raises ExperimentError with all that is wrong with it.
 
     ``preset`` defaults to the file's, else to ``budget``; one that contradicts the file's is
-    refused.
+    refused. ``corpus`` names the data that it runs on.
     """
     document = read(find(name_or_path))
     written = _written(document)
@@ -97,8 +101,8 @@ def load_any(name_or_path: str, scale: str, preset: str | None = None) -> Ablati
     chosen = written.preset or preset or _DEFAULT_PRESET
     try:
         if isinstance(written, WrittenSearch):
-            return search_at_scale(written, document.path, scale, chosen, _used(written))
-        ablation = at_scale(written, document.path, scale, chosen)
+            return search_at_scale(written, document.path, (chosen, scale, corpus), _used(written))
+        ablation = at_scale(written, document.path, (chosen, scale, corpus))
         names = [arm.name for arm in arms(ablation)]
         if scale not in written.scales:  # a scale may leave arms out
             _check_claims(ablation, names)
@@ -127,11 +131,11 @@ def _used(written: WrittenSearch) -> list[Dimension]:
     return used
 
 
-def base_at_scale(scale: str) -> PipelineConfig:
-    """The configuration of a scale, before any experiment changes it."""
+def base_at_scale(scale: str, corpus: str = "open") -> PipelineConfig:
+    """The configuration of a scale on a corpus, before any experiment changes it."""
     if scale not in SCALES:
         raise ExperimentError([unknown(("--scale",), "scale", scale, SCALES)])
-    return with_changes(PipelineConfig(), SCALES[scale])
+    return with_changes(PipelineConfig(), SCALES[scale] | CORPORA[corpus])
 
 
 def folders(kind: str = "experiments") -> list[Path]:

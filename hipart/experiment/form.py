@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from hipart.config import PipelineConfig, Section, Seed
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.paths import Changer, flat, with_changes
-from hipart.experiment.scales import PRESETS, SCALES
+from hipart.experiment.scales import CORPORA, PRESETS, SCALES
 from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES
 
 Text = Annotated[str, Field(min_length=1)]
@@ -194,6 +194,8 @@ class Ablation(Written):
     path: Path
     scale: str
     preset: str
+    #: Which data it runs on.
+    corpus: str = "open"
 
     # One that is checked is told from others by identity, and what follows from it is kept.
     __eq__ = object.__eq__
@@ -212,11 +214,16 @@ class Ablation(Written):
 
     @cached_property
     def base_config(self) -> PipelineConfig:
-        """Defaults, then the preset, the scale, the file's base, and its base at this scale."""
-        config = with_changes(PipelineConfig(), PRESETS[self.preset])
-        config = with_changes(config, SCALES[self.scale])
+        """Defaults, preset, scale and corpus, then the file's base, and its base at this scale."""
+        config = overlaid(self.preset, self.scale, self.corpus)
         config = changed_at(("base",), config, self.base)
         return changed_at(("scales", self.scale, "base"), config, self.at_scale.base)
+
+
+def overlaid(preset: str, scale: str, corpus: str) -> PipelineConfig:
+    """The defaults as a preset, then a scale, then a corpus change them."""
+    config = with_changes(PipelineConfig(), PRESETS[preset])
+    return with_changes(with_changes(config, SCALES[scale]), CORPORA[corpus])
 
 
 def changed_at(

@@ -11,14 +11,19 @@ from hipart.experiment.form import Ablation, Changes, Factor, Level, Written
 from hipart.experiment.metrics import with_goal
 
 
-def at_scale(written: Written, path: Path, scale: str, preset: str) -> Ablation:
-    """The ablation that a checked file describes at one scale, every goal filled in."""
+def at_scale(written: Written, path: Path, around: tuple[str, str, str]) -> Ablation:
+    """The ablation that a checked file describes, every goal filled in.
+
+    ``around`` names preset, scale and corpus.
+    """
+    preset, scale, corpus = around
     values = {name: getattr(written, name) for name in Written.model_fields}
     values |= {
         "name": path.stem,
         "path": path,
         "scale": scale,
         "preset": preset,
+        "corpus": corpus,
         "metric": with_goal(written.metric),
         "also": tuple(with_goal(choice) for choice in written.also),
         "claims": tuple(

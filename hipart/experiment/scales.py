@@ -1,4 +1,4 @@
-"""How big an experiment is, and how the paper's sizes are read: overlays of dotted paths."""
+"""How big an experiment is, how the paper's sizes are read, on what it runs: dotted paths."""
 
 from typing import Any
 
@@ -15,6 +15,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+#: What the data that an experiment runs on change, as an overlay upon a scale.
+CORPORA: dict[str, dict[str, Any]] = {
+    "open": {},
+    "h36m": {"data.corpus": "h36m", "detector.kind": "given"},
+    "3dpw": {"data.corpus": "3dpw", "detector.kind": "given"},
+}
+
+DEFAULT_SCALE = "laptop"
 #: How big an experiment is, as an overlay upon a preset: dotted path -> value.
 SCALES: dict[str, dict[str, Any]] = {
     "smoke": {

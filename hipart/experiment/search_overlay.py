@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hipart.config import PipelineConfig
 from hipart.experiment.errors import ExperimentError, Problem, shown, unknown
-from hipart.experiment.form import changed_at
+from hipart.experiment.form import changed_at, overlaid
 from hipart.experiment.metrics import with_goal
 from hipart.experiment.paths import with_changes
-from hipart.experiment.scales import PRESETS, SCALES
+from hipart.experiment.scales import SCALES
 from hipart.experiment.search import VALIDATION_SAMPLES, Search, SearchAtScale, WrittenSearch
 from hipart.experiment.search_checks import repeated
 from hipart.experiment.space import Dimension, at_scale
@@ -18,15 +18,17 @@ from hipart.pipeline import FINAL_STAGE
 
 
 def search_at_scale(
-    written: WrittenSearch, path: Path, scale: str, preset: str, used: Sequence[Dimension]
+    written: WrittenSearch, path: Path, around: tuple[str, str, str], used: Sequence[Dimension]
 ) -> Search:
     """The search that a checked file describes at one scale.
 
-    ``used`` are the dimensions of the files that it uses. Raises ExperimentError.
+    ``around`` names preset, scale and corpus; ``used`` are the dimensions of the files that it
+    uses. Raises ExperimentError.
     """
+    preset, scale, _ = around
     here = written.scales.get(scale, SearchAtScale())
     dimensions = _dimensions(written, here, scale, used)
-    base = _base(written, here, scale, preset)
+    base = _base(written, here, around)
     search = Search(
         name=path.stem,
         path=path,
@@ -55,12 +57,12 @@ def search_at_scale(
     return search
 
 
-def _base(written: WrittenSearch, here: SearchAtScale, scale: str, preset: str) -> PipelineConfig:
+def _base(
+    written: WrittenSearch, here: SearchAtScale, around: tuple[str, str, str]
+) -> PipelineConfig:
     """The base at a scale, with samples held out to choose by, measured on these alone."""
-    config = with_changes(PipelineConfig(), PRESETS[preset])
-    config = with_changes(config, SCALES[scale])
-    config = changed_at(("base",), config, written.base)
-    config = changed_at(("scales", scale, "base"), config, here.base)
+    config = changed_at(("base",), overlaid(*around), written.base)
+    config = changed_at(("scales", around[1], "base"), config, here.base)
     held_out = config.data.validation_samples or config.data.test_samples or VALIDATION_SAMPLES
     chosen_by = {"data.validation_samples": held_out, "evaluation.split": "validation"}
     return with_changes(config, chosen_by)

@@ -33,7 +33,7 @@ def check_installed(formats: Sequence[str]) -> None:
         raise ValueError(f"--onnx needs {', '.join(missing)}: pip install 'hipart-search[onnx]'")
 
 
-def add_runtimes(bundle: Path, formats: Sequence[str], motion: Path | None = None) -> list[str]:
+def add_runtimes(bundle: Path, formats: Sequence[str], data: Path | None = None) -> list[str]:
     """Write ``model.onnx`` (onnx) and ``model.pt2`` (torch) into a bundle; a line about each.
 
     Raises ValueError where one answers otherwise than the bundle.
@@ -42,7 +42,7 @@ def add_runtimes(bundle: Path, formats: Sequence[str], motion: Path | None = Non
     graph = PoseGraph(predictor).eval()
     program = _traced(graph)
     config = predictor.facts.config
-    corpus = load_corpus(config.data, config.detector, motion)
+    corpus = load_corpus(config.data, config.detector, data)
     width, height = corpus.image_size
     real = corpus.test.detected_2d
     real = real[np.linspace(0, len(real) - 1, COMPARED // 2).astype(int)]

@@ -41,7 +41,7 @@ def comparable(arm: Arm, metric: MetricChoice) -> bool:
 
 def on_paper_corpus(tried: Iterable[Arm]) -> bool:
     """Whether all is measured on the corpus of the paper's main tables."""
-    return {str(arm.config.data.corpus) for arm in tried} == {PAPER_CORPUS}
+    return {arm.config.data.corpus for arm in tried} == {PAPER_CORPUS}
 
 
 def _metric(column: Column) -> tuple[str, str]:

@@ -19,7 +19,7 @@ class Workplace:
     """What every job of a run finds: the store, the data, the share of a machine."""
 
     store: Path
-    motion: Path | None
+    data: Path | None
     threads: int
     use_gpu: bool
     #: Package whose modules are the stages; tests and benchmarks have their own.
@@ -32,7 +32,7 @@ class Workplace:
         """The share of a machine that a run gives to each of its workers."""
         return cls(
             store=runtime.store.absolute(),
-            motion=runtime.motion.absolute() if runtime.motion else None,
+            data=runtime.data.absolute() if runtime.data else None,
             threads=max(1, int(runtime.cpus)),
             use_gpu=runtime.gpus_per_job > 0,
             store_uri=runtime.store_uri,

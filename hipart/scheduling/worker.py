@@ -66,7 +66,7 @@ def warm(workplace: Workplace, jobs: Sequence[StageJob], began: float) -> None:
     for name in dict.fromkeys(job.stage for job in jobs):
         importlib.import_module(f"{workplace.stages}.{name}")
     if jobs:
-        _corpus(jobs[0].config.data, jobs[0].config.detector, workplace.motion)
+        _corpus(jobs[0].config.data, jobs[0].config.detector, workplace.data)
     _start_up["worker_s"] = round(time.perf_counter() - began, 3)
 
 
@@ -143,7 +143,7 @@ def _train(
     """Train one job, or several together, and publish each."""
     first = members[0].job
     started, clock = datetime.now(UTC), time.perf_counter()
-    corpus = _corpus_of(first, workplace.motion)
+    corpus = _corpus_of(first, workplace.data)
     loaded = time.perf_counter()
     stage = importlib.import_module(f"{workplace.stages}.{first.stage}")
     imported = time.perf_counter()
@@ -268,19 +268,19 @@ def _reports(jobs: Sequence[StageJob], report: JobReport) -> dict[str, Report]:
     return {job.key: of(job) for job in jobs}
 
 
-def _corpus_of(job: StageJob, motion: Path | None) -> Corpus:
-    corpus = _corpus(job.config.data, job.config.detector, motion)
+def _corpus_of(job: StageJob, folder: Path | None) -> Corpus:
+    corpus = _corpus(job.config.data, job.config.detector, folder)
     if corpus.fingerprint != job.identity["data"]:
         raise ValueError(
             f"the data on this worker has fingerprint {corpus.fingerprint}, the run was "
-            f"planned on {job.identity['data']}: give every worker the same motion folder"
+            f"planned on {job.identity['data']}: give every worker the same --data folder"
         )
     return corpus
 
 
 @lru_cache(maxsize=2)
-def _corpus(data: DataConfig, detector: DetectorConfig, motion: Path | None) -> Corpus:
-    return load_corpus(data, detector, motion)
+def _corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None) -> Corpus:
+    return load_corpus(data, detector, folder)
 
 
 _machine = cache(machine)

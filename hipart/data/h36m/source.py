@@ -1,0 +1,298 @@
+"""Human3.6M from the files that people have: VideoPose3D's archives, Pose2Mesh's bodies, SMPL."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipart.data.h36m.annotations import Annotated, file_names, read_annotations
+from hipart.data.h36m.archives import FPS, POSES_2D, POSES_3D, cut, read_poses_2d, read_poses_3d
+from hipart.data.h36m.cameras import cameras_of
+from hipart.data.h36m.join import check_join
+from hipart.data.h36m.sequences import (
+    ACTIONS,
+    DAMAGED,
+    DROPPED,
+    SUBJECTS,
+    TEST_SUBJECTS,
+    TRAIN_SUBJECTS,
+    action_of,
+)
+from hipart.data.levels import BodyLevels, Coarsening, body_levels
+from hipart.data.prepared import Piece, as_samples, pieces
+from hipart.data.samples import Samples
+from hipart.data.smpl import SmplModel, read_smpl
+from hipart.data.splits import Side
+from hipart.data.userfiles import digest, located
+from hipart.skeleton import LEVELS, NUM_JOINTS
+
+Floats = NDArray[np.float32]
+Name = tuple[str, str]
+Say = Callable[[str], None]
+
+REGRESSOR = "J_regressor_h36m_correct.npy"
+#: A corpus has one image size. Two cameras' images have 1000 rows: theirs are shifted by a row, so
+#: that x/w*2 - [1, h/w] gives what it gives for their own size.
+IMAGE_SIZE = (1000, 1002)
+#: How far a body's joints may lie from the markers on average, once their means agree (P2M
+#: ``dataset.py:37``).
+MOST_FIT_MM = 25.0
+MESHES_AT_ONCE = 64
+_FLOATS = ("detected_2d", "exact_2d", "dense_2d", "fine_2d", "finest_2d", "target_3d")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a user's files are."""
+
+    poses_3d: Path
+    poses_2d: Path
+    regressor: Path
+    smpl: Path
+    #: Joints and bodies, by subject.
+    annotations: Mapping[str, tuple[Path, Path]]
+
+    def all(self) -> dict[str, Path]:
+        """Every file by its name."""
+        some = (self.poses_3d, self.poses_2d, self.regressor, self.smpl)
+        return {path.name: path for path in (*some, *sum(self.annotations.values(), ()))}
+
+
+def find(root: Path, smpl: Path, detections: str = "cpn") -> Files:
+    """The files beneath ``root``. ValueError that lists what is missing and where it is had."""
+    if detections not in POSES_2D:
+        raise ValueError(f"no detections {detections!r}; there are {', '.join(POSES_2D)}")
+    annotated = {subject: file_names(subject) for subject in SUBJECTS}
+    single = (POSES_3D, POSES_2D[detections], REGRESSOR)
+    there = located(root, (*single, *sum(annotated.values(), ())))
+    missing = [name for name in single if name not in there]
+    whole = {s: names for s, names in annotated.items() if there.keys() >= set(names)}
+    for group in (TRAIN_SUBJECTS, TEST_SUBJECTS):
+        if not whole.keys() & set(group):
+            missing += annotated[group[0]]
+    if not smpl.is_file():
+        raise ValueError(f"{smpl}: no such file; --smpl names SMPL's basicModel_neutral_*.pkl")
+    if missing:
+        raise ValueError(
+            f"{root}: lacks {', '.join(missing)}; `hipart-search data doctor h36m --root {root}` "
+            "says where they are had"
+        )
+    return Files(
+        there[POSES_3D],
+        there[POSES_2D[detections]],
+        there[REGRESSOR],
+        smpl,
+        {subject: (there[one], there[two]) for subject, (one, two) in whole.items()},
+    )
+
+
+class H36mSource:
+    """All files read and held against each other; samples are made from them piece by piece.
+
+    A piece is a sequence before its four cameras, one camera after the other, of the frames that
+    have a body that fits. Raises ValueError for files that are damaged or do not belong together.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        detections: str = "cpn",
+        coarsening: Coarsening = "exact_binary",
+        say: Say = lambda _: None,
+    ) -> None:
+        self._files, self._detections, self._coarsening = files, detections, coarsening
+        say(f"reading {files.poses_3d.name} and {files.poses_2d.name}")
+        self._poses = read_poses_3d(files.poses_3d)
+        self._detected = read_poses_2d(files.poses_2d)
+        say(f"reading {files.smpl.name}")
+        self._model = read_smpl(files.smpl)
+        self._regressor = read_regressor(files.regressor)
+        self.left_out: Counter[str] = Counter()
+        self._bodies: dict[Name, Annotated] = {}
+        for subject, (joints, bodies) in files.annotations.items():
+            say(f"reading the bodies of {subject}")
+            annotated = read_annotations(subject, joints, bodies)
+            self._bodies |= {(subject, name): one for name, one in annotated.items()}
+        say("holding the files against each other")
+        self._check_join()
+        self._bodies = {name: kept for name in self._bodies if len(kept := self._kept(name))}
+        if not self._bodies:
+            raise ValueError("no frame has joints, detections and a body that fits")
+
+    @cached_property
+    def pieces(self) -> tuple[Piece, ...]:
+        """A piece for each sequence."""
+        return pieces(
+            (" ".join(name), side_of(name[0]), len(bodies) * len(cameras_of(name[0])))
+            for name, bodies in self._bodies.items()
+        )
+
+    @cached_property
+    def origin(self) -> Mapping[str, Any]:
+        """Files and settings."""
+        return {
+            "files": {name: digest(path) for name, path in self._files.all().items()},
+            "coarsening": self._coarsening,
+            "fit_mm": MOST_FIT_MM,
+        }
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """As ``Source.about``."""
+        names = [" ".join(name) for name in self._bodies]
+        count = sum(len(bodies) for bodies in self._bodies.values())
+        subjects = {name[0] for name in self._bodies}
+        return {
+            "corpus": "h36m",
+            "action_names": ACTIONS,
+            "subject_names": SUBJECTS,
+            "clip_names": names,
+            "damaged": [name for name in map(" ".join, DAMAGED) if name in names],
+            "image_size": IMAGE_SIZE,
+            "fps": FPS,
+            "detections": self._detections,
+            "description": (
+                f"Human3.6M, {', '.join(s for s in SUBJECTS if s in subjects)}: {len(names)} "
+                f"sequences, {count} bodies before four cameras, 2D by "
+                f"{self._detections}, dense points of SMPL bodies within {MOST_FIT_MM:g} mm of the "
+                f"markers ({self._coarsening})"
+            ),
+        }
+
+    @cached_property
+    def levels(self) -> BodyLevels:
+        """The dense points on SMPL's mesh."""
+        rest = self._model.template
+        return body_levels(self._model.faces, rest, self._regressor @ rest, self._coarsening)
+
+    def samples(self, piece: Piece) -> Samples:
+        """As ``Source.samples``."""
+        subject, sequence = name = split_name(piece.name)
+        bodies = self._bodies[name]
+        points = self._points(bodies)
+        joints = self._poses[name][bodies.frame].astype(np.float64)
+        number = list(self._bodies).index(name)
+        detected = self._detected[name]
+        seen = [
+            self._before(camera, joints, points, detected[index][bodies.frame])
+            for index, camera in enumerate(cameras_of(subject))
+        ]
+        made: dict[str, NDArray[Any]] = {
+            key: np.concatenate(views)
+            for key, views in zip(_FLOATS, zip(*seen, strict=True), strict=True)
+        }
+        views, count = len(seen), len(bodies)
+        camera_ids = np.repeat(np.arange(views), count)
+        made |= {
+            "action": np.full(views * count, ACTIONS.index(action_of(sequence))),
+            "subject": np.full(views * count, SUBJECTS.index(subject)),
+            "clip": np.full(views * count, number),
+            "camera": camera_ids,
+            "frame": np.tile(bodies.frame, views),
+            "sequence": number * views + camera_ids,
+        }
+        return as_samples(made)
+
+    def _before(self, camera: Any, joints: Any, points: Any, detected: Floats) -> tuple[Any, ...]:
+        """Detected, exact, dense, fine and finest 2D, and the target, before one camera."""
+        down = np.array([0, (IMAGE_SIZE[1] - camera.size[1]) / 2])
+        here = camera.see(joints)
+        flat = camera.project(camera.see(points)) + down
+        levels = np.split(flat, np.cumsum(LEVELS)[:-1], axis=1)
+        exact = camera.project(here) + down
+        return detected + down, exact, *levels, 1000 * (here - here[:, :1])
+
+    def _points(self, bodies: Annotated) -> NDArray[np.float64]:
+        """Dense points (T, 336, 3) in the world, metres."""
+        made = []
+        for start in range(0, len(bodies), MESHES_AT_ONCE):
+            rows = slice(start, start + MESHES_AT_ONCE)
+            meshes = self._model.vertices(bodies.pose[rows], bodies.shape[rows])
+            made.append(self.levels.points(meshes) + bodies.trans[rows, None])
+        return np.concatenate(made)
+
+    def _check_join(self) -> None:
+        numbered = {
+            name: dict(zip(bodies.frame.tolist(), bodies.joints, strict=True))
+            for name, bodies in self._bodies.items()
+            if name not in DROPPED
+        }
+        wrong = check_join(numbered, self._poses)
+        if wrong:
+            raise ValueError(
+                f"{self._files.poses_3d} and the annotations do not hold the same joints: "
+                + "; ".join(map(str, wrong[:5]))
+            )
+
+    def _kept(self, name: Name) -> Annotated:
+        """The frames of a sequence that can be used; what is left out is counted."""
+        bodies = self._bodies[name]
+        if name not in self._poses or name not in self._detected:
+            self.left_out["no detections" if name in self._poses else "dropped by all"] += len(
+                bodies
+            )
+            return _rows(bodies, np.zeros(len(bodies), bool))
+        where = f"{self._files.poses_2d}: {' '.join(name)}"
+        self._detected[name] = cut(self._detected[name], len(self._poses[name]), where)
+        there = bodies.frame < len(self._poses[name])
+        fits = fit_mm(self._near, bodies) <= MOST_FIT_MM
+        self.left_out["beyond the motion"] += int((~there).sum())
+        self.left_out[f"fit worse than {MOST_FIT_MM:g} mm"] += int((there & ~fits).sum())
+        return _rows(bodies, there & fits)
+
+    @cached_property
+    def _near(self) -> tuple[SmplModel, NDArray[np.float64]]:
+        """The part of the model that the regressor looks at, and its weights for it."""
+        used = np.flatnonzero(self._regressor.any(axis=0))
+        return self._model.only(used), self._regressor[:, used]
+
+
+def fit_mm(near: tuple[SmplModel, NDArray[np.float64]], bodies: Annotated) -> NDArray[np.float64]:
+    """How far bodies' regressed joints lie from the markers (T,), mean over joints, millimetres.
+
+    The means of both are put on each other before, as Pose2Mesh does.
+    """
+    model, weights = near
+    found = np.empty(len(bodies))
+    for start in range(0, len(bodies), 16 * MESHES_AT_ONCE):
+        rows = slice(start, start + 16 * MESHES_AT_ONCE)
+        joints = 1000 * (weights @ model.vertices(bodies.pose[rows], bodies.shape[rows]))
+        markers = bodies.joints[rows]
+        apart = joints - joints.mean(1, keepdims=True) - markers + markers.mean(1, keepdims=True)
+        found[rows] = np.linalg.norm(apart, axis=-1).mean(axis=1)
+    return found
+
+
+def read_regressor(path: Path) -> NDArray[np.float64]:
+    """Weights (17, 6890) of SMPL's vertices for Human3.6M's joints. ValueError as elsewhere."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable array ({error})") from None
+    if array.ndim != 2 or array.shape != (NUM_JOINTS, 6890) or array.dtype.kind != "f":
+        raise ValueError(
+            f"{path}: must be (17, 6890) numbers, found {array.shape} of {array.dtype}"
+        )
+    if not np.allclose(array.sum(axis=1), 1, atol=1e-2):
+        raise ValueError(f"{path}: the weights of a joint must add up to 1")
+    return np.asarray(array, np.float64)
+
+
+def side_of(subject: str) -> Side:
+    """Human3.6M's split."""
+    return "test" if subject in TEST_SUBJECTS else "train"
+
+
+def split_name(name: str) -> Name:
+    """A clip's subject and sequence."""
+    subject, sequence = name.split(" ", 1)
+    return subject, sequence
+
+
+def _rows(bodies: Annotated, kept: NDArray[np.bool_]) -> Annotated:
+    return Annotated(**{key: value[kept] for key, value in vars(bodies).items()})
