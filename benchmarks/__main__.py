@@ -20,6 +20,7 @@ BENCHMARKS = (
     "trial",
     "grid",
     "searching",
+    "preparing",
 )
 
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from hipart.data.coco import KEYPOINTS, from_coco
 from hipart.predicting.bvh import write_bvh
-from hipart.predicting.coco import KEYPOINTS, from_coco, read_coco
+from hipart.predicting.coco import read_coco
 from hipart.predicting.files import parsed_size
 from hipart.predicting.found import Found
 from hipart.predicting.picture import write_gif, write_png

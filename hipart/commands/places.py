@@ -19,6 +19,7 @@ from hipart.commands.options import (
     tracking_option,
     workspace_option,
 )
+from hipart.commands.preparing import doctor as data_doctor
 from hipart.commands.preparing import prepare
 from hipart.runtime import Runtime
 
@@ -54,6 +55,7 @@ def data_preview(scale: str, data: Path | None, out: Path) -> None:
 
 
 data_commands.add_command(prepare)
+data_commands.add_command(data_doctor)
 
 
 @click.group()

@@ -1,62 +1,119 @@
 """A user's own files: made into a corpus, and looked over."""
 
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-#: Sets that can be prepared.
-SETS = ("h36m",)
+from hipart.commands.opening import tell
+from hipart.commands.options import json_option
+
+if TYPE_CHECKING:
+    from hipart.data.prepare import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.command()
-@click.argument("name", type=click.Choice(SETS))
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The folder that the files lie beneath.",
-)
-@click.option(
-    "--smpl",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="basicModel_neutral_*.pkl.",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the corpus; by default NAME."
-)
+def _places(command: F) -> F:
+    """Where the files lie, and where the corpus goes."""
+    for option in (
+        click.option("--out", type=click.Path(path_type=Path), help="Folder of the corpus."),
+        click.option(
+            "--coarsening",
+            type=click.Choice(["exact_binary", "hem_legacy"]),
+            default="exact_binary",
+            show_default=True,
+            help="How the mesh becomes 192, 96 and 48 points.",
+        ),
+        _root,
+    ):
+        command = option(command)
+    return command
+
+
+def _root(command: F) -> F:
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="The folder that your files lie beneath, in whatever folders.",
+    )(command)
+
+
+@click.group()
+def prepare() -> None:
+    """Your own files made into a corpus, once; interrupted, it goes on."""
+
+
+@prepare.command("h36m")
+@_places
+@click.option("--smpl", type=click.Path(path_type=Path), required=True, help="The neutral model.")
 @click.option(
     "--detections",
+    type=click.Choice(["cpn", "gt", "sh", "sh_pt_mpii"]),
     default="cpn",
     show_default=True,
-    help="Whose 2D: cpn, gt, sh (fine-tuned on Human3.6M) or sh_pt_mpii.",
+    help="Whose 2D joints a lifter is given.",
 )
+def h36m(root: Path, out: Path | None, smpl: Path, detections: str, coarsening: Any) -> None:
+    """Human3.6M: VideoPose3D's archives, Pose2Mesh's annotations, SMPL."""
+    from hipart.data.h36m.source import H36mSource, find
+
+    source = H36mSource(find(root, smpl, detections), detections, coarsening, click.echo)
+    _make(source, out or Path("h36m"), source.left_out)
+
+
+@prepare.command("3dpw")
+@_places
+@click.option("--frames", type=click.Choice(["all", "occ", "advocc"]), default="all")
+@click.option("--origin", type=click.Choice(["h36m_pelvis", "hips_mid"]), default="h36m_pelvis")
 @click.option(
-    "--coarsening",
-    type=click.Choice(["exact_binary", "hem_legacy"]),
-    default="exact_binary",
-    show_default=True,
-    help="How the mesh becomes 192, 96 and 48 points.",
+    "--detections", type=click.Choice(["exact", "openpose", "darkpose"]), default="openpose"
 )
-def prepare(
-    name: str, root: Path, smpl: Path, out: Path | None, detections: str, coarsening: str
-) -> None:
-    """Make a corpus of Human3.6M from your own files, once; interrupted, it goes on."""
+@click.option("--body", type=click.Choice(["gendered", "neutral"]), default="gendered")
+def pw3d(root: Path, out: Path | None, origin: Any, **settings: Any) -> None:
+    """3DPW as a test set; --origin is what joints are relative to."""
+    from hipart.data.pw3d.files import Settings
+    from hipart.data.pw3d.source import find
+
+    source = find(root, Settings(root=origin, **settings))
+    _make(source, out or Path("3dpw"), source.left_out)
+
+
+def _make(source: "Source", folder: Path, left_out: dict[str, int]) -> None:
     from rich.progress import Progress
 
     from hipart.commands.opening import terminal
-    from hipart.data.h36m.source import H36mSource, find
     from hipart.data.prepare import prepare as made
 
-    folder = out or Path(name)
-    source = H36mSource(find(root, smpl, detections), detections, coarsening, click.echo)  # type: ignore[arg-type]
     with Progress(console=terminal(), transient=True) as bar:
         task = bar.add_task("samples", total=None)
-        told = made(
+        fingerprint = made(
             source, folder, lambda done, total: bar.update(task, completed=done, total=total)
         )
-    click.echo(f"{folder}: {source.about['description']}; fingerprint {told}")
-    for why, count in source.left_out.items():
+    click.echo(f"{folder}: {source.about['description']}; fingerprint {fingerprint}")
+    for why, count in left_out.items():
         if count:
             click.echo(f"left out: {count} bodies, {why}")
     click.echo(f"Next: hipart-search run codebook_ablation --data {folder}")
+
+
+@click.command("doctor")
+@click.argument("name", type=click.Choice(["h36m", "3dpw"]))
+@_root
+@click.option("--smpl", type=click.Path(path_type=Path), help="SMPL's neutral model.")
+@json_option
+def doctor(name: str, root: Path, smpl: Path | None, as_json: bool) -> None:
+    """What is there of a set, what is missing and where people get it, what is wrong."""
+    from hipart.data.findings import verdict
+    from hipart.data.h36m.examine import examine as of_h36m
+    from hipart.data.pw3d.examine import examine as of_3dpw
+
+    found = of_h36m(root, smpl) if name == "h36m" else of_3dpw(root)
+    lines = "\n".join([verdict(found), *(f"  {one}" for one in found)])
+    tell(lambda: [asdict(one) for one in found], partial(str, lines), as_json)
+    sys.exit(0 if all(one.kind in ("good", "note") for one in found) else 1)

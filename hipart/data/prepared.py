@@ -82,11 +82,6 @@ class Writer:
             self._begin(plan)
         held = (folder / DONE).read_text().splitlines() if (folder / DONE).exists() else []
         self.done = {name for name in held if name in self._planned}
-        self._arrays = {
-            (side, name): np.load(folder / side / f"{name}.npy", mmap_mode="r+")
-            for side in self._sides()
-            for name in SHAPES
-        }
 
     @property
     def left(self) -> list[Piece]:
@@ -98,7 +93,8 @@ class Writer:
         if len(samples) != piece.stop - piece.start:
             raise ValueError(f"{piece.name}: {len(samples)} samples for {piece}")
         for name in SHAPES:
-            array = self._arrays[piece.side, name]
+            # Mapped for a moment, so that what is written does not stay in the process's memory.
+            array = np.load(self._folder / piece.side / f"{name}.npy", mmap_mode="r+")
             array[piece.start : piece.stop] = getattr(samples, name)
             array.flush()
         with (self._folder / DONE).open("a") as file:
@@ -112,10 +108,10 @@ class Writer:
         if self.left:
             raise ValueError(f"{len(self.left)} pieces are not yet written")
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-        for (side, name), array in sorted(self._arrays.items()):
-            digest.update(f"{side}/{name} {array.shape}".encode())
-            for start in range(0, len(array), 1 << 16):
-                digest.update(np.ascontiguousarray(array[start : start + (1 << 16)]).data)
+        for side in sorted(self._sides()):
+            for name in sorted(SHAPES):
+                with (self._folder / side / f"{name}.npy").open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
         told = {
             "form": FORM,
             "fingerprint": digest.hexdigest()[:16],

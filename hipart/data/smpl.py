@@ -5,8 +5,8 @@ SMPL: Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGGRAPH Asia 2
 package.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,41 +44,78 @@ class SmplModel:
     joint_shape: Floats  # (24, 3, 10)
     parents: tuple[int, ...]
 
-    def only(self, vertices: NDArray[np.integer]) -> "SmplModel":
-        """The model with these vertices alone, which it moves as before; its faces are lost."""
-        return replace(
-            self,
-            template=self.template[vertices],
-            faces=np.empty((0, 3), np.int64),
-            shape=self.shape[vertices],
-            blend=self.blend[vertices],
-            weights=self.weights[vertices],
-        )
-
     def vertices(self, pose: Floats, betas: Floats) -> Floats:
         """Vertices (N, V, 3), metres, of axis-angles (N, 72) and shapes (N, 10) or (10,).
 
         Without translation: bone 0 turns about its own place in the unposed body (Sec. 3).
         """
+        terms, turns, moved = self._bones(pose, betas)
+        rest = np.concatenate([self.template[..., None], self.shape, self.blend], axis=2)
+        posed = (terms @ rest.reshape(-1, terms.shape[1]).T).reshape(len(pose), -1, 3)
+        blended = np.einsum("vb,nbij->nvij", self.weights, turns, optimize=True)
+        found: Floats = np.einsum("nvij,nvj->nvi", blended, posed)
+        found += np.einsum("vb,nbi->nvi", self.weights, moved)
+        return found
+
+    def averaging(self, weights: sparse.csr_matrix | Floats) -> "SmplPoints":
+        """The points that weights (K, V) make of the vertices, to be posed without these.
+
+        Skinning is linear in the vertices, so a point needs of each bone that moves any of its
+        vertices no more than their weighted sum.
+        """
+        rest = np.concatenate([self.template[..., None], self.shape, self.blend], axis=2)
+        flat, points, sums, moves = rest.reshape(len(rest), -1), [], [], []
+        for own in self.weights.T:
+            moved = sparse.csr_matrix(sparse.csr_matrix(weights).multiply(own))
+            moved.eliminate_zeros()
+            points.append(np.flatnonzero(np.diff(moved.indptr)))
+            sums.append((moved[points[-1]] @ flat).reshape(-1, rest.shape[2]))
+            moves.append(np.asarray(moved[points[-1]].sum(axis=1)).reshape(-1))
+        return SmplPoints(self, weights.shape[0], tuple(points), np.concatenate(sums), moves)
+
+    def _bones(self, pose: Floats, betas: Floats) -> tuple[Floats, Floats, Floats]:
+        """What the unposed body is a sum of (N, 218), bones' turns (N, 24, 3, 3), and moves."""
         count = len(pose)
-        turns = axis_angle(pose.reshape(count, BONES, 3))
+        local = axis_angle(pose.reshape(count, BONES, 3))
         betas = np.broadcast_to(betas, (count, BETAS))
-        rest = self.template + np.einsum("vxk,nk->nvx", self.shape, betas)
         joints = self.joints + np.einsum("bxk,nk->nbx", self.joint_shape, betas)
-        features = (turns[:, 1:] - np.eye(3)).reshape(count, POSE_FEATURES)
-        posed = rest + (features @ self.blend.reshape(-1, POSE_FEATURES).T).reshape(rest.shape)
-        world, at = np.empty_like(turns), np.empty_like(joints)
-        world[:, 0], at[:, 0] = turns[:, 0], joints[:, 0]
+        features = (local[:, 1:] - np.eye(3)).reshape(count, POSE_FEATURES)
+        turns, at = np.empty_like(local), np.empty_like(joints)
+        turns[:, 0], at[:, 0] = local[:, 0], joints[:, 0]
         for bone, parent in enumerate(self.parents):
             if parent >= 0:
-                world[:, bone] = world[:, parent] @ turns[:, bone]
+                turns[:, bone] = turns[:, parent] @ local[:, bone]
                 offset = joints[:, bone] - joints[:, parent]
-                at[:, bone] = at[:, parent] + np.einsum("nij,nj->ni", world[:, parent], offset)
-        moved = at - np.einsum("nbij,nbj->nbi", world, joints)
-        blended = np.einsum("vb,nbij->nvij", self.weights, world, optimize=True)
-        turned: Floats = np.einsum("nvij,nvj->nvi", blended, posed)
-        turned += np.einsum("vb,nbi->nvi", self.weights, moved)
-        return turned
+                at[:, bone] = at[:, parent] + np.einsum("nij,nj->ni", turns[:, parent], offset)
+        moved = at - np.einsum("nbij,nbj->nbi", turns, joints)
+        return np.concatenate([np.ones((count, 1)), betas, features], axis=1), turns, moved
+
+
+@dataclass(frozen=True, eq=False)
+class SmplPoints:
+    """K weighted sums of a model's vertices.
+
+    ``moved`` has for each bone the points (P,) that it moves, ``weights`` what their vertices'
+    weights add up to (P,), and ``sums`` (3 P of all bones, 218), of what their places do.
+    """
+
+    model: SmplModel
+    count: int
+    moved: tuple[NDArray[np.int64], ...]
+    sums: Floats
+    weights: Sequence[Floats]
+
+    def points(self, pose: Floats, betas: Floats) -> Floats:
+        """Points (N, K, 3), metres, as the weights make them of ``SmplModel.vertices``."""
+        terms, turns, moves = self.model._bones(pose, betas)
+        ends = np.cumsum([len(points) for points in self.moved])
+        rest = (terms @ self.sums.T).reshape(len(pose), -1, 3)
+        found = np.zeros((len(pose), self.count, 3))
+        for bone, part in enumerate(np.split(rest, ends[:-1], axis=1)):
+            turned = part @ turns[:, bone].swapaxes(1, 2)
+            turned += self.weights[bone][:, None] * moves[:, None, bone]
+            found[:, self.moved[bone]] += turned
+        return found
 
 
 def read_smpl(path: Path) -> SmplModel:

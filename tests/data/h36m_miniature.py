@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.spatial.transform import Rotation
 
 from hipart.data.h36m.archives import KEPT_MARKERS, MARKERS
 from hipart.data.h36m.cameras import cameras_of
 from hipart.data.h36m.sequences import SUBJECTS, sequence_name
 from hipart.data.motion import BONES, read_motion
-from hipart.data.smpl import SmplModel, read_smpl
+from hipart.data.smpl import SmplPoints, read_smpl
 from tests.data.smpl_miniature import joint_regressor, write_smpl
 
 Floats = NDArray[np.float64]
@@ -73,9 +74,9 @@ def write(
     write_smpl(smpl)
     regressor = joint_regressor()
     np.save(root / "data/Human36M/J_regressor_h36m_correct.npy", regressor)
-    model = read_smpl(smpl)
+    points = read_smpl(smpl).averaging(sparse.csr_matrix(regressor))
     bodies = {
-        (subject, *number): body(model, regressor, 100 * index + place, frames)
+        (subject, *number): body(points, 100 * index + place, frames)
         for index, subject in enumerate(subjects)
         for place, number in enumerate(numbered)
     }
@@ -85,8 +86,8 @@ def write(
     return Miniature(root, smpl, bodies)
 
 
-def body(model: SmplModel, regressor: Floats, seed: int, frames: int) -> Body:
-    """A stretch of a packaged clip, in a world whose z is up."""
+def body(points: SmplPoints, seed: int, frames: int) -> Body:
+    """A stretch of a packaged clip, in a world whose z is up; ``points`` are the 17 joints."""
     clips = [clip for clip in read_motion().clips if len(clip) >= frames]
     clip = clips[seed % len(clips)]
     chance = np.random.default_rng(seed)
@@ -100,7 +101,7 @@ def body(model: SmplModel, regressor: Floats, seed: int, frames: int) -> Body:
     shape = np.broadcast_to(chance.normal(size=10) / 2, (frames, 10)).copy()
     trans = np.array([*chance.uniform(-0.5, 0.5, 2), 0.95]) + 0.01 * chance.normal(size=(frames, 3))
     flat = pose.reshape(frames, 72)
-    joints = regressor @ model.vertices(flat, shape) + trans[:, None]
+    joints = points.points(flat, shape) + trans[:, None]
     return Body(flat, shape, trans, joints)
 
 

@@ -5,6 +5,7 @@ Nothing of it is SMPL's: a person of capsules, whose surface is found along rays
 
 import pickle
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +39,7 @@ CHEST = np.array([0.0, 0.25, 0.0])
 NEAREST = 12
 
 
+@cache
 def template() -> Floats:
     """Vertices (6890, 3), metres."""
     polar = np.pi * (np.arange(RINGS) + 1) / (RINGS + 1)
@@ -87,26 +89,33 @@ def joint_regressor() -> Floats:
     return regressor(np.stack([BONES[list(some)].mean(0) for some in JOINT_BONES]))
 
 
-def write_smpl(path: Path, seed: int = 0) -> None:
-    """Write a model file as SMPL's are: protocol 2, chumpy objects, a sparse regressor."""
+def write_smpl(path: Path, seed: int = 0, **other: object) -> None:
+    """Write a model file as SMPL's are: protocol 2, chumpy objects, a sparse regressor.
+
+    ``other`` takes the place of what it names; None leaves it out.
+    """
     chance = np.random.default_rng(seed)
     rest = template()
     apart = np.linalg.norm(rest[:, None] - BONES, axis=-1)
-    weights = np.exp(-((apart / 0.08) ** 2)) + 1e-9
+    far = np.sort(apart, axis=1)[:, 4:5]  # four bones move a vertex, as SMPL has it
+    weights = np.where(apart < far, np.exp(-(apart / 0.08)), 0)
     weights /= weights.sum(axis=1, keepdims=True)
     model = {
         "v_template": rest,
         "f": faces().astype(np.uint32),
         "shapedirs": chumpy(0.005 * chance.normal(size=(1, 3, 10)) * rest[..., None]),
-        "posedirs": chumpy(1e-4 * chance.normal(size=(VERTICES, 3, 207))),
+        "posedirs": chumpy(
+            np.float32(1e-4) * chance.standard_normal((VERTICES, 3, 207), np.float32)
+        ),
         "weights": chumpy(weights),
         "J_regressor": sparse.csc_matrix(regressor(BONES)),
         "kintree_table": np.array([[2**32 - 1, *PARENTS[1:]], range(24)], np.uint32),
         "bs_type": "lrotmin",
         "bs_style": "lbs",
     }
+    held = {name: value for name, value in (model | other).items() if value is not None}
     with path.open("wb") as file:
-        pickle.dump(model, file, protocol=2)
+        pickle.dump(held, file, protocol=2)
 
 
 def chumpy(value: Floats) -> object:

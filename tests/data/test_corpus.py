@@ -298,13 +298,20 @@ def test_how_many_are_held_out_changes_neither_training_nor_those_drawn(held: Co
 
 def test_more_held_out_than_there_is_says_how_many_there_are(tmp_path: Path) -> None:
     data = DataConfig(validation_samples=9_000_000)
-    for ask in (lambda: load_corpus(data, DetectorConfig()), lambda: check_corpus(data)):
+    for ask in (
+        lambda: load_corpus(data, DetectorConfig()),
+        lambda: check_corpus(data, DetectorConfig()),
+    ):
         with pytest.raises(
             ValueError, match=r"validation_samples asks for 9000000 .* of 6416 that"
         ):
             ask()
     with pytest.raises(ValueError, match=r"validation_samples.*of 0 that"):
-        check_corpus(DataConfig(validation_samples=4), folder_with(tmp_path / "m", frames=80))
+        check_corpus(
+            DataConfig(validation_samples=4),
+            DetectorConfig(),
+            folder_with(tmp_path / "m", frames=80),
+        )
 
 
 def test_validation_samples_need_something_held_out(corpus: Corpus) -> None:

@@ -32,6 +32,9 @@ NUM_CAMERAS = 4
 MARKERS = 32
 #: The 17 joints among the 32 that were recorded.
 KEPT_MARKERS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
+#: Which of the 17 joints MPII's 16 are, in its order, and the one that is none of them.
+MPII = (3, 2, 1, 4, 5, 6, 0, 7, 8, 10, 16, 15, 14, 11, 12, 13)
+NECK = 9
 #: Nobody is further from the middle of the room, metres; millimetres would be.
 MOST_M = 20.0
 MOST_PX = 10_000.0
@@ -85,6 +88,19 @@ def read_poses_2d(path: Path) -> dict[Name, tuple[Floats, ...]]:
             if np.abs(array).max(initial=0) > MOST_PX:
                 raise ValueError(f"{where}, camera {number}: joints must be in pixels")
         found[subject, name] = arrays
+    return found
+
+
+def as_17(poses: Floats) -> Floats:
+    """Joints (T, 17, 2) of (T, 17, 2), or of stacked hourglass's (T, 16, 2) in MPII's order.
+
+    MPII has no Neck/Nose; it is put halfway between Thorax and Head.
+    """
+    if poses.shape[1] == NUM_JOINTS:
+        return poses
+    found = np.empty((len(poses), NUM_JOINTS, 2), np.float32)
+    found[:, MPII] = poses
+    found[:, NECK] = (found[:, NECK - 1] + found[:, NECK + 1]) / 2
     return found
 
 

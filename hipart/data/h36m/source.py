@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipart.data.h36m.annotations import Annotated, file_names, read_annotations
-from hipart.data.h36m.archives import FPS, POSES_2D, POSES_3D, cut, read_poses_2d, read_poses_3d
+from hipart.data.h36m.archives import (
+    FPS,
+    POSES_2D,
+    POSES_3D,
+    as_17,
+    cut,
+    read_poses_2d,
+    read_poses_3d,
+)
 from hipart.data.h36m.cameras import cameras_of
 from hipart.data.h36m.join import check_join
 from hipart.data.h36m.sequences import (
@@ -25,24 +33,24 @@ from hipart.data.h36m.sequences import (
 )
 from hipart.data.levels import BodyLevels, Coarsening, body_levels
 from hipart.data.prepared import Piece, as_samples, pieces
+from hipart.data.regressor import REGRESSOR, read_regressor
 from hipart.data.samples import Samples
-from hipart.data.smpl import SmplModel, read_smpl
+from hipart.data.smpl import SmplPoints, read_smpl
 from hipart.data.splits import Side
 from hipart.data.userfiles import digest, located
-from hipart.skeleton import LEVELS, NUM_JOINTS
+from hipart.skeleton import LEVELS
 
 Floats = NDArray[np.float32]
 Name = tuple[str, str]
 Say = Callable[[str], None]
 
-REGRESSOR = "J_regressor_h36m_correct.npy"
 #: A corpus has one image size. Two cameras' images have 1000 rows: theirs are shifted by a row, so
 #: that x/w*2 - [1, h/w] gives what it gives for their own size.
 IMAGE_SIZE = (1000, 1002)
 #: How far a body's joints may lie from the markers on average, once their means agree (P2M
 #: ``dataset.py:37``).
 MOST_FIT_MM = 25.0
-MESHES_AT_ONCE = 64
+BODIES_AT_ONCE = 256
 _FLOATS = ("detected_2d", "exact_2d", "dense_2d", "fine_2d", "finest_2d", "target_3d")
 
 
@@ -179,7 +187,7 @@ class H36mSource:
         number = list(self._bodies).index(name)
         detected = self._detected[name]
         seen = [
-            self._before(camera, joints, points, detected[index][bodies.frame])
+            self._before(camera, joints, points, as_17(detected[index][bodies.frame]))
             for index, camera in enumerate(cameras_of(subject))
         ]
         made: dict[str, NDArray[Any]] = {
@@ -209,12 +217,7 @@ class H36mSource:
 
     def _points(self, bodies: Annotated) -> NDArray[np.float64]:
         """Dense points (T, 336, 3) in the world, metres."""
-        made = []
-        for start in range(0, len(bodies), MESHES_AT_ONCE):
-            rows = slice(start, start + MESHES_AT_ONCE)
-            meshes = self._model.vertices(bodies.pose[rows], bodies.shape[rows])
-            made.append(self.levels.points(meshes) + bodies.trans[rows, None])
-        return np.concatenate(made)
+        return _posed(self._dense, bodies) + bodies.trans[:, None]
 
     def _check_join(self) -> None:
         numbered = {
@@ -240,47 +243,38 @@ class H36mSource:
         where = f"{self._files.poses_2d}: {' '.join(name)}"
         self._detected[name] = cut(self._detected[name], len(self._poses[name]), where)
         there = bodies.frame < len(self._poses[name])
-        fits = fit_mm(self._near, bodies) <= MOST_FIT_MM
+        fits = fit_mm(self._joints, bodies) <= MOST_FIT_MM
         self.left_out["beyond the motion"] += int((~there).sum())
         self.left_out[f"fit worse than {MOST_FIT_MM:g} mm"] += int((there & ~fits).sum())
         return _rows(bodies, there & fits)
 
     @cached_property
-    def _near(self) -> tuple[SmplModel, NDArray[np.float64]]:
-        """The part of the model that the regressor looks at, and its weights for it."""
-        used = np.flatnonzero(self._regressor.any(axis=0))
-        return self._model.only(used), self._regressor[:, used]
+    def _dense(self) -> SmplPoints:
+        return self._model.averaging(self.levels.means)
+
+    @cached_property
+    def _joints(self) -> SmplPoints:
+        return self._model.averaging(self._regressor)
 
 
-def fit_mm(near: tuple[SmplModel, NDArray[np.float64]], bodies: Annotated) -> NDArray[np.float64]:
+def fit_mm(joints: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
     """How far bodies' regressed joints lie from the markers (T,), mean over joints, millimetres.
 
     The means of both are put on each other before, as Pose2Mesh does.
     """
-    model, weights = near
-    found = np.empty(len(bodies))
-    for start in range(0, len(bodies), 16 * MESHES_AT_ONCE):
-        rows = slice(start, start + 16 * MESHES_AT_ONCE)
-        joints = 1000 * (weights @ model.vertices(bodies.pose[rows], bodies.shape[rows]))
-        markers = bodies.joints[rows]
-        apart = joints - joints.mean(1, keepdims=True) - markers + markers.mean(1, keepdims=True)
-        found[rows] = np.linalg.norm(apart, axis=-1).mean(axis=1)
+    apart = 1000 * _posed(joints, bodies) - bodies.joints
+    apart -= apart.mean(axis=1, keepdims=True)
+    found: NDArray[np.float64] = np.linalg.norm(apart, axis=-1).mean(axis=1)
     return found
 
 
-def read_regressor(path: Path) -> NDArray[np.float64]:
-    """Weights (17, 6890) of SMPL's vertices for Human3.6M's joints. ValueError as elsewhere."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable array ({error})") from None
-    if array.ndim != 2 or array.shape != (NUM_JOINTS, 6890) or array.dtype.kind != "f":
-        raise ValueError(
-            f"{path}: must be (17, 6890) numbers, found {array.shape} of {array.dtype}"
-        )
-    if not np.allclose(array.sum(axis=1), 1, atol=1e-2):
-        raise ValueError(f"{path}: the weights of a joint must add up to 1")
-    return np.asarray(array, np.float64)
+def _posed(points: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
+    made = [
+        points.points(bodies.pose[rows], bodies.shape[rows])
+        for start in range(0, len(bodies), BODIES_AT_ONCE)
+        if (rows := slice(start, start + BODIES_AT_ONCE))
+    ]
+    return np.concatenate(made)
 
 
 def side_of(subject: str) -> Side:

@@ -1,0 +1,329 @@
+"""Human3.6M from files of its exact form: what is read, what is refused, what comes out."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hipart.config import DataConfig, DetectorConfig
+from hipart.data.corpus import check_corpus, corpus_name, fingerprint, load_corpus
+from hipart.data.h36m import source as module
+from hipart.data.h36m.annotations import read_annotations
+from hipart.data.h36m.archives import read_poses_2d, read_poses_3d
+from hipart.data.h36m.cameras import cameras_of
+from hipart.data.h36m.source import IMAGE_SIZE, H36mSource, find
+from hipart.data.pickles import read_npz
+from hipart.data.prepare import prepare
+from hipart.skeleton import JOINTS
+from tests.data import h36m_miniature
+from tests.data.h36m_miniature import EVERY, FRAMES, Miniature
+
+SUBJECTS = ("S1", "S8", "S9", "S11")
+ANNOTATIONS = "data/Human36M/annotations"
+GIVEN = DetectorConfig(kind="given")
+DATA = DataConfig(corpus="h36m")
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Miniature:
+    return h36m_miniature.write(tmp_path_factory.mktemp("h36m"), SUBJECTS)
+
+
+@pytest.fixture(scope="module")
+def corpus(mini: Miniature, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus") / "h36m"
+    prepare(opened(mini), folder)
+    return folder
+
+
+def opened(mini: Miniature, root: Path | None = None, detections: str = "cpn") -> H36mSource:
+    return H36mSource(find(root or mini.root, mini.smpl, detections), detections)
+
+
+def changed(mini: Miniature, folder: Path, name: str, change: Callable[[Any], Any]) -> Path:
+    """A copy of the files in which one .npz holds something else."""
+    root = folder / "changed"
+    shutil.copytree(mini.root, root)
+    path = next(root.rglob(name))
+    with np.load(path, allow_pickle=True) as held:
+        arrays = {key: held[key] for key in held}
+    key = next(key for key in arrays if key.startswith("positions"))
+    table = change(arrays[key].item())
+    np.savez(path, **(arrays | {key: np.array(table, object)}))
+    return root
+
+
+def test_the_corpus_is_what_the_files_say(mini: Miniature, corpus: Path) -> None:
+    assert corpus_name(corpus) == "h36m"
+    loaded = load_corpus(DATA, GIVEN, corpus)
+    bodies = FRAMES // EVERY
+    assert len(loaded.train) == len(loaded.test) == 2 * len(h36m_miniature.NUMBERED) * bodies * 4
+    assert loaded.image_size == IMAGE_SIZE and loaded.fps == 50
+    assert loaded.damaged == {"S9 Greeting", "S9 SittingDown 1", "S9 Waiting 1"}
+    assert loaded.fingerprint == fingerprint(DATA, corpus)
+    names = {loaded.clip_names[clip] for clip in loaded.test.clip}
+    assert "S11 SittingDown 1" in names and "S11 Sitting 1" in names
+    actions = {
+        loaded.clip_names[clip]: loaded.action_names[action]
+        for clip, action in zip(loaded.test.clip, loaded.test.action, strict=True)
+    }
+    assert actions["S11 SittingDown 1"] == "SittingDown" and actions["S11 Sitting 1"] == "Sitting"
+    assert set(loaded.test.frame) == set(range(0, FRAMES, EVERY)), "frames that have a body"
+
+
+def test_projection_equals_the_written_2d(mini: Miniature, corpus: Path) -> None:
+    """Within 0.01 px with the lens; without it, wrong by what the lens bends."""
+    exact = read_poses_2d(next(mini.root.rglob("data_2d_h36m_gt.npz")))
+    world = read_poses_3d(next(mini.root.rglob("data_3d_h36m.npz")))
+    bent = []
+    for (subject, name), views in exact.items():
+        for camera, written in zip(cameras_of(subject), views, strict=True):
+            here = camera.see(world[subject, name])
+            assert np.abs(camera.project(here) - written).max() < 0.01
+            bent.append(np.abs(camera.project(here, lens=False) - written).max())
+    assert max(bent) > 1
+    loaded = load_corpus(DATA, GIVEN, corpus)
+    rows = loaded.test
+    for row in range(0, len(rows), 7):
+        subject, name = loaded.clip_names[rows.clip[row]].split(" ", 1)
+        camera = cameras_of(subject)[rows.camera[row]]
+        down = [0, (IMAGE_SIZE[1] - camera.size[1]) / 2]
+        written = exact[subject, name][rows.camera[row]][rows.frame[row]]
+        np.testing.assert_allclose(rows.exact_2d[row], written + down, atol=0.01)
+
+
+def test_a_camera_of_a_thousand_rows_is_normalised_as_alone() -> None:
+    sizes = {camera.size for camera in cameras_of("S1")}
+    assert sizes == {(1000, 1000), (1000, 1002)}
+    y, down = 321.0, (IMAGE_SIZE[1] - 1000) / 2
+    assert (y + down) / 1000 * 2 - IMAGE_SIZE[1] / 1000 == pytest.approx(y / 1000 * 2 - 1)
+
+
+def test_dense_points_lie_on_the_body_that_the_joints_are_of(corpus: Path) -> None:
+    rows = load_corpus(DATA, GIVEN, corpus).test
+    for level, count in (("dense_2d", 48), ("fine_2d", 96), ("finest_2d", 192)):
+        points = getattr(rows, level)
+        assert points.shape == (len(rows), count, 2)
+        apart = np.abs(points.mean(axis=1) - rows.exact_2d.mean(axis=1)).max()
+        assert apart < 60, "pixels between the middles"
+    np.testing.assert_allclose(
+        rows.dense_2d[:, 0], rows.finest_2d[:, :4].mean(axis=1), atol=25
+    )  # not equal: a mean of projections, and of unequal clusters
+    bone = rows.target_3d[:, JOINTS.index("RKnee")] - rows.target_3d[:, JOINTS.index("RHip")]
+    assert (np.linalg.norm(bone, axis=1) > 200).all()
+    assert (np.linalg.norm(bone, axis=1) < 500).all(), "millimetres"
+    assert (rows.target_3d[:, 0] == 0).all()
+
+
+def test_what_is_drawn(corpus: Path) -> None:
+    every = load_corpus(DATA.model_copy(update={"test_every": 4}), GIVEN, corpus)
+    assert set(every.test.frame) == set(range(0, FRAMES, 4))
+    some = DATA.model_copy(update={"train_samples": 20, "test_samples": 10})
+    drawn, more = (
+        load_corpus(some.model_copy(update={"train_samples": count}), GIVEN, corpus)
+        for count in (20, 30)
+    )
+    rows = [list(map(tuple, one.train.exact_2d[:, 0])) for one in (drawn, more)]
+    assert len(rows[0]) == 20 and set(rows[0]) < set(rows[1])
+    whole = some.model_copy(update={"sampling": "sequences"})
+    sequences = load_corpus(whole, GIVEN, corpus).train.sequence
+    assert len(np.unique(sequences)) == 5 and (np.diff(sequences) >= 0).all()
+    held = load_corpus(DATA.model_copy(update={"validation_samples": 8}), GIVEN, corpus)
+    assert held.validation is not None
+    assert {held.subject_names[s] for s in held.validation.subject} == {"S8"}
+    assert {held.subject_names[s] for s in held.train.subject} == {"S1"}
+    exact = load_corpus(DATA, DetectorConfig(kind="exact"), corpus).test
+    assert (exact.detected_2d == exact.exact_2d).all()
+    noisy = load_corpus(DATA, DetectorConfig(), corpus)
+    assert "SIMULATED" in noisy.description
+    assert 2 < np.abs(noisy.test.detected_2d - noisy.test.exact_2d).mean() < 20
+
+
+def test_what_is_asked_for_in_vain(corpus: Path, tmp_path: Path) -> None:
+    for data, detector, folder, why in (
+        (
+            DATA.model_copy(update={"train_samples": 10**6}),
+            GIVEN,
+            corpus,
+            "asks for 1000000 samples of 160",
+        ),
+        (DataConfig(), GIVEN, corpus, "leave data.corpus out"),
+        (DATA, GIVEN, None, "--data"),
+        (DataConfig(), GIVEN, None, "given"),
+        (DataConfig(test_every=5), DetectorConfig(), None, "test_every"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            check_corpus(data, detector, folder)
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "plan.json").write_text("{}")
+    with pytest.raises(ValueError, match="interrupted"):
+        load_corpus(DATA, GIVEN, begun)
+    broken = tmp_path / "broken"
+    shutil.copytree(corpus, broken)
+    (broken / "test" / "dense_2d.npy").write_bytes(b"no array")
+    with pytest.raises(ValueError, match=r"dense_2d\.npy: cannot be read"):
+        load_corpus(DATA, GIVEN, broken)
+
+
+def test_it_goes_on_where_it_was_stopped(
+    mini: Miniature, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, made = tmp_path / "h36m", []
+    real = H36mSource.samples
+
+    def samples(self: H36mSource, piece: Any) -> Any:
+        made.append(piece.name)
+        if len(made) == 7:
+            raise KeyboardInterrupt
+        return real(self, piece)
+
+    monkeypatch.setattr(H36mSource, "samples", samples)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(opened(mini), folder)
+    prepare(opened(mini), folder)
+    assert len(made) == 1 + len(SUBJECTS) * len(h36m_miniature.NUMBERED), "the others once"
+    assert fingerprint(DATA, folder) == fingerprint(DATA, corpus)
+    before = len(made)
+    prepare(opened(mini), folder)
+    assert len(made) == before, "a whole corpus is left as it is"
+
+
+def test_another_layout_of_numbers_is_the_same(mini: Miniature, tmp_path: Path) -> None:
+    def other(table: Any) -> Any:
+        return {
+            subject: {
+                name: [np.asfortranarray(view.astype(">f8")) for view in views]
+                for name, views in sequences.items()
+            }
+            for subject, sequences in table.items()
+        }
+
+    root = changed(mini, tmp_path, "data_2d_h36m_cpn_ft_h36m_dbb.npz", other)
+    here, there = (read_poses_2d(next(one.rglob("data_2d_h36m_cpn*"))) for one in (mini.root, root))
+    assert here.keys() == there.keys()
+    for name, views in here.items():
+        for one, two in zip(views, there[name], strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_the_join_catches_what_does_not_belong(mini: Miniature, tmp_path: Path) -> None:
+    def shifted(table: Any) -> Any:
+        table["S9"]["Greeting"] = np.roll(table["S9"]["Greeting"], 2, axis=0)
+        return table
+
+    def swapped(table: Any) -> Any:
+        one = table["S9"]
+        one["Greeting"], one["Waiting 1"] = one["Waiting 1"], one["Greeting"]
+        return table
+
+    def missing(table: Any) -> Any:
+        del table["S9"]["Greeting"]
+        return table
+
+    for number, (change, why) in enumerate(
+        ((shifted, r"S9 Greeting: lies \+2"), (swapped, "holds the joints of S9 Waiting 1"))
+    ):
+        root = changed(mini, tmp_path / str(number), "data_3d_h36m.npz", change)
+        with pytest.raises(ValueError, match=why):
+            opened(mini, root)
+    root = changed(mini, tmp_path / "missing", "data_3d_h36m.npz", missing)
+    with pytest.raises(ValueError, match="S9 Greeting: is not in the file of VideoPose3D"):
+        opened(mini, root)
+
+
+def test_detections_may_be_longer_and_not_shorter(mini: Miniature, tmp_path: Path) -> None:
+    longest = read_poses_2d(next(mini.root.rglob("data_2d_h36m_cpn*")))
+    assert {len(view) for views in longest.values() for view in views} == {
+        FRAMES + h36m_miniature.LONGER
+    }
+
+    def shorter(table: Any) -> Any:
+        table["S9"]["Greeting"][2] = table["S9"]["Greeting"][2][: FRAMES - 1]
+        return table
+
+    root = changed(mini, tmp_path, "data_2d_h36m_cpn_ft_h36m_dbb.npz", shorter)
+    with pytest.raises(ValueError, match="S9 Greeting, camera 2: 7 frames of detections for 8"):
+        opened(mini, root)
+
+
+def test_a_body_that_does_not_fit_is_left_out(mini: Miniature, tmp_path: Path) -> None:
+    root = tmp_path / "bent"
+    shutil.copytree(mini.root, root)
+    path = root / ANNOTATIONS / "Human36M_subject9_smpl_param.json"
+    held = json.loads(path.read_text())
+    held["5"]["2"]["0"]["pose"][16 * 3 : 17 * 3] = [2.0, 0, 2.0]
+    path.write_text(json.dumps(held))
+    bent = opened(mini, root)
+    assert bent.left_out[f"fit worse than {module.MOST_FIT_MM:g} mm"] == 1
+    lengths = {piece.name: piece.stop - piece.start for piece in bent.pieces}
+    assert lengths["S9 Greeting"] == 4 * (FRAMES // EVERY - 1)
+
+
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        (lambda held: held["5"].pop("2") and held, "lacks action 5, subaction 2"),
+        (lambda held: held["5"]["2"].pop("4") and held, "lacks frame 4"),
+        (lambda held: held | {"1": held["5"]}, "action 1"),
+        (lambda held: {"5": [1]}, "not a readable JSON"),
+        (lambda held: held | {"5": held["5"] | {"2": _metres(held["5"]["2"])}}, "millimetres"),
+    ],
+)
+def test_damaged_annotations(
+    mini: Miniature, tmp_path: Path, change: Callable[[Any], Any], why: str
+) -> None:
+    joints, bodies = (
+        mini.root / ANNOTATIONS / f"Human36M_subject9_{kind}.json"
+        for kind in ("joint_3d", "smpl_param")
+    )
+    held = change(json.loads(joints.read_text()))
+    damaged = tmp_path / "Human36M_subject9_joint_3d.json"
+    damaged.write_text(json.dumps(held))
+    if "1" in held:
+        bodies = tmp_path / "bodies.json"
+        bodies.write_text(json.dumps({"1": held["1"]}))
+    with pytest.raises(ValueError, match=why):
+        read_annotations("S9", damaged, bodies)
+
+
+def test_what_is_missing_is_named(mini: Miniature, tmp_path: Path) -> None:
+    root = tmp_path / "some"
+    shutil.copytree(mini.root, root)
+    next(root.rglob("data_3d_h36m.npz")).unlink()
+    with pytest.raises(ValueError, match=r"lacks data_3d_h36m\.npz"):
+        find(root, mini.smpl)
+    with pytest.raises(ValueError, match="no such file; --smpl"):
+        find(mini.root, root / "none.pkl")
+    with pytest.raises(ValueError, match="no such folder"):
+        find(tmp_path / "nowhere", mini.smpl)
+    with pytest.raises(ValueError, match="no detections 'hrnet'"):
+        find(mini.root, mini.smpl, "hrnet")
+
+
+def test_hourglass_has_sixteen_joints(mini: Miniature, tmp_path: Path) -> None:
+    """In MPII's order; the missing one is halfway between thorax and head."""
+    order = [3, 2, 1, 4, 5, 6, 0, 7, 8, 10, 16, 15, 14, 11, 12, 13]
+    root = tmp_path / "sh"
+    shutil.copytree(mini.root, root)
+    held = read_npz(next(root.rglob("data_2d_h36m_gt.npz")))["positions_2d"]
+    table = held if isinstance(held, dict) else held[()]
+    mpii = {
+        subject: {name: [view[:, order] for view in views] for name, views in one.items()}
+        for subject, one in table.items()
+    }
+    np.savez(root / "data/data_2d_h36m_sh_ft_h36m.npz", positions_2d=np.array(mpii, object))
+    seen = opened(mini, root, "sh")
+    samples = seen.samples(seen.pieces[0])
+    kept = [joint for joint in range(17) if joint != 9]
+    np.testing.assert_allclose(samples.detected_2d[:, kept], samples.exact_2d[:, kept], atol=0.02)
+    halfway = samples.detected_2d[:, [8, 10]].mean(axis=1)
+    np.testing.assert_allclose(samples.detected_2d[:, 9], halfway, atol=1e-3)
+
+
+def _metres(frames: Any) -> Any:
+    return {frame: (np.array(pose) / 1000).tolist() for frame, pose in frames.items()}
