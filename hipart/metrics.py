@@ -82,8 +82,8 @@ def pck(
 ) -> Float[Tensor, " batch"]:
     """Percentage of correct keypoints in 3D: each sample's joints off by less than 150 mm.
 
-    Mehta et al., 3DV 2017. Both poses root-relative, in metres; all joints given count, so that a
-    root among them is always correct.
+    Mehta et al., 3DV 2017. Both poses root-relative, in metres; all joints given count, the root
+    too, where MPI-INF-3DHP takes 14.
     """
     found = _distances_mm(pred, target) < PCK_MM
     return 100.0 * found.to(pred.dtype).mean(-1)

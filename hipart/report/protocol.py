@@ -14,7 +14,7 @@ _ERRORS = {
     "p_mpjpe_mm": "PA-MPJPE (Protocol 2): after the best translation, rotation and scale of each "
     "sample, never a reflection",
     "n_mpjpe_mm": "N-MPJPE: root-aligned, after the best scale of each sample",
-    "pck_pct": "PCK: share of root-aligned joints, the root among them, off by less than 150 mm",
+    "pck_pct": "PCK: share of root-aligned joints off by less than 150 mm",
     "auc_pct": "AUC: mean of PCK at 0, 5, ..., 150 mm",
     "mpjve_mm": "MPJVE: error of each root-aligned joint's step from frame to frame",
 }
