@@ -12,6 +12,9 @@ from torch import Tensor
 from hipart.shapes import Float, Int
 
 MM_PER_M = 1000.0
+#: Within which a joint is found, and the thresholds of AUC, millimetres (MPI-INF-3DHP).
+PCK_MM = 150.0
+AUC_MM = tuple(range(0, 151, 5))
 
 
 def mpjpe(
@@ -50,10 +53,64 @@ def procrustes(
     signs = torch.ones_like(singular)
     signs[:, -1] = torch.linalg.det(u @ vh).sign()
     rotation = (u * signs.unsqueeze(1)) @ vh
-    spread = x.square().sum((1, 2)).clamp_min(torch.finfo(x.dtype).tiny)
-    scale = (singular * signs).sum(1) / spread
+    scale = (singular * signs).sum(1) / _spread(x)
     aligned: Tensor = scale[:, None, None] * (x @ rotation) + target_mean
     return aligned
+
+
+def scaled(
+    pred: Float[Tensor, "batch joints 3"], target: Float[Tensor, "batch joints 3"]
+) -> Float[Tensor, "batch joints 3"]:
+    """Each root-relative prediction in the size that brings it closest to its target."""
+    fit = (pred * target).sum((1, 2)) / _spread(pred)
+    return fit[:, None, None] * pred
+
+
+def n_mpjpe(
+    pred: Float[Tensor, "batch joints 3"], target: Float[Tensor, "batch joints 3"]
+) -> Float[Tensor, " batch"]:
+    """MPJPE of each sample after the best scale alone (Rhodin et al., ECCV 2018).
+
+    Least squares about the root, as VideoPose3D's ``n_mpjpe``. Both poses root-relative, in metres;
+    the result in millimetres. A prediction with all joints at the root stays there.
+    """
+    return mpjpe(scaled(pred, target), target)
+
+
+def pck(
+    pred: Float[Tensor, "batch joints 3"], target: Float[Tensor, "batch joints 3"]
+) -> Float[Tensor, " batch"]:
+    """Percentage of correct keypoints in 3D: each sample's joints off by less than 150 mm.
+
+    Mehta et al., 3DV 2017. Both poses root-relative, in metres; all joints given count, the root
+    too, where MPI-INF-3DHP takes 14.
+    """
+    found = _distances_mm(pred, target) < PCK_MM
+    return 100.0 * found.to(pred.dtype).mean(-1)
+
+
+def auc(
+    pred: Float[Tensor, "batch joints 3"], target: Float[Tensor, "batch joints 3"]
+) -> Float[Tensor, " batch"]:
+    """Area under each sample's PCK curve in percent: its mean at 0, 5, ..., 150 mm.
+
+    As ``mpii_compute_3d_pck.m`` of MPI-INF-3DHP computes it. No joint is off by less than 0 mm, so
+    that 30 of 31 thresholds, 96.8 %, are the most there is. Poses as in ``pck``.
+    """
+    thresholds = torch.tensor(AUC_MM, dtype=pred.dtype, device=pred.device)
+    missed = torch.bucketize(_distances_mm(pred, target), thresholds, right=True)
+    return 100.0 * (1 - missed.to(pred.dtype).mean(-1) / len(thresholds))
+
+
+def mpjve(
+    pred: Float[Tensor, "frames joints 3"], target: Float[Tensor, "frames joints 3"]
+) -> Float[Tensor, " steps"]:
+    """Mean per joint velocity error of each step from one frame of a sequence to the next.
+
+    VideoPose3D's ``mean_velocity_error`` before its mean. Both root-relative, in metres, frames in
+    order; the result, one shorter, in millimetres a frame.
+    """
+    return mpjpe(pred.diff(dim=0), target.diff(dim=0))
 
 
 def per_action(
@@ -117,3 +174,13 @@ def perplexity(histogram: Int[Tensor, " codes"]) -> float:
         raise ValueError("perplexity needs at least one token: the histogram is all zeros")
     frequencies = histogram.double() / total
     return float(torch.special.entr(frequencies).sum().exp())
+
+
+def _distances_mm(pred: Tensor, target: Tensor) -> Tensor:
+    distances: Tensor = torch.linalg.vector_norm(pred - target, dim=-1)
+    return MM_PER_M * distances
+
+
+def _spread(pose: Tensor) -> Tensor:
+    """Sum of squares of each pose (batch,); never zero."""
+    return pose.square().sum((1, 2)).clamp_min(torch.finfo(pose.dtype).tiny)

@@ -115,7 +115,7 @@ LIFTER = Stage(
 )
 EVALUATE = Stage(
     name="evaluate",
-    version=4,
+    version=5,
     reads=("data", "detector", "occlusion", "evaluation"),
     needs=_evaluate_needs,
     metrics=(
@@ -123,6 +123,17 @@ EVALUATE = Stage(
         Metric("p_mpjpe_mm", "mm", "min", "PA-MPJPE"),
         Metric("mpjpe_frames_mm", "mm", "min", "MPJPE, frame mean"),
         Metric("p_mpjpe_frames_mm", "mm", "min", "PA-MPJPE, frame mean"),
+        Metric("n_mpjpe_mm", "mm", "min", "N-MPJPE"),
+        # Not of a sliding patch, whose worst place differs from frame to frame.
+        Metric("pck_pct", "%", "max", "PCK@150 mm"),
+        Metric("auc_pct", "%", "max", "AUC 0-150 mm"),
+        # Of whole sequences alone.
+        Metric("mpjve_mm", "mm/frame", "min", "MPJVE"),
+        # Of corpora with damaged clips alone: without them.
+        Metric("mpjpe_sound_mm", "mm", "min", "MPJPE, sound clips"),
+        Metric("p_mpjpe_sound_mm", "mm", "min", "PA-MPJPE, sound clips"),
+        Metric("mpjpe_sound_frames_mm", "mm", "min", "MPJPE, sound clips, frame mean"),
+        Metric("p_mpjpe_sound_frames_mm", "mm", "min", "PA-MPJPE, sound clips, frame mean"),
         *_by_level("{}_2d_px", "{}-joint error of the lifter's input"),
         Metric("hidden_joints_pct", "%", "min", "joints hidden by occlusion"),
     ),

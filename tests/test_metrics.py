@@ -11,13 +11,19 @@ from scipy.spatial.transform import Rotation
 from hipart.flip import MIRROR, flip
 from hipart.metrics import (
     action_mean,
+    auc,
     codebook_usage_pct,
     dead_codes,
     frame_mean,
     mpjpe,
+    mpjve,
+    n_mpjpe,
     p_mpjpe,
+    pck,
     per_action,
     perplexity,
+    procrustes,
+    scaled,
     token_histogram,
 )
 
@@ -68,6 +74,22 @@ def test_p_mpjpe_equals_an_independent_alignment(
     assert np.abs(p_mpjpe(mirrored, target).numpy() - expected).max() < 1e-9
 
 
+def test_ten_thousand_alignments_equal_independent_ones_and_never_mirror() -> None:
+    """E2 and E3, half of the predictions mirrored so that a reflection would fit them best."""
+    generator = torch.Generator().manual_seed(2)
+    target = torch.randn(10_000, 17, 3, generator=generator, dtype=torch.float64) * 0.3
+    pred = target + 0.2 * torch.randn(target.shape, generator=generator, dtype=torch.float64)
+    pred = similar(torch.cat([flip(pred[:5000]), pred[5000:]]))
+    expected = [kabsch_reference(p, t) for p, t in zip(pred.numpy(), target.numpy(), strict=True)]
+    assert np.abs(p_mpjpe(pred, target).numpy() - expected).max() < 1e-6
+    x, aligned = (pose - pose.mean(1, keepdim=True) for pose in (pred, procrustes(pred, target)))
+    fitted = torch.linalg.lstsq(x, aligned).solution
+    size = torch.linalg.det(fitted).abs() ** (1 / 3)
+    rotation = fitted / size[:, None, None]
+    assert torch.allclose(torch.linalg.det(rotation), torch.ones_like(size), atol=1e-9)
+    assert torch.allclose(rotation @ rotation.mT, torch.eye(3).double().expand_as(rotation))
+
+
 def test_p_mpjpe_equals_procrustes_where_no_reflection_helps(
     poses: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
@@ -99,6 +121,57 @@ def test_p_mpjpe_of_a_collapsed_prediction_is_finite() -> None:
     centred = target - target.mean(1, keepdim=True)
     assert torch.allclose(errors, 1000 * centred.norm(dim=-1).mean(-1))
     assert errors.dtype == torch.float32
+
+
+def test_n_mpjpe_fits_the_scale_alone(poses: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """E4: the formula sample by sample, and that it is the best there is."""
+    pred, target = poses
+    for p, t, error in zip(pred.numpy(), target.numpy(), n_mpjpe(pred, target), strict=True):
+        scale = (p * t).sum() / (p * p).sum()
+        by_hand = 1000 * np.sqrt(((scale * p - t) ** 2).sum(-1)).mean()
+        assert float(error) == pytest.approx(by_hand, abs=1e-9)
+    best = ((scaled(pred, target) - target) ** 2).sum((1, 2))
+    for factor in (0.99, 1.01):
+        assert (((factor * scaled(pred, target) - target) ** 2).sum((1, 2)) > best).all()
+    assert torch.allclose(n_mpjpe(1.7 * pred, target), n_mpjpe(pred, target))
+    assert n_mpjpe(1.7 * target, target).max() < 1e-9
+    assert n_mpjpe(similar(target), target).min() > 1
+    at_root = n_mpjpe(torch.zeros_like(target), target)
+    assert torch.allclose(at_root, mpjpe(torch.zeros_like(target), target))
+
+
+def test_pck_and_auc_of_joints_off_by_known_distances() -> None:
+    """As ``mpii_compute_3d_pck.m``: below a threshold, not at it; 31 thresholds from 0 mm on."""
+    off = torch.tensor([[0.0, 0.125, 0.15, 0.2], [0.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    target = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(3)).double()
+    target[..., 0] = 0
+    pred = target.clone()
+    pred[..., 0] = off
+    assert pck(pred, target).tolist() == [50.0, 100.0]
+    # 30 thresholds are above 0 mm, 5 above 125 mm (130 to 150), none above 150 mm.
+    assert auc(pred, target).tolist() == pytest.approx([100 * 35 / 4 / 31, 100 * 30 / 31])
+
+
+def test_auc_is_the_mean_of_pck_over_its_thresholds(
+    poses: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    pred, target = poses
+    pred = target + 0.2 * (pred - target)
+    off = 1000 * np.linalg.norm(pred - target, axis=-1)
+    curve = [100 * (off < limit).mean(-1) for limit in np.linspace(0, 150, 31)]
+    assert np.abs(auc(pred, target).numpy() - np.mean(curve, axis=0)).max() < 1e-9
+    assert np.abs(pck(pred, target).numpy() - curve[-1]).max() < 1e-9
+    assert auc(pred, target).min() > 5 and auc(pred, target).max() < 95
+
+
+def test_mpjve_is_the_error_of_steps(poses: tuple[torch.Tensor, torch.Tensor]) -> None:
+    pred, target = poses
+    assert mpjve(target + 5, target).max() < 1e-9, "what stands off does not move"
+    drift = torch.arange(20).double()[:, None, None] * torch.tensor([0.003, 0.004, 0.0]).double()
+    assert torch.allclose(mpjve(target + drift, target), torch.full((19,), 5.0).double())
+    steps = np.diff(pred.numpy(), axis=0) - np.diff(target.numpy(), axis=0)
+    by_hand = 1000 * np.sqrt((steps**2).sum(-1)).mean(-1)
+    assert np.abs(mpjve(pred, target).numpy() - by_hand).max() < 1e-9
 
 
 def test_per_action_equals_a_hand_table() -> None:

@@ -64,7 +64,7 @@ class Corpus:
     fingerprint: str
     #: One line for a table's footer.
     description: str
-    #: Clips whose markers are known to be wrong.
+    #: Names of clips whose markers are known to be wrong; published numbers include them.
     damaged: frozenset[str] = frozenset()
 
     def side(self, side: Side) -> Samples:
@@ -76,3 +76,8 @@ class Corpus:
                 "set data.validation_samples"
             )
         return found
+
+    def sound(self, side: Side) -> NDArray[np.bool_]:
+        """Which samples of a side (N,) are of no damaged clip."""
+        damaged = [at for at, name in enumerate(self.clip_names) if name in self.damaged]
+        return ~np.isin(self.side(side).clip, damaged)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
-from hipart.experiment.form import SEEDED, Changes, Factor, Level, Written
+from hipart.experiment.form import SEEDED, Changes, Combination, Factor, Level, Written
 from hipart.experiment.metrics import metric_problems
 from hipart.experiment.paths import all_paths, flat, unknown_path
 from hipart.experiment.scales import SCALES
@@ -103,18 +103,24 @@ def _metrics(written: Written) -> Iterator[Problem]:
 
 
 def _published(written: Written) -> Iterator[Problem]:
-    stage, name = written.metric.stage, written.metric.name
+    stage = written.metric.stage
     metrics = PIPELINE[stage].metrics if stage in PIPELINE else ()
-    units = [metric.unit for metric in metrics if metric.name == name]
-    stated: list[tuple[Place, Level | Written]] = [((), written)]
+    units = {metric.name: metric.unit for metric in metrics}
+    stated: list[tuple[Place, Level | Written | Combination]] = [((), written)]
     stated += [(("arms", arm.name), arm) for arm in written.arms]
+    stated += [(("combinations", at), one) for at, one in enumerate(written.combinations)]
     for factor in written.factors:
         stated += [(("factors", factor.name, "levels", one.name), one) for one in factor.levels]
     for place, one in stated:
-        if units and one.published and one.published.unit != units[0]:
-            rule = f"must be the unit of the metric {name}"
-            got = shown(one.published.unit)
-            yield Problem((*place, "published", "unit"), rule, got, units[0])
+        if one.published is None or not units:
+            continue
+        name = one.published.metric_beside(written.metric)
+        if name in units and one.published.unit != units[name]:
+            rule, remedy = f"must be the unit of the metric {name}", "name its own `metric`"
+            got, here = shown(one.published.unit), (*place, "published", "unit")
+            yield Problem(here, rule, got, units[name], remedy)
+        elif one.published.metric and name not in units:
+            yield unknown((*place, "published", "metric"), f"metric of stage {stage}", name, units)
 
 
 def _paper_layout(written: Written) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from hipart.config import PipelineConfig, Section, Seed
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.paths import Changer, flat, with_changes
 from hipart.experiment.scales import CORPORA, PRESETS, SCALES
-from hipart.pipeline import PIPELINE, SIDE_STAGES
+from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES
 
 Text = Annotated[str, Field(min_length=1)]
 #: Dotted path -> value.
@@ -24,6 +24,8 @@ SEEDED = tuple(
     if "seed" in getattr(field.annotation, "model_fields", ())
 )
 
+#: What the paper's tables print: mean over actions, of all test clips.
+PUBLISHED_METRIC = "mpjpe_mm"
 
 #: ``curves`` over the levels of each factor; ``actions``, bars for every action; ``tradeoff``
 #: against parameters and speed; ``similarity`` of codes and ``substructure`` of tokens, which need
@@ -37,6 +39,14 @@ class Published(Section):
     value: float
     unit: Text
     place: Text
+    #: The metric of which it is a value and beside which alone it is shown. Not given: where the
+    #: file's metric is one of evaluate's, `mpjpe_mm`; else that metric.
+    metric: Text | None = None
+
+    def metric_beside(self, measured: "MetricChoice") -> str:
+        """The name of its metric in a file in which this one is measured."""
+        default = PUBLISHED_METRIC if measured.stage == FINAL_STAGE else measured.name
+        return self.metric or default
 
 
 class Source(Section):

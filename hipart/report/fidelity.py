@@ -97,7 +97,7 @@ def _experiment(table: Table) -> list[str]:
     kept = [
         line
         for line in table.footer
-        if not line.startswith(("Code:", "MPJPE:", "Published", CLAIM))
+        if not line.startswith(("Code:", "Protocol:", "Published", CLAIM))
     ]
     return [*lines, "", *(f"* {escape(line)}" for line in kept)]
 

@@ -7,7 +7,7 @@ from typing import Any
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
 from hipart.jobs import Jobs
-from hipart.pipeline import FINAL_STAGE, PIPELINE
+from hipart.pipeline import PIPELINE
 from hipart.report.claims import Finding
 from hipart.report.model import Effect, Row
 from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds
@@ -16,26 +16,26 @@ SPREAD = (
     "± is the standard deviation over seeds; Δ is the mean paired difference with its own 95 % "
     "t-interval, uncorrected."
 )
-PROTOCOL = (
-    "MPJPE: mean over actions of per-sample errors, root-aligned; PA-MPJPE: after rigid alignment "
-    f"and scale per sample. {SPREAD}"
-)
 PUBLISHED = (
-    "Published values are the paper's, on its data and at its sizes; nothing published was "
-    "measured here."
+    "Published values are the paper's, {} and at its sizes; nothing published was measured here."
 )
 _REASON_LENGTH = 100
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a table's footer tells about the run: data, stage jobs, where they were trained."""
+    """What a table's footer tells about the run: data, stage jobs, where they were trained.
+
+    ``protocol`` says what the errors are, and ``same_corpus`` whether they are of the paper's.
+    """
 
     data: str = ""
     fingerprint: str = ""
     trained: int = 0
     reused: int = 0
     provenance: Sequence[Mapping[str, Any]] = ()
+    protocol: str = ""
+    same_corpus: bool = False
 
 
 def lines(
@@ -50,8 +50,8 @@ def lines(
     reached = {stage for arm in arms(ablation) for stage in chains.of(arm.config, ablation.targets)}
     told = [
         _data(facts),
-        PROTOCOL if FINAL_STAGE in ablation.targets else SPREAD,
-        PUBLISHED if any(row.published for row in rows) else "",
+        f"{facts.protocol} {SPREAD}".lstrip(),
+        _published(facts) if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",
         over_seeds(rows),
@@ -100,6 +100,10 @@ def failures(rows: Sequence[Row]) -> list[str]:
 def _short(reason: str) -> str:
     text = " ".join(reason.split())
     return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"
+
+
+def _published(facts: Facts) -> str:
+    return PUBLISHED.format("on all its test frames" if facts.same_corpus else "on its data")
 
 
 def _data(facts: Facts) -> str:

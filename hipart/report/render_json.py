@@ -46,5 +46,5 @@ def _arm(table: Content, row: Row) -> dict[str, Any]:
         "measured": {
             column.name: asdict(cell) for column, cell in zip(table.columns, row.cells, strict=True)
         },
-        "published": row.published.model_dump() if row.published else None,
+        "published": row.published.model_dump(exclude_none=True) if row.published else None,
     }

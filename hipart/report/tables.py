@@ -14,6 +14,7 @@ from hipart.experiment.form import Ablation, MetricChoice, label
 from hipart.pipeline import PIPELINE
 from hipart.report import (
     footer,
+    protocol,
     render_csv,
     render_json,
     render_latex,
@@ -97,11 +98,19 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
     columns = _columns(ablation)
     if layout == "actions" or (layout == "paper" and ablation.paper_layout.actions):
         columns = _by_action(columns[0], frame)
-    rows = _over_clips(_rows(tried, frame, columns), errors)
+    rows = _over_clips(_rows(tried, frame, columns, ablation.metric), errors)
     names = tuple(factor.name for factor in ablation.factors)
     found = effects(names, tried, frame, columns[0].key) if drawn is None else ()
     claims = corrected(findings(ablation.name, ablation.claims, frame))
-    facts = Facts(data, fingerprint, counts["trained"], counts["reused"], tuple(provenance))
+    facts = Facts(
+        data,
+        fingerprint,
+        counts["trained"],
+        counts["reused"],
+        tuple(provenance),
+        protocol.told(columns, tried),
+        protocol.on_paper_corpus(tried),
+    )
     told = footer.lines(ablation, facts, rows, found, claims)
     crossed = names if _is_crossed(tried) else ()
     if drawn is not None:
@@ -197,7 +206,9 @@ def _column(metric: MetricChoice, unique: bool) -> Column:
     )
 
 
-def _rows(tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[Row, ...]:
+def _rows(
+    tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column], metric: MetricChoice
+) -> tuple[Row, ...]:
     summary = summarise(frame, [column.key for column in columns], base=tried[0].name)
     statistics = {(one["metric"], one["arm"]): one for one in summary.iter_rows(named=True)}
     done, failed = pl.col("state") == "done", pl.col("state") == "failed"
@@ -211,7 +222,7 @@ def _rows(tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column]) 
     rows = [
         Row(
             arm=arm.name,
-            published=arm.published,
+            published=arm.published if protocol.comparable(arm, metric) else None,
             levels=arm.levels,
             cells=tuple(_cell(statistics[column.key, arm.name]) for column in columns),
             **counted[arm.name],

@@ -1,6 +1,6 @@
 """Measure a trial on test or validation: errors per sample, then per action (Sec. 5.1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -10,8 +10,21 @@ from torch import Tensor
 
 from hipart.data.cameras import normalise_screen
 from hipart.data.occlusion import occlude
+from hipart.data.samples import Samples
 from hipart.flip import flip
-from hipart.metrics import action_mean, frame_mean, mpjpe, p_mpjpe, per_action, procrustes
+from hipart.metrics import (
+    action_mean,
+    auc,
+    frame_mean,
+    mpjpe,
+    mpjve,
+    n_mpjpe,
+    p_mpjpe,
+    pck,
+    per_action,
+    procrustes,
+    scaled,
+)
 from hipart.models.densifier import Densifier
 from hipart.models.windows import lift
 from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
@@ -37,6 +50,7 @@ def train(context: StageContext) -> dict[str, float]:
     if side != "test":
         context.facts["split"] = side
     split = split_tensors(corpus, side, context.device)
+    target = split.target.cpu().double()
     patch = context.config.occlusion.kind == "patch"
     errors: dict[str, Tensor] = {}
     examples: dict[str, Tensor] = {}
@@ -49,25 +63,61 @@ def train(context: StageContext) -> dict[str, float]:
         if context.config.evaluation.flip:
             lifted = (lifted + flip(lifting(dense_of(flip(detected))))) / 2
         visible = ~hidden if patch else torch.ones_like(hidden)
-        found = _errors(lifted, split.target.cpu().double(), visible)
+        found = _errors(lifted, target, visible)
         found |= _errors_2d(context, poses, split)
         # One view a sample, or of a sliding patch's views the worst.
         for name, error in found.items():
             errors[name] = torch.maximum(errors.get(name, error), error)
         examples = examples or _examples(poses, hidden, lifted, split)
         hidden_share = max(hidden_share, hidden.double().mean().item())
-    action, clip = split.action.cpu(), torch.as_tensor(corpus.side(side).clip, dtype=torch.int64)
+    if not patch:  # of one view, all of it visible
+        errors |= {"pck_pct": pck(lifted, target), "auc_pct": auc(lifted, target)}
+    samples, action = corpus.side(side), split.action.cpu()
+    clip = torch.as_tensor(samples.clip, dtype=torch.int64)
     save_file({**errors, "action": action, "clip": clip}, context.work / "errors.safetensors")
     save_file(examples, context.work / "examples.safetensors")
-    metrics: dict[str, float] = {}
-    for name, error in errors.items():
-        actions = per_action(error, action, corpus.action_names)
-        metrics[name] = action_mean(actions)
-        if name.endswith("_mm"):
-            metrics[name.replace("_mm", "_frames_mm")] = frame_mean(error)
-        metrics |= {f"{name}/{label}": value for label, value in actions.items()}
+    metrics = _over_actions(errors, action, corpus.action_names)
+    metrics |= _otherwise(errors, action, corpus.action_names, torch.as_tensor(corpus.sound(side)))
+    if context.config.data.sampling == "sequences" and not patch:
+        on = _goes_on(samples)
+        steps = {"mpjve_mm": mpjve(lifted, target)[on]}
+        metrics |= _over_actions(steps, action[1:][on], corpus.action_names)
     metrics["hidden_joints_pct"] = 100 * hidden_share
     return metrics
+
+
+def _over_actions(
+    errors: Mapping[str, Tensor], action: Tensor, action_names: Sequence[str]
+) -> dict[str, float]:
+    """The mean of every error over actions, and of each action by itself."""
+    metrics: dict[str, float] = {}
+    for name, error in errors.items():
+        actions = per_action(error, action, action_names)
+        if actions:
+            metrics[name] = action_mean(actions)
+        metrics |= {f"{name}/{label}": value for label, value in actions.items()}
+    return metrics
+
+
+def _otherwise(
+    errors: Mapping[str, Tensor], action: Tensor, action_names: Sequence[str], sound: Tensor
+) -> dict[str, float]:
+    """Protocols 1 and 2 over all frames, and without damaged clips where the split has some."""
+    metrics: dict[str, float] = {}
+    for name in ("mpjpe", "p_mpjpe"):
+        error = errors[f"{name}_mm"]
+        metrics[f"{name}_frames_mm"] = frame_mean(error)
+        if sound.any() and not sound.all():
+            actions = per_action(error[sound], action[sound], action_names)
+            metrics[f"{name}_sound_mm"] = action_mean(actions)
+            metrics[f"{name}_sound_frames_mm"] = frame_mean(error[sound])
+    return metrics
+
+
+def _goes_on(samples: Samples) -> Tensor:
+    """Between which rows (N - 1,) a sequence goes on to its next frame."""
+    same, step = np.diff(samples.sequence) == 0, np.diff(samples.frame)
+    return torch.as_tensor(same & (step == 1))
 
 
 def _views(context: StageContext, split: Split) -> list[tuple[Tensor, Tensor]]:
@@ -144,11 +194,18 @@ def _lifting(context: StageContext, split: Split) -> Callable[[Tensor], Tensor]:
 def _errors(lifted: Tensor, target: Tensor, visible: Tensor) -> dict[str, Tensor]:
     """Errors of each sample over its visible joints, mm; NaN-free: with none visible it is 0."""
     if visible.all():
-        return {"mpjpe_mm": mpjpe(lifted, target), "p_mpjpe_mm": p_mpjpe(lifted, target)}
+        return {
+            "mpjpe_mm": mpjpe(lifted, target),
+            "p_mpjpe_mm": p_mpjpe(lifted, target),
+            "n_mpjpe_mm": n_mpjpe(lifted, target),
+        }
     weights = visible.double()
     weights = weights / weights.sum(1, keepdim=True).clamp_min(1)
-    aligned = procrustes(lifted, target)
+    poses = {
+        "mpjpe_mm": lifted,
+        "p_mpjpe_mm": procrustes(lifted, target),
+        "n_mpjpe_mm": scaled(lifted, target),
+    }
     return {
-        name: 1000 * ((pose - target).norm(dim=-1) * weights).sum(1)
-        for name, pose in (("mpjpe_mm", lifted), ("p_mpjpe_mm", aligned))
+        name: 1000 * ((pose - target).norm(dim=-1) * weights).sum(1) for name, pose in poses.items()
     }

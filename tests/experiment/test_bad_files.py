@@ -321,6 +321,16 @@ MISTAKES = {
         "published: {value: 42, unit: cm, place: here}\nseeds:",
         (":10: at published.unit: must be the unit of the metric mpjpe_mm", '"cm"', "allowed mm"),
     ),
+    "unit of a value of its own metric": Mistake(
+        "seeds:",
+        "published: {value: 42, unit: mm, place: here, metric: pck_pct}\nseeds:",
+        (":10: at published.unit: must be the unit of the metric pck_pct", "allowed %"),
+    ),
+    "metric of a published value": Mistake(
+        "seeds:",
+        "published: {value: 42, unit: mm, place: here, metric: n_mpjpe}\nseeds:",
+        (":10: at published.metric: unknown metric of stage evaluate", "mean n_mpjpe_mm?"),
+    ),
     "syntax": Mistake("seeds: [0, 1]", "seeds: [0, 1", (":11: at line 11: is not YAML",)),
     "not a mapping": Mistake(GOOD, "- a\n- b\n", ("must hold a mapping", '["a", "b"]')),
     "empty": Mistake(GOOD, "", ("must hold a mapping", "null")),

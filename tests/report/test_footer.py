@@ -67,8 +67,8 @@ def test_the_footer_of_a_run() -> None:
     text = "\n".join(table.footer)
     for expected in (
         "Data: open corpus, 100 test poses, fingerprint f1a9.",
-        "MPJPE: mean over actions of per-sample errors, root-aligned; PA-MPJPE: after rigid "
-        "alignment and scale per sample.",
+        "Protocol: MPJPE (Protocol 1): root-aligned; means over actions of per-sample values; "
+        "no mirrored pose at test time. ± is the standard deviation over seeds;",
         "Scale paper, preset budget; seeds 0, 1, 2 reach tokenizer, prior, lifter.",
         "With 3 seeds no difference to the base can be told from noise",
         "12 stage jobs: trained 3 now, reused 9.",
