@@ -75,16 +75,24 @@ def h36m(root: Path, out: Path | None, smpl: Path, detections: str, coarsening: 
     "--detections", type=click.Choice(["exact", "openpose", "darkpose"]), default="openpose"
 )
 @click.option("--body", type=click.Choice(["gendered", "neutral"]), default="gendered")
-def pw3d(root: Path, out: Path | None, origin: Any, **settings: Any) -> None:
+@click.option(
+    "--train",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The prepared corpus that trains, as h36m; it stays where it is.",
+)
+def pw3d(root: Path, out: Path | None, train: Path, origin: Any, **settings: Any) -> None:
     """3DPW as a test set; --origin is what joints are relative to."""
     from hipart.data.pw3d.files import Settings
     from hipart.data.pw3d.source import find
 
     source = find(root, Settings(root=origin, **settings))
-    _make(source, out or Path("3dpw"), source.left_out)
+    _make(source, out or Path("3dpw"), source.left_out, train)
 
 
-def _make(source: "Source", folder: Path, left_out: dict[str, int]) -> None:
+def _make(
+    source: "Source", folder: Path, left_out: dict[str, int], train: Path | None = None
+) -> None:
     from rich.progress import Progress
 
     from hipart.commands.opening import terminal
@@ -92,9 +100,11 @@ def _make(source: "Source", folder: Path, left_out: dict[str, int]) -> None:
 
     with Progress(console=terminal(), transient=True) as bar:
         task = bar.add_task("samples", total=None)
-        fingerprint = made(
-            source, folder, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        fingerprint = made(source, folder, progress, train)
     click.echo(f"{folder}: {source.about['description']}; fingerprint {fingerprint}")
     for why, count in left_out.items():
         if count:

@@ -10,7 +10,8 @@ from hipart.data.detector import describe
 from hipart.data.motion import motion_files, read_motion
 from hipart.data.open_corpus import action_names, choose, make_samples
 from hipart.data.plan import SUBJECTS, sides
-from hipart.data.prepared import ABOUT, PLAN, check_prepared, load_prepared, read_about
+from hipart.data.prepared import ABOUT, PLAN, read_about
+from hipart.data.prepared_corpus import check_prepared, load_prepared
 from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import VALIDATION_SUBJECTS
 

@@ -43,13 +43,20 @@ class Source(Protocol):
         ...
 
 
-def prepare(source: Source, folder: Path, progress: Progress = lambda *_: None) -> str:
+def prepare(
+    source: Source,
+    folder: Path,
+    progress: Progress = lambda *_: None,
+    train: Path | None = None,
+) -> str:
     """Write what is not yet written of a corpus into ``folder``; returns its fingerprint.
 
+    ``train`` is the prepared corpus that trains for what is a test set only; it stays where it is.
     Goes on where an earlier call was stopped. A folder that holds a whole corpus of the same
     origin is left as it is; one of another origin is begun anew.
     """
-    origin = json.loads(json.dumps(source.origin))
+    beside = {} if train is None else {"train": _training(train)}
+    origin = json.loads(json.dumps(source.origin)) | beside
     if (folder / ABOUT).exists():
         held = read_about(folder)
         if held.get("origin") == origin:
@@ -62,4 +69,11 @@ def prepare(source: Source, folder: Path, progress: Progress = lambda *_: None) 
         writer.write(piece, source.samples(piece))
         done += piece.stop - piece.start
         progress(done, total)
-    return writer.finish({**source.about, "origin": origin})
+    return writer.finish({**source.about, "origin": origin, **beside})
+
+
+def _training(folder: Path) -> dict[str, str]:
+    about = read_about(folder)
+    if "train" not in about["sides"]:
+        raise ValueError(f"{folder}: has nothing to train on")
+    return {"folder": str(folder.resolve()), "fingerprint": about["fingerprint"]}

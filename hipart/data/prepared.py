@@ -9,24 +9,18 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hipart.config import DataConfig, DetectorConfig
-from hipart.data.detector import describe, detect
-from hipart.data.plan import sides
-from hipart.data.samples import Corpus, Samples
-from hipart.data.splits import SIDES, VALIDATION_SUBJECTS, Side
+from hipart.data.samples import Samples
+from hipart.data.splits import Side
 from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_FINEST, NUM_JOINTS
 
-Indices = NDArray[np.int64]
-
 FORM = 1
-_HELD = " and ".join(VALIDATION_SUBJECTS)
 ABOUT = "corpus.json"
 PLAN = "plan.json"
 DONE = "done.txt"
@@ -146,90 +140,6 @@ def as_samples(arrays: Mapping[str, NDArray[Any]]) -> Samples:
     return Samples(**{name: arrays[name].astype(_kind(shape)) for name, shape in SHAPES.items()})
 
 
-def load_prepared(folder: Path, data: DataConfig, detector: DetectorConfig) -> Corpus:
-    """The samples that these settings draw of a prepared corpus; no other ones are read.
-
-    ValueError for a folder that is not there, not whole or of another form, and for more samples
-    than there are.
-    """
-    about = read_about(folder)
-    held_out = data.validation_samples > 0
-    made = {side: _drawn(folder, about, data, detector, side) for side in sides(data)}
-    told = f"; {describe(detector)}" if detector.kind != "given" else ""
-    held = f"; {data.validation_samples} validation samples of {_HELD}" if held_out else ""
-    return Corpus(
-        train=made["train"],
-        test=made["test"],
-        validation=made.get("validation"),
-        action_names=tuple(about["action_names"]),
-        subject_names=tuple(about["subject_names"]),
-        clip_names=tuple(about["clip_names"]),
-        image_size=(int(about["image_size"][0]), int(about["image_size"][1])),
-        fps=float(about["fps"]),
-        fingerprint=about["fingerprint"],
-        description=f"{about['description']}{held}{told}",
-        damaged=frozenset(about["damaged"]),
-    )
-
-
-def check_prepared(folder: Path, data: DataConfig) -> None:
-    """Raise the ValueError that ``load_prepared`` would, without reading a sample."""
-    about = read_about(folder)
-    for side in sides(data):
-        chosen_rows(folder, about, data, side)
-
-
-def chosen_rows(folder: Path, about: Mapping[str, Any], data: DataConfig, side: Side) -> Indices:
-    """Which rows of a side's arrays, rising, the settings draw.
-
-    ValueError where there are none or fewer than are asked for.
-    """
-    stored: Side = "train" if side == "validation" else side
-    if stored not in about["sides"]:
-        raise ValueError(f"{folder}: has nothing to {stored} on; it holds {[*about['sides']]}")
-    frame = _array(folder, stored, "frame")
-    kept = frame % (data.test_every if side == "test" else data.train_every) == 0
-    if stored == "train" and data.validation_samples:
-        names = about["subject_names"]
-        held = [names.index(name) for name in VALIDATION_SUBJECTS if name in names]
-        theirs = np.isin(_array(folder, stored, "subject"), held)
-        kept &= theirs if side == "validation" else ~theirs
-    rows = np.flatnonzero(kept)
-    wanted = {
-        "train": data.train_samples,
-        "test": data.test_samples,
-        "validation": data.validation_samples,
-    }[side]
-    if not len(rows) or (wanted or 0) > len(rows):
-        raise ValueError(
-            f"data.{side}_samples asks for {wanted or 'all'} samples of {len(rows)} in {folder}; "
-            f"ask for fewer, or lower data.{'test' if side == 'test' else 'train'}_every"
-        )
-    if wanted is None:
-        return rows
-    chance = np.random.default_rng([data.seed, SIDES.index(side)])
-    if data.sampling == "frames":
-        return np.sort(rows[chance.permutation(len(rows))[:wanted]])
-    sequence = _array(folder, stored, "sequence")[rows]
-    order = chance.permutation(np.unique(sequence))
-    place = np.empty(int(sequence.max()) + 1, np.int64)
-    place[order] = np.arange(len(order))
-    taken = np.argsort(place[sequence], kind="stable")[:wanted]
-    return np.sort(rows[taken])
-
-
-def _drawn(
-    folder: Path, about: Mapping[str, Any], data: DataConfig, detector: DetectorConfig, side: Side
-) -> Samples:
-    rows = chosen_rows(folder, about, data, side)
-    stored: Side = "train" if side == "validation" else side
-    samples = Samples(**{name: _array(folder, stored, name)[rows] for name in SHAPES})
-    if detector.kind == "given":
-        return samples
-    chance = np.random.default_rng([detector.seed, SIDES.index(side)])
-    return replace(samples, detected_2d=detect(samples.exact_2d, detector, chance)[0])
-
-
 def read_about(folder: Path) -> dict[str, Any]:
     """What a prepared folder says of itself. ValueError as above."""
     try:
@@ -251,11 +161,7 @@ def read_about(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _kind(shape: tuple[int, ...]) -> type[np.number[Any]]:
-    return np.float32 if shape else np.int32
-
-
-def _array(folder: Path, side: str, name: str) -> NDArray[Any]:
+def array_of(folder: Path, side: str, name: str) -> NDArray[Any]:
     """An array of a side, mapped and not read."""
     path = folder / side / f"{name}.npy"
     again = "prepare the corpus again"
@@ -267,3 +173,7 @@ def _array(folder: Path, side: str, name: str) -> NDArray[Any]:
     if array.shape != (count, *SHAPES[name]):
         raise ValueError(f"{path}: of shape {array.shape}; {again}")
     return array
+
+
+def _kind(shape: tuple[int, ...]) -> type[np.number[Any]]:
+    return np.float32 if shape else np.int32

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipart.data.splits import Side
+from hipart.skeleton import NUM_JOINTS
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -66,6 +67,11 @@ class Corpus:
     description: str
     #: Names of clips whose markers are known to be wrong; published numbers include them.
     damaged: frozenset[str] = frozenset()
+    #: Over which joints errors are measured.
+    joints: tuple[int, ...] = tuple(range(NUM_JOINTS))
+    #: Joints whose middle predictions are made relative to; empty where they stay as they are,
+    #: relative to a hip that is predicted, too.
+    root: tuple[int, ...] = ()
 
     def side(self, side: Side) -> Samples:
         """The samples of a side. ValueError where that is validation and nothing is held out."""

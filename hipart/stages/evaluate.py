@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hipart.data.cameras import normalise_screen
 from hipart.data.occlusion import occlude
-from hipart.data.samples import Samples
+from hipart.data.samples import Corpus, Samples
 from hipart.flip import flip
 from hipart.metrics import (
     action_mean,
@@ -50,7 +50,7 @@ def train(context: StageContext) -> dict[str, float]:
     if side != "test":
         context.facts["split"] = side
     split = split_tensors(corpus, side, context.device)
-    target = split.target.cpu().double()
+    target = _measured(split.target.cpu().double(), corpus)
     patch = context.config.occlusion.kind == "patch"
     errors: dict[str, Tensor] = {}
     examples: dict[str, Tensor] = {}
@@ -62,8 +62,9 @@ def train(context: StageContext) -> dict[str, float]:
         lifted = lifting(poses)
         if context.config.evaluation.flip:
             lifted = (lifted + flip(lifting(dense_of(flip(detected))))) / 2
-        visible = ~hidden if patch else torch.ones_like(hidden)
-        found = _errors(lifted, target, visible)
+        visible = (~hidden if patch else torch.ones_like(hidden))[:, corpus.joints]
+        answer = _measured(lifted, corpus)
+        found = _errors(answer, target, visible)
         found |= _errors_2d(context, poses, split)
         # One view a sample, or of a sliding patch's views the worst.
         for name, error in found.items():
@@ -71,7 +72,7 @@ def train(context: StageContext) -> dict[str, float]:
         examples = examples or _examples(poses, hidden, lifted, split)
         hidden_share = max(hidden_share, hidden.double().mean().item())
     if not patch:  # of one view, all of it visible
-        errors |= {"pck_pct": pck(lifted, target), "auc_pct": auc(lifted, target)}
+        errors |= {"pck_pct": pck(answer, target), "auc_pct": auc(answer, target)}
     samples, action = corpus.side(side), split.action.cpu()
     clip = torch.as_tensor(samples.clip, dtype=torch.int64)
     save_file({**errors, "action": action, "clip": clip}, context.work / "errors.safetensors")
@@ -80,10 +81,17 @@ def train(context: StageContext) -> dict[str, float]:
     metrics |= _otherwise(errors, action, corpus.action_names, torch.as_tensor(corpus.sound(side)))
     if context.config.data.sampling == "sequences" and not patch:
         on = _goes_on(samples)
-        steps = {"mpjve_mm": mpjve(lifted, target)[on]}
+        steps = {"mpjve_mm": mpjve(answer, target)[on]}
         metrics |= _over_actions(steps, action[1:][on], corpus.action_names)
     metrics["hidden_joints_pct"] = 100 * hidden_share
     return metrics
+
+
+def _measured(poses: Tensor, corpus: Corpus) -> Tensor:
+    """The joints (N, J, 3) that errors are measured over, relative to the root of the data."""
+    if corpus.root:
+        poses = poses - poses[:, corpus.root].mean(dim=1, keepdim=True)
+    return poses[:, corpus.joints]
 
 
 def _over_actions(

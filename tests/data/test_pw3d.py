@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from hipart.config import DataConfig
+from hipart.config import DataConfig, DetectorConfig
 from hipart.data.cameras import normalise_screen
 from hipart.data.coco import KEYPOINTS, filled, from_coco
+from hipart.data.corpus import load_corpus
 from hipart.data.prepare import prepare
-from hipart.data.prepared import chosen_rows, read_about
+from hipart.data.prepared import read_about
 from hipart.data.pw3d.detections import read_darkpose
 from hipart.data.pw3d.files import Settings, find_files
 from hipart.data.pw3d.frames import JOINTS_14, OCCLUDED, is_occluded
@@ -527,8 +528,8 @@ def test_a_prepared_folder_holds_it_and_goes_on_where_it_stopped(
     assert asked == [12, 42]  # the two persons of the first sequence are not made again
     assert prepare(source, tmp_path / "b") == stamp
     about = read_about(tmp_path / "a")
-    rows = chosen_rows(tmp_path / "a", about, DataConfig(corpus="3dpw"), "test")
-    assert rows.tolist() == list(range(42))
+    with pytest.raises(ValueError, match="nothing to train on; prepare it with --train CORPUS"):
+        load_corpus(DataConfig(corpus="3dpw"), DetectorConfig(kind="given"), tmp_path / "a")
     assert about["image_size"] == [1000, 1000] and about["fps"] == 30
     assert about["clip_names"] == [BUS, GUITAR] and about["action_names"] == ["all"]
     for key in ("target_3d", "detected_2d", "finest_2d", "sequence"):

@@ -33,6 +33,8 @@ RECIPE = 1
 MM_PER_M = 1000.0
 #: Bodies that are posed at once; each takes about 1 MB.
 AT_ONCE = 64
+#: The joints whose middle each root is.
+ROOTS = {"h36m_pelvis": (0,), "hips_mid": (1, 4)}
 NAMES = {"all": "3DPW", "occ": "3DPW-Occ", "advocc": "frames of 3DPW-AdvOcc"}
 DETECTORS = {
     "exact": "exact 2D joints, no detector",
@@ -148,6 +150,7 @@ class Pw3dSource:
             ),
             "frames": settings.frames,
             "root": settings.root,
+            "root_joints": list(ROOTS[settings.root]),
             "joints": list(JOINTS_14),
             "left_out": dict(self.left_out),
             "image_sizes": [list(size) for size in self._sizes],
@@ -232,8 +235,8 @@ class Pw3dSource:
 
     def _relative(self, joints_m: Floats) -> Floats:
         """Joints (N, 17, 3) relative to the root."""
-        hips = [0] if self._settings.root == "h36m_pelvis" else [1, 4]
-        return np.asarray(joints_m - joints_m[:, hips].mean(axis=1, keepdims=True))
+        root = ROOTS[self._settings.root]
+        return np.asarray(joints_m - joints_m[:, root].mean(axis=1, keepdims=True))
 
     def _recording(self, path: Path) -> Recording:
         if self._last is None or self._last[0] != path:

@@ -1,0 +1,166 @@
+"""Samples drawn of a prepared corpus, and of the corpus that trains for a test set."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hipart.config import DataConfig, DetectorConfig
+from hipart.data.detector import describe, detect
+from hipart.data.plan import sides
+from hipart.data.prepared import SHAPES, array_of, read_about
+from hipart.data.samples import Corpus, Samples
+from hipart.data.splits import SIDES, VALIDATION_SUBJECTS, Side
+from hipart.skeleton import NUM_JOINTS
+
+Indices = NDArray[np.int64]
+_HELD = " and ".join(VALIDATION_SUBJECTS)
+
+
+class _Home(NamedTuple):
+    """A folder that samples of a side come from, and what it says of itself."""
+
+    folder: Path
+    about: Mapping[str, Any]
+
+    def names(self, table: str) -> tuple[str, ...]:
+        """A name table: ``action``, ``subject`` or ``clip``."""
+        return tuple(self.about[f"{table}_names"])
+
+
+def load_prepared(folder: Path, data: DataConfig, detector: DetectorConfig) -> Corpus:
+    """The samples that these settings draw of a prepared corpus; no other ones are read.
+
+    A test set names the corpus that trains for it. ValueError for a folder that is not there, not
+    whole or of another form, and for more samples than there are.
+    """
+    training, testing = _homes(folder)
+    made = {side: _drawn(training, testing, data, detector, side) for side in sides(data)}
+    told = [testing.about["description"]]
+    if training is not testing:
+        told.append(f"trained on {training.about['description']}")
+    if data.validation_samples:
+        told.append(f"{data.validation_samples} validation samples of {_HELD}")
+    if detector.kind != "given":
+        told.append(describe(detector))
+    width, height = training.about["image_size"]
+    return Corpus(
+        train=made["train"],
+        test=made["test"],
+        validation=made.get("validation"),
+        action_names=_joined(training, testing, "action"),
+        subject_names=_joined(training, testing, "subject"),
+        clip_names=_joined(training, testing, "clip"),
+        image_size=(int(width), int(height)),
+        fps=float(testing.about["fps"]),
+        fingerprint=testing.about["fingerprint"],
+        description="; ".join(told),
+        damaged=frozenset(testing.about["damaged"]),
+        joints=tuple(testing.about.get("joints", range(NUM_JOINTS))),
+        root=tuple(testing.about.get("root_joints", ())),
+    )
+
+
+def check_prepared(folder: Path, data: DataConfig) -> None:
+    """Raise the ValueError that ``load_prepared`` would, without reading a sample."""
+    training, testing = _homes(folder)
+    for side in sides(data):
+        chosen_rows(testing if side == "test" else training, data, side)
+
+
+def _homes(folder: Path) -> tuple[_Home, _Home]:
+    """Where the samples that train and those that test come from: one folder, or two."""
+    here = _Home(folder, read_about(folder))
+    given = here.about.get("train")
+    if given is None:
+        return here, here
+    there = _Home(Path(given["folder"]), read_about(Path(given["folder"])))
+    if there.about["fingerprint"] != given["fingerprint"]:
+        raise ValueError(
+            f"{folder}: was prepared beside another corpus than lies in {there.folder} now; "
+            "prepare it again"
+        )
+    return there, here
+
+
+def _joined(training: _Home, testing: _Home, table: str) -> tuple[str, ...]:
+    """The names of both, those of training first."""
+    return tuple(dict.fromkeys((*training.names(table), *testing.names(table))))
+
+
+def chosen_rows(home: _Home, data: DataConfig, side: Side) -> Indices:
+    """Which rows of a side's arrays, rising, the settings draw.
+
+    ValueError where there are none or fewer than are asked for.
+    """
+    folder, about = home
+    stored: Side = "train" if side == "validation" else side
+    if stored not in about["sides"]:
+        beside = "; prepare it with --train CORPUS" if stored == "train" else ""
+        raise ValueError(f"{folder}: has nothing to {stored} on{beside}")
+    frame = array_of(folder, stored, "frame")
+    kept = frame % (data.test_every if side == "test" else data.train_every) == 0
+    if stored == "train" and data.validation_samples:
+        names = home.names("subject")
+        held = [names.index(name) for name in VALIDATION_SUBJECTS if name in names]
+        theirs = np.isin(array_of(folder, stored, "subject"), held)
+        kept &= theirs if side == "validation" else ~theirs
+    rows = np.flatnonzero(kept)
+    wanted = {
+        "train": data.train_samples,
+        "test": data.test_samples,
+        "validation": data.validation_samples,
+    }[side]
+    if not len(rows) or (wanted or 0) > len(rows):
+        raise ValueError(
+            f"data.{side}_samples asks for {wanted or 'all'} samples of {len(rows)} in {folder}; "
+            f"ask for fewer, or lower data.{'test' if side == 'test' else 'train'}_every"
+        )
+    if wanted is None:
+        return rows
+    chance = np.random.default_rng([data.seed, SIDES.index(side)])
+    if data.sampling == "frames":
+        return np.sort(rows[chance.permutation(len(rows))[:wanted]])
+    sequence = array_of(folder, stored, "sequence")[rows]
+    order = chance.permutation(np.unique(sequence))
+    place = np.empty(int(sequence.max()) + 1, np.int64)
+    place[order] = np.arange(len(order))
+    taken = np.argsort(place[sequence], kind="stable")[:wanted]
+    return np.sort(rows[taken])
+
+
+def _drawn(
+    training: _Home, testing: _Home, data: DataConfig, detector: DetectorConfig, side: Side
+) -> Samples:
+    home = testing if side == "test" else training
+    rows = chosen_rows(home, data, side)
+    stored: Side = "train" if side == "validation" else side
+    samples = Samples(**{name: array_of(home.folder, stored, name)[rows] for name in SHAPES})
+    if home is not training:
+        samples = _beside(samples, training, testing)
+    if detector.kind == "given":
+        return samples
+    chance = np.random.default_rng([detector.seed, SIDES.index(side)])
+    return replace(samples, detected_2d=detect(samples.exact_2d, detector, chance)[0])
+
+
+def _beside(samples: Samples, training: _Home, testing: _Home) -> Samples:
+    """Samples of a test set in the numbers and the image of the corpus that trains for it."""
+    made = {name: getattr(samples, name) for name in SHAPES}
+    for table in ("action", "subject", "clip"):
+        joined = _joined(training, testing, table)
+        numbers = np.array([joined.index(name) for name in testing.names(table)], np.int32)
+        made[table] = numbers[made[table]]
+    (width, height), (their_width, their_height) = (
+        home.about["image_size"] for home in (training, testing)
+    )
+    # Screen coordinates x/w*2 - [1, h/w] stay what they are.
+    scale = width / their_width
+    down = np.array([0, (height - scale * their_height) / 2], np.float32)
+    for name, points in made.items():
+        if name.endswith("_2d"):
+            made[name] = (points * scale + down).astype(np.float32)
+    return Samples(**made)
