@@ -98,7 +98,7 @@ def test_3dpw_is_a_test_set(h36m: Path, tmp_path: Path) -> None:
         "arms: [{name: sparse, set: {lifter.dense_input: none}}]\n"
     )
     results = run(tmp_path, str(experiment), out)
-    assert "root hips_mid, 14 joints" in (results / "table.md").read_text()
+    assert "root hips\\_mid, 14 joints" in (results / "table.md").read_text()
     say("data", "preview", "--scale", "smoke", "--data", h36m, "--out", tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
     told = say("data", "info", "--scale", "smoke", "--data", h36m, "--json")
