@@ -46,6 +46,8 @@ FACTORS = {
 }
 SAMPLES, CLIPS, ACTIONS = 2048, 40, 15
 METRIC = "mpjpe_mm"
+#: What an evaluation keeps of every sample and tells of every action.
+BY_ACTION = (METRIC, "p_mpjpe_mm", "n_mpjpe_mm", "pck_pct", "auc_pct")
 
 
 def write(folder: Path) -> None:
@@ -69,7 +71,7 @@ def write(folder: Path) -> None:
             from safetensors.numpy import save_file
 
             chance = np.random.default_rng(int(job.key, 16))
-            errors = {name: chance.normal(50, 9, SAMPLES) for name in (METRIC, "p_mpjpe_mm")}
+            errors = {name: chance.normal(50, 9, SAMPLES) for name in BY_ACTION}
             save_file(errors | labels, place / "errors.safetensors")
 
     finish(runtime.store, session.distinct.values(), lambda job: metrics[job.key], beside)
@@ -77,9 +79,9 @@ def write(folder: Path) -> None:
 
 
 def _made_up(key: str, names: list[str]) -> dict[str, float]:
-    """Numbers that follow from a key; errors in millimetres also by action."""
+    """Numbers that follow from a key; of an evaluation also by action."""
     chance = np.random.default_rng(int(key, 16))
-    by_action = [f"{name}/Action{at}" for name in names if name[-3:] == "_mm" for at in range(15)]
+    by_action = [f"{name}/Action{at}" for name in BY_ACTION if name in names for at in range(15)]
     return {name: float(chance.normal(50, 1)) for name in [*names, *by_action]}
 
 

@@ -3,12 +3,7 @@
 import torch
 
 from hipart.shapes import Float
-from hipart.skeleton import LEFT, NUM_JOINTS, RIGHT
-
-#: The joint that each joint's mirror image is (VideoPose3D's symmetry of Human3.6M).
-MIRROR = tuple(
-    dict(zip(LEFT + RIGHT, RIGHT + LEFT, strict=True)).get(j, j) for j in range(NUM_JOINTS)
-)
+from hipart.skeleton import OTHER_SIDE
 
 
 def flip(
@@ -18,6 +13,6 @@ def flip(
 
     Dense points have no counterparts on the other side; they are generated anew.
     """
-    mirrored = pose[..., MIRROR, :].clone()
+    mirrored = pose[..., OTHER_SIDE, :].clone()
     mirrored[..., 0] *= -1
     return mirrored

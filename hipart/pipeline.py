@@ -187,6 +187,7 @@ SIDE_STAGES = (PROBE.name, PROFILE.name)
 NEUTRAL: dict[str, Any] = {
     "data.sampling": "frames",
     "data.validation_samples": 0,
+    "data.mirrored": False,
     "data.train_every": 1,
     "data.test_every": 1,
     "tokenizer.levels": [48, 96],

@@ -39,6 +39,10 @@ PARTS = tuple(name for name in JOINTS if name != "Neck")
 PART_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14)
 
 NUM_JOINTS = len(JOINTS)  # J_in = 17
+#: The joint that each joint's mirror image is (VideoPose3D's symmetry of Human3.6M).
+OTHER_SIDE = tuple(
+    dict(zip(LEFT + RIGHT, RIGHT + LEFT, strict=True)).get(j, j) for j in range(NUM_JOINTS)
+)
 NUM_PARTS = len(PARTS)  # J_s = 16
 DENSE_PER_PART = 3  # r
 NUM_DENSE = NUM_PARTS * DENSE_PER_PART  # J_d = 48

@@ -54,6 +54,11 @@ def test_experiments_run_on_human36m(h36m: Path, tmp_path: Path) -> None:
         assert "Human3.6M" in text and "2D by cpn" in text and "SIMULATED" not in text
         assert "damaged clips included" in text and "on all its test frames" in text
         assert "Failed" not in text
+    shown = say(
+        *("table", "main_results", "--scale", "smoke", "--data", h36m, "--layout", "paper"),
+        *("--workspace", tmp_path / "workspace"),
+    )
+    assert all(action in shown for action in ("Greeting", "Sitting", "SittingDown", "Walking"))
     metrics = [
         json.loads(path.read_text())
         for path in (tmp_path / "workspace/store/evaluate").glob("*/metrics.json")
@@ -72,6 +77,10 @@ def test_experiments_run_on_human36m(h36m: Path, tmp_path: Path) -> None:
 def test_3dpw_is_a_test_set(h36m: Path, tmp_path: Path) -> None:
     root = tmp_path / "files"
     pw3d_miniature.write_pw3d(root)
+    told = say("data", "doctor", "3dpw", "--root", root)
+    assert told.startswith("ready: ") and "3DPW-Occ" in told
+    told = say("data", "doctor", "3dpw", "--root", h36m, status=1)
+    assert told.startswith("missing: ") and "has no folder sequenceFiles" in told
     out = tmp_path / "3dpw"
     say(
         *("data", "prepare", "3dpw", "--root", root, "--train", h36m, "--out", out),

@@ -8,7 +8,7 @@ import torch
 from scipy.spatial import procrustes as scipy_procrustes
 from scipy.spatial.transform import Rotation
 
-from hipart.flip import MIRROR, flip
+from hipart.flip import flip
 from hipart.metrics import (
     action_mean,
     auc,
@@ -26,6 +26,7 @@ from hipart.metrics import (
     scaled,
     token_histogram,
 )
+from hipart.skeleton import OTHER_SIDE
 
 ACTIONS = ("Sitting", "SittingDown", "Walk")
 
@@ -224,7 +225,7 @@ def test_flip_is_its_own_inverse_and_exchanges_the_sides() -> None:
     """E14, with VideoPose3D's symmetry of the 17 joints."""
     pose = torch.randn(5, 17, 3)
     assert torch.equal(flip(flip(pose)), pose)
-    assert MIRROR == (0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13)
+    assert OTHER_SIDE == (0, 4, 5, 6, 1, 2, 3, 7, 8, 9, 10, 14, 15, 16, 11, 12, 13)
     assert torch.equal(flip(pose)[:, 4], pose[:, 1] * torch.tensor([-1.0, 1.0, 1.0]))
     assert torch.equal(flip(pose[..., :2]), flip(pose)[..., :2])
 

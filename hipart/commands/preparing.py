@@ -59,11 +59,13 @@ def prepare() -> None:
     show_default=True,
     help="Whose 2D joints a lifter is given.",
 )
-def h36m(root: Path, out: Path | None, smpl: Path, detections: str, coarsening: Any) -> None:
+@click.option("--mirror", is_flag=True, help="Mirror images of what trains, for data.mirrored.")
+def h36m(root: Path, out: Path | None, smpl: Path, detections: str, **settings: Any) -> None:
     """Human3.6M: VideoPose3D's archives, Pose2Mesh's annotations, SMPL."""
-    from hipart.data.h36m.source import H36mSource, find
+    from hipart.data.h36m.files import find
+    from hipart.data.h36m.source import H36mSource
 
-    source = H36mSource(find(root, smpl, detections), detections, coarsening, click.echo)
+    source = H36mSource(find(root, smpl, detections), detections, say=click.echo, **settings)
     _make(source, out or Path("h36m"), source.left_out)
 
 

@@ -1,17 +1,14 @@
 """Motion in BVH files: a hierarchy of joints, and a line of channels for each frame."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from hipart.data.motion import MAX_FRAMES
-from hipart.data.retarget import CHILD, SIDES, Recording
-from hipart.data.rigs import CMU, Rig
 
 Floats = NDArray[np.float64]
 
@@ -20,20 +17,6 @@ MAX_JOINTS = 500
 MAX_NUMBER = 1e6
 MAX_RATE_HZ = 1_000.0
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
-#: Units that files are written in, metres. CMU's is an inch divided by 0.45.
-UNITS_M = {
-    "metres": 1.0,
-    "CMU's units of 56 mm": 0.0254 / 0.45,
-    "inches": 0.0254,
-    "centimetres": 0.01,
-    "millimetres": 0.001,
-}
-#: Thigh and shin of a person, metres: so wide, and the units can still be told apart.
-LEG_M = (0.55, 1.2)
-#: How far a rest pose may stand off the axes: the cosine.
-UPRIGHT = 0.8
-#: A bone of this share of the longest has no direction.
-SHORT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -256,129 +239,3 @@ def _check_numbers(bvh: Bvh) -> None:
             if len(bad):
                 value = bvh.rows[bad[0], column]
                 raise ValueError(f"{channel} of {name} is {value:g} at frame {bad[0]}")
-
-
-def recording(bvh: Bvh, rig: Rig = CMU) -> Recording:
-    """The movement of a file's skeleton, in its own unit, turned to y up and facing +z.
-
-    ValueError if bones are missing, or the rest pose is none of a person who stands.
-    """
-    theirs = rig.joints(bvh.joints)
-    every = _global_rotations(bvh)
-    turned = {ours: every[name] for ours, name in theirs.items()}
-    straight = _limbs(bvh.joints, theirs)
-    leg = float(sum(np.linalg.norm(straight["Left" + kind]) for kind in ("UpLeg", "Leg")))
-    unit_of(leg)
-
-    def seen(bone: str) -> Floats:
-        return _between(bvh.joints, theirs["Hips"], theirs[bone])
-
-    left, right = seen("LeftUpLeg"), seen("RightUpLeg")
-    hips = _position(bvh, every, theirs["Hips"]) + turned["Hips"].apply((left + right) / 2)
-    seconds = np.arange(len(bvh.rows), dtype=np.float64) * bvh.step_s
-    found = Recording(seconds, hips, leg, turned, straight)
-    return _upright(found, left - right, seen("LeftArm") + seen("RightArm") - left - right)
-
-
-def _limbs(joints: Mapping[str, Joint], theirs: Mapping[str, str]) -> dict[str, Floats]:
-    """Each limb bone from its joint to the next (3,) in the rest pose; a foot may have none."""
-    found = {
-        side + kind: _between(joints, theirs[side + kind], theirs[side + child])
-        for side in SIDES
-        for kind, child in CHILD.items()
-        if side + child in theirs
-    }
-    length = {bone: float(np.linalg.norm(along)) for bone, along in found.items()}
-    short = [bone for bone in found if not length[bone] > SHORT * max(length.values())]
-    for bone in short:
-        if not bone.endswith("Foot"):
-            raise ValueError(f"{theirs[bone]} has no length: the next joint is at the same place")
-    return {bone: along for bone, along in found.items() if bone not in short}
-
-
-def unit_of(leg: float) -> str:
-    """The unit in which a leg has this length. ValueError if it is no person's in any."""
-    for name, metres in UNITS_M.items():
-        if LEG_M[0] <= leg * metres <= LEG_M[1]:
-            return name
-    low, high = LEG_M
-    raise ValueError(
-        f"thigh and shin are {leg:.4g} long together, which is no person's leg ({low} to {high} m) "
-        f"in {', '.join(UNITS_M)}"
-    )
-
-
-def _global_rotations(bvh: Bvh) -> dict[str, Rotation]:
-    """Rotations (T,) of every joint from the rest pose."""
-    turned: dict[str, Rotation] = {}
-    for name, joint, columns in bvh.columns():
-        turns = [channel for channel in columns if channel.endswith("rotation")]
-        above = turned.get(joint.parent)
-        if turns:
-            axes = "".join(channel[0] for channel in turns)  # upper case: intrinsic
-            angles = bvh.rows[:, [columns[channel] for channel in turns]]
-            local = Rotation.from_euler(axes, angles, degrees=True)
-            turned[name] = above * local if above is not None else local
-        else:
-            turned[name] = above if above is not None else Rotation.identity(len(bvh.rows))
-    return turned
-
-
-def _position(bvh: Bvh, turned: Mapping[str, Rotation], name: str) -> Floats:
-    """Positions (T, 3) of a joint; ValueError if nothing moves it."""
-    chain = [name]
-    while bvh.joints[chain[-1]].parent:
-        chain.append(bvh.joints[chain[-1]].parent)
-    columns = {joint: held for joint, _, held in bvh.columns()}
-    at, moves = np.zeros((len(bvh.rows), 3)), False
-    for one in reversed(chain):
-        joint = bvh.joints[one]
-        local = np.tile(joint.offset, (len(bvh.rows), 1))
-        for axis, channel in enumerate(CHANNELS[:3]):
-            if channel in columns[one]:
-                local[:, axis] = bvh.rows[:, columns[one][channel]]
-                moves = True
-        at = at + (turned[joint.parent].apply(local) if joint.parent else local)
-    if not moves:
-        raise ValueError(f"no position channels at {name} or above: the person goes nowhere")
-    return at
-
-
-def _between(joints: Mapping[str, Joint], upper: str, lower: str) -> Floats:
-    """From a joint to one below it (3,) in the rest pose."""
-    at, offset = joints[lower].parent, joints[lower].offset
-    while at != upper:
-        if not at:
-            raise ValueError(f"{lower} must hang below {upper} in the hierarchy")
-        at, offset = joints[at].parent, offset + joints[at].offset
-    return offset
-
-
-def _upright(clip: Recording, left: Floats, trunk: Floats) -> Recording:
-    """The same with y up and +z in front, whichever axes the rest pose stands along."""
-    limbs = [clip.straight[side + kind] for side in SIDES for kind in ("UpLeg", "Leg")]
-    legs = np.sum(limbs, axis=0)
-    up, side = _axis(-legs, "legs"), _axis(left, "hips")
-    if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or up @ side:
-        raise ValueError("the rest pose does not stand: legs down, trunk up, hips level")
-    basis = np.stack([side, up, np.cross(side, up)])
-    if (basis == np.eye(3)).all():
-        return clip
-    turn = Rotation.from_matrix(basis)
-    return Recording(
-        clip.seconds,
-        turn.apply(clip.hips),
-        clip.leg,
-        {bone: turn * one * turn.inv() for bone, one in clip.turned.items()},
-        {bone: turn.apply(along) for bone, along in clip.straight.items()},
-    )
-
-
-def _axis(along: Floats, what: str) -> Floats:
-    """The axis, with its sign, that a direction nearly has."""
-    axis = np.zeros(3)
-    place = int(np.abs(along).argmax())
-    axis[place] = np.sign(along[place])
-    if not axis @ along > UPRIGHT * np.linalg.norm(along):
-        raise ValueError(f"the {what} of the rest pose stand along none of the axes")
-    return axis

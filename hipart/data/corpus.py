@@ -117,8 +117,8 @@ def _check_kind(data: DataConfig, detector: DetectorConfig, folder: Path | None)
             "detector.kind 'given' needs detections that came with the data, and the open corpus "
             "has none: use 'simulated' or 'exact'"
         )
-    if max(data.train_every, data.test_every) > 1:
+    if max(data.train_every, data.test_every) > 1 or data.mirrored:
         raise ValueError(
-            "data.train_every and data.test_every thin out a prepared corpus; of the open one ask "
-            "for fewer samples"
+            "data.train_every, data.test_every and data.mirrored are of prepared corpora; the open "
+            "one has no mirror images, and of it fewer samples can be asked for"
         )

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hipart.data.amass import read_amass
-from hipart.data.bvh import Bvh, read_bvh, recording, unit_of
+from hipart.data.bvh import Bvh, read_bvh
+from hipart.data.bvh_recording import recording, unit_of
 from hipart.data.labels import Label
 from hipart.data.motion import (
     BONE_PARENTS,

@@ -103,6 +103,10 @@ def chosen_rows(home: _Home, data: DataConfig, side: Side) -> Indices:
         raise ValueError(f"{folder}: has nothing to {stored} on{beside}")
     frame = array_of(folder, stored, "frame")
     kept = frame % (data.test_every if side == "test" else data.train_every) == 0
+    if not (data.mirrored and side == "train"):
+        kept &= array_of(folder, stored, "camera") < about.get("cameras", np.inf)
+    elif not about.get("origin", {}).get("mirror"):
+        raise ValueError(f"{folder}: has no mirror images; prepare it with --mirror")
     if stored == "train" and data.validation_samples:
         names = home.names("subject")
         held = [names.index(name) for name in VALIDATION_SUBJECTS if name in names]

@@ -7,7 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hipart.data.body import BODY_FILE
-from hipart.data.bvh import MAX_FILE_BYTES, parse, read_bvh, read_hierarchy, recording, unit_of
+from hipart.data.bvh import MAX_FILE_BYTES, parse, read_bvh, read_hierarchy
+from hipart.data.bvh_recording import recording, unit_of
 from hipart.data.importing import bvh_source, find_files, import_files
 from hipart.data.labels import Label, from_names, read_labels
 from hipart.data.motion import BONE_PARENTS, BONES, Clip

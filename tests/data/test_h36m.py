@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from hipart.config import DataConfig, DetectorConfig
 from hipart.data.corpus import check_corpus, corpus_name, fingerprint, load_corpus
@@ -15,12 +16,18 @@ from hipart.data.h36m import source as module
 from hipart.data.h36m.annotations import read_annotations
 from hipart.data.h36m.archives import read_poses_2d, read_poses_3d
 from hipart.data.h36m.cameras import cameras_of
-from hipart.data.h36m.source import IMAGE_SIZE, H36mSource, find
+from hipart.data.h36m.files import find
+from hipart.data.h36m.mirror import OTHER
+from hipart.data.h36m.mirror import mirrored as mirrored_body
+from hipart.data.h36m.source import IMAGE_SIZE, H36mSource
 from hipart.data.pickles import read_npz
 from hipart.data.prepare import prepare
+from hipart.data.smpl import SmplModel, read_smpl
+from hipart.flip import flip
 from hipart.skeleton import JOINTS
 from tests.data import h36m_miniature
 from tests.data.h36m_miniature import EVERY, FRAMES, Miniature
+from tests.data.smpl_miniature import BONES, PARENTS
 
 SUBJECTS = ("S1", "S8", "S9", "S11")
 ANNOTATIONS = "data/Human36M/annotations"
@@ -323,6 +330,69 @@ def test_hourglass_has_sixteen_joints(mini: Miniature, tmp_path: Path) -> None:
     np.testing.assert_allclose(samples.detected_2d[:, kept], samples.exact_2d[:, kept], atol=0.02)
     halfway = samples.detected_2d[:, [8, 10]].mean(axis=1)
     np.testing.assert_allclose(samples.detected_2d[:, 9], halfway, atol=1e-3)
+
+
+def test_mirror_images_are_of_mirrored_bodies(mini: Miniature, tmp_path: Path) -> None:
+    folder = tmp_path / "mirrored"
+    files = find(mini.root, mini.smpl)
+    prepare(H36mSource(files, mirror=True), folder)
+    plain = load_corpus(DATA, GIVEN, folder)
+    both = load_corpus(DATA.model_copy(update={"mirrored": True}), GIVEN, folder)
+    assert len(both.train) == 2 * len(plain.train) and len(both.test) == len(plain.test)
+    assert plain.train.camera.max() == 3 and len(np.unique(both.train.sequence)) == 2 * len(
+        np.unique(plain.train.sequence)
+    )
+    image = both.train.take(both.train.camera > 3)
+    real = both.train.take(both.train.camera <= 3)
+    np.testing.assert_array_equal(image.frame, real.frame)
+    turned = flip(torch.from_numpy(real.target_3d)).numpy()
+    np.testing.assert_allclose(image.target_3d, turned, atol=1e-3)
+    width = IMAGE_SIZE[0]
+    left = image.exact_2d[:, JOINTS.index("LKnee"), 0]
+    right = real.exact_2d[:, JOINTS.index("RKnee"), 0]
+    np.testing.assert_allclose(left, width - right, atol=1e-2)
+    # The body's points lie around its joints as before, and are no exchange of indices.
+    for level in ("dense_2d", "finest_2d"):
+        middle = getattr(image, level).mean(axis=1)
+        mirrored = [width, 0] + np.array([-1, 1]) * getattr(real, level).mean(axis=1)
+        assert np.abs(middle - mirrored).max() < 15
+    assert np.abs(image.dense_2d - ([width, 0] + np.array([-1, 1]) * real.dense_2d)).max() > 20
+    with pytest.raises(ValueError, match="no mirror images"):
+        check_corpus(DATA.model_copy(update={"mirrored": True}), GIVEN, _unmirrored(mini, tmp_path))
+
+
+def test_a_mirrored_twice_body_is_itself(mini: Miniature) -> None:
+    model = read_smpl(mini.smpl)
+    path = mini.root / ANNOTATIONS
+    held = read_annotations(
+        "S9",
+        path / "Human36M_subject9_joint_3d.json",
+        path / "Human36M_subject9_smpl_param.json",
+    )["Greeting"]
+    again = mirrored_body(mirrored_body(held, model), model)
+    np.testing.assert_allclose(again.pose, held.pose)
+    np.testing.assert_allclose(again.trans, held.trans, atol=1e-12)
+    # Of a skeleton that is alike on both sides the mirrored body is the mirror image.
+    alike = SmplModel(
+        template=BONES,
+        faces=np.empty((0, 3), np.int64),
+        shape=np.zeros((24, 3, 10)),
+        blend=np.zeros((24, 3, 207)),
+        weights=np.eye(24),
+        joints=BONES,
+        joint_shape=np.zeros((24, 3, 10)),
+        parents=PARENTS,
+    )
+    image = mirrored_body(held, alike)
+    one, other = (
+        alike.vertices(body.pose, body.shape) + body.trans[:, None] for body in (held, image)
+    )
+    np.testing.assert_allclose(other, one[:, list(OTHER)] * [-1, 1, 1], atol=1e-12)
+
+
+def _unmirrored(mini: Miniature, folder: Path) -> Path:
+    prepare(opened(mini), folder / "plain")
+    return folder / "plain"
 
 
 def _metres(frames: Any) -> Any:

@@ -2,43 +2,34 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hipart.data.h36m.annotations import Annotated, file_names, read_annotations
-from hipart.data.h36m.archives import (
-    FPS,
-    POSES_2D,
-    POSES_3D,
-    as_17,
-    cut,
-    read_poses_2d,
-    read_poses_3d,
-)
-from hipart.data.h36m.cameras import cameras_of
+from hipart.data.h36m.annotations import Annotated, read_annotations
+from hipart.data.h36m.archives import FPS, NUM_CAMERAS, as_17, cut, read_poses_2d, read_poses_3d
+from hipart.data.h36m.cameras import LensCamera, cameras_of
+from hipart.data.h36m.files import Files
 from hipart.data.h36m.join import check_join
+from hipart.data.h36m.mirror import MIRROR, mirrored
 from hipart.data.h36m.sequences import (
     ACTIONS,
     DAMAGED,
     DROPPED,
     SUBJECTS,
     TEST_SUBJECTS,
-    TRAIN_SUBJECTS,
     action_of,
 )
 from hipart.data.levels import BodyLevels, Coarsening, body_levels
 from hipart.data.prepared import Piece, as_samples, pieces
-from hipart.data.regressor import REGRESSOR, read_regressor
+from hipart.data.regressor import read_regressor
 from hipart.data.samples import Samples
 from hipart.data.smpl import SmplPoints, read_smpl
 from hipart.data.splits import Side
-from hipart.data.userfiles import digest, located
-from hipart.skeleton import LEVELS
+from hipart.data.userfiles import digest
+from hipart.skeleton import LEVELS, OTHER_SIDE
 
 Floats = NDArray[np.float32]
 Name = tuple[str, str]
@@ -54,56 +45,12 @@ BODIES_AT_ONCE = 256
 _FLOATS = ("detected_2d", "exact_2d", "dense_2d", "fine_2d", "finest_2d", "target_3d")
 
 
-@dataclass(frozen=True)
-class Files:
-    """Where a user's files are."""
-
-    poses_3d: Path
-    poses_2d: Path
-    regressor: Path
-    smpl: Path
-    #: Joints and bodies, by subject.
-    annotations: Mapping[str, tuple[Path, Path]]
-
-    def all(self) -> dict[str, Path]:
-        """Every file by its name."""
-        some = (self.poses_3d, self.poses_2d, self.regressor, self.smpl)
-        return {path.name: path for path in (*some, *sum(self.annotations.values(), ()))}
-
-
-def find(root: Path, smpl: Path, detections: str = "cpn") -> Files:
-    """The files beneath ``root``. ValueError that lists what is missing and where it is had."""
-    if detections not in POSES_2D:
-        raise ValueError(f"no detections {detections!r}; there are {', '.join(POSES_2D)}")
-    annotated = {subject: file_names(subject) for subject in SUBJECTS}
-    single = (POSES_3D, POSES_2D[detections], REGRESSOR)
-    there = located(root, (*single, *sum(annotated.values(), ())))
-    missing = [name for name in single if name not in there]
-    whole = {s: names for s, names in annotated.items() if there.keys() >= set(names)}
-    for group in (TRAIN_SUBJECTS, TEST_SUBJECTS):
-        if not whole.keys() & set(group):
-            missing += annotated[group[0]]
-    if not smpl.is_file():
-        raise ValueError(f"{smpl}: no such file; --smpl names SMPL's basicModel_neutral_*.pkl")
-    if missing:
-        raise ValueError(
-            f"{root}: lacks {', '.join(missing)}; `hipart-search data doctor h36m --root {root}` "
-            "says where they are had"
-        )
-    return Files(
-        there[POSES_3D],
-        there[POSES_2D[detections]],
-        there[REGRESSOR],
-        smpl,
-        {subject: (there[one], there[two]) for subject, (one, two) in whole.items()},
-    )
-
-
 class H36mSource:
     """All files read and held against each other; samples are made from them piece by piece.
 
     A piece is a sequence before its four cameras, one camera after the other, of the frames that
-    have a body that fits. Raises ValueError for files that are damaged or do not belong together.
+    have a body that fits; with ``mirror`` the mirror images of what trains follow, as before four
+    more cameras. Raises ValueError for files that are damaged or do not belong together.
     """
 
     def __init__(
@@ -111,9 +58,11 @@ class H36mSource:
         files: Files,
         detections: str = "cpn",
         coarsening: Coarsening = "exact_binary",
+        mirror: bool = False,
         say: Say = lambda _: None,
     ) -> None:
         self._files, self._detections, self._coarsening = files, detections, coarsening
+        self._mirror = mirror
         say(f"reading {files.poses_3d.name} and {files.poses_2d.name}")
         self._poses = read_poses_3d(files.poses_3d)
         self._detected = read_poses_2d(files.poses_2d)
@@ -136,7 +85,7 @@ class H36mSource:
     def pieces(self) -> tuple[Piece, ...]:
         """A piece for each sequence."""
         return pieces(
-            (" ".join(name), side_of(name[0]), len(bodies) * len(cameras_of(name[0])))
+            (" ".join(name), side_of(name[0]), len(bodies) * self._views(name[0]))
             for name, bodies in self._bodies.items()
         )
 
@@ -146,6 +95,7 @@ class H36mSource:
         return {
             "files": {name: digest(path) for name, path in self._files.all().items()},
             "coarsening": self._coarsening,
+            "mirror": self._mirror,
             "fit_mm": MOST_FIT_MM,
         }
 
@@ -163,6 +113,7 @@ class H36mSource:
             "damaged": [name for name in map(" ".join, DAMAGED) if name in names],
             "image_size": IMAGE_SIZE,
             "fps": FPS,
+            "cameras": NUM_CAMERAS,
             "detections": self._detections,
             "description": (
                 f"Human3.6M, {', '.join(s for s in SUBJECTS if s in subjects)}: {len(names)} "
@@ -182,14 +133,16 @@ class H36mSource:
         """As ``Source.samples``."""
         subject, sequence = name = split_name(piece.name)
         bodies = self._bodies[name]
-        points = self._points(bodies)
         joints = self._poses[name][bodies.frame].astype(np.float64)
         number = list(self._bodies).index(name)
-        detected = self._detected[name]
-        seen = [
-            self._before(camera, joints, points, as_17(detected[index][bodies.frame]))
-            for index, camera in enumerate(cameras_of(subject))
-        ]
+        points = self._points(bodies)
+        detected = [as_17(view[bodies.frame]) for view in self._detected[name]]
+        pairs = [*zip(cameras_of(subject), detected, strict=True)]
+        seen = [_before(camera, joints, points, flat) for camera, flat in pairs]
+        if self._views(subject) > len(seen):
+            # The mirrored world before the same cameras is the mirror image of what they see.
+            points = self._points(mirrored(bodies, self._model)) * MIRROR
+            seen += [_flipped(_before(camera, joints, points, flat)) for camera, flat in pairs]
         made: dict[str, NDArray[Any]] = {
             key: np.concatenate(views)
             for key, views in zip(_FLOATS, zip(*seen, strict=True), strict=True)
@@ -202,18 +155,13 @@ class H36mSource:
             "clip": np.full(views * count, number),
             "camera": camera_ids,
             "frame": np.tile(bodies.frame, views),
-            "sequence": number * views + camera_ids,
+            "sequence": 2 * number * NUM_CAMERAS + camera_ids,
         }
         return as_samples(made)
 
-    def _before(self, camera: Any, joints: Any, points: Any, detected: Floats) -> tuple[Any, ...]:
-        """Detected, exact, dense, fine and finest 2D, and the target, before one camera."""
-        down = np.array([0, (IMAGE_SIZE[1] - camera.size[1]) / 2])
-        here = camera.see(joints)
-        flat = camera.project(camera.see(points)) + down
-        levels = np.split(flat, np.cumsum(LEVELS)[:-1], axis=1)
-        exact = camera.project(here) + down
-        return detected + down, exact, *levels, 1000 * (here - here[:, :1])
+    def _views(self, subject: str) -> int:
+        """Of each body: mirror images are views, too."""
+        return NUM_CAMERAS * (2 if self._mirror and side_of(subject) == "train" else 1)
 
     def _points(self, bodies: Annotated) -> NDArray[np.float64]:
         """Dense points (T, 336, 3) in the world, metres."""
@@ -255,6 +203,24 @@ class H36mSource:
     @cached_property
     def _joints(self) -> SmplPoints:
         return self._model.averaging(self._regressor)
+
+
+def _before(camera: LensCamera, joints: Any, points: Any, detected: Floats) -> tuple[Any, ...]:
+    """Detected, exact, dense, fine and finest 2D, and the target, before one camera."""
+    down = np.array([0, (IMAGE_SIZE[1] - camera.size[1]) / 2])
+    here = camera.see(joints)
+    flat = camera.project(camera.see(points)) + down
+    levels = np.split(flat, np.cumsum(LEVELS)[:-1], axis=1)
+    exact = camera.project(here) + down
+    return detected + down, exact, *levels, 1000 * (here - here[:, :1])
+
+
+def _flipped(seen: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The mirror image: joints of the other side; dense points are a mirrored body's already."""
+    *flat, target = seen
+    detected, exact, *levels = ([IMAGE_SIZE[0], 0] + np.array([-1, 1]) * one for one in flat)
+    sides = list(OTHER_SIDE)
+    return detected[:, sides], exact[:, sides], *levels, (target * [-1, 1, 1])[:, sides]
 
 
 def fit_mm(joints: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
