@@ -2,7 +2,7 @@
 
 import click
 
-from hipart.commands.models import export, predict
+from hipart.commands.models import advocc, export, predict
 from hipart.commands.options import Commands
 from hipart.commands.places import clean, cluster, completion, data_commands, doctor, ui
 from hipart.commands.reading import (
@@ -26,7 +26,7 @@ def main() -> None:
 
 for command in (
     *(list_experiments, show, plan, run, watch, status),
-    *(table, schedule, report, fidelity, explain, export, predict),
+    *(table, schedule, report, fidelity, explain, export, predict, advocc),
     *(ui, data_commands, cluster, clean, doctor, completion),
 ):
     main.add_command(command)

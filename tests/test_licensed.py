@@ -12,7 +12,11 @@ from hipart.config import DataConfig, DetectorConfig
 from hipart.data.cameras import normalise_screen
 from hipart.data.corpus import load_corpus
 from hipart.data.prepared import array_of
+from hipart.data.pw3d.frames import JOINTS_14
+from hipart.data.pw3d.placements import places
+from hipart.predictor import Predictor
 from tests.data import h36m_miniature, pw3d_miniature
+from tests.data.pw3d_miniature import Truth
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +80,7 @@ def test_experiments_run_on_human36m(h36m: Path, tmp_path: Path) -> None:
 
 def test_3dpw_is_a_test_set(h36m: Path, tmp_path: Path) -> None:
     root = tmp_path / "files"
-    pw3d_miniature.write_pw3d(root)
+    truths = pw3d_miniature.write_pw3d(root)
     told = say("data", "doctor", "3dpw", "--root", root)
     assert told.startswith("ready: ") and "3DPW-Occ" in told
     told = say("data", "doctor", "3dpw", "--root", h36m, status=1)
@@ -108,7 +112,57 @@ def test_3dpw_is_a_test_set(h36m: Path, tmp_path: Path) -> None:
     )
     results = run(tmp_path, str(experiment), out)
     assert "root hips\\_mid, 14 joints" in (results / "table.md").read_text()
+    _adversarial(tmp_path, experiment, out, truths)
     say("data", "preview", "--scale", "smoke", "--data", h36m, "--out", tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
     told = say("data", "info", "--scale", "smoke", "--data", h36m, "--json")
     assert DAMAGED in json.loads(told)["damaged"]
+
+
+def _adversarial(
+    folder: Path, experiment: Path, corpus: Path, truths: dict[tuple[str, int], Truth]
+) -> None:
+    """3DPW-AdvOcc of the trained model, beside the same written as loops."""
+    name, person, frames = "downtown_bus_00", 0, [0, 4]
+    best = folder / "best"
+    place = ("--workspace", folder / "workspace")
+    say("export", experiment, "--scale", "smoke", "--data", corpus, *place, "--out", best)
+    pixels = truths[name, person].pixels[frames]
+    corner = pixels.min(axis=1) - 20
+    side = (pixels.max(axis=1) + 20 - corner).max(axis=1)
+    exact = (pixels - corner[:, None]) * 224 / side[:, None, None]
+    where = places(40)
+    noise = np.random.default_rng(0).normal(0, 6, (len(frames), len(where), 17, 2))
+    np.savez(
+        folder / "found.npz",
+        patch=40,
+        layout="h36m17",
+        detections=exact[:, None] + noise,
+        box=np.column_stack([corner, side]),
+        sequence=[name] * len(frames),
+        person=[person] * len(frames),
+        frame=frames,
+    )
+    asked = ("advocc", best, "--data", corpus, "--detections", folder / "found.npz")
+    told = json.loads(say(*asked, "--json"))
+    predictor = Predictor.load(best)
+    errors = []
+    for row in range(len(frames)):
+        real = corner[row] + (exact[row] + noise[row]) * side[row] / 224
+        truth = truths[name, person].joints[frames[row]]
+        target = 1000 * (truth - truth[[1, 4]].mean(axis=0))
+        worst = 0.0
+        for at, pose in enumerate(predictor.predict(real, (1080, 1920))["pose_3d_mm"]):
+            lifted = pose - pose[[1, 4]].mean(axis=0)
+            inside = (exact[row] > where[at]) & (exact[row] < np.minimum(where[at] + 40, 224))
+            seen = [j for j in JOINTS_14 if not inside[j].all()]
+            worst = max(worst, float(np.linalg.norm(lifted - target, axis=1)[seen].mean()))
+        errors.append(worst)
+    assert told["mpjpe_mm"] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert (told["frames"], told["patch_px"], told["joints"]) == (2, 40, 14)
+    assert 0 < told["p_mpjpe_mm"] < told["mpjpe_mm"]
+    assert "MPJPE" in say(*asked)
+    other = json.loads(json.dumps({"frame": [0, 77]}))
+    with np.load(folder / "found.npz") as held:
+        np.savez(folder / "found.npz", **(dict(held) | other))
+    assert "has no frame 77 of person 0 in downtown_bus_00" in say(*asked, status=2)

@@ -1,12 +1,13 @@
 """Commands on the best model."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hipart.commands.opening import find_search, open_ablation
-from hipart.commands.options import experiment_options, tracking_option
+from hipart.commands.opening import find_search, open_ablation, tell
+from hipart.commands.options import experiment_options, json_option, tracking_option
 
 
 @click.command()
@@ -77,3 +78,25 @@ def predict(bundle: Path, source: Path, out: Path, image_size: str | None) -> No
     size = None if image_size is None else parsed_size(image_size)
     count = predict_file(bundle, source, out, size)
     click.echo(f"wrote {out}: {count} poses")
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A corpus of 3DPW.")
+@click.option(
+    "--detections",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="What your detector found under each placement of the patch (docs/data.md).",
+)
+@json_option
+def advocc(bundle: Path, data: Path, detections: Path, as_json: bool) -> None:
+    """3DPW-AdvOcc: a bundle's error at each frame's worst placement of a patch."""
+    from hipart.predicting.advocc import adversarial
+
+    found = adversarial(bundle, data, detections)
+    told = (
+        f"3DPW-AdvOcc, patch {found.patch_px} px, {found.frames} frames, the visible ones of "
+        f"{found.joints} joints: MPJPE {found.mpjpe_mm:.1f} mm, PA-MPJPE {found.p_mpjpe_mm:.1f} mm"
+    )
+    tell(lambda: asdict(found), lambda: told, as_json)
