@@ -43,10 +43,10 @@ class DataConfig(Section):
     sampling: Literal["frames", "sequences"] = "frames"
     #: Of a prepared corpus, only every so manieth frame of a recording; the paper's lineage trains
     #: dense models on every 5th and tests on every 50th.
-    #: Of a prepared corpus, train on the mirror images, too, that ``data prepare --mirror`` made.
-    mirrored: bool = False
     train_every: Annotated[int, Field(ge=1, le=1000)] = 1
     test_every: Annotated[int, Field(ge=1, le=1000)] = 1
+    #: Of a prepared corpus, train on the mirror images, too, that ``data prepare --mirror`` made.
+    mirrored: bool = False
     #: How often each clip is placed anew: random yaw and floor position.
     placements: Annotated[int, Field(ge=1, le=64)] = 4
     #: Half side, in metres, of the square in which a placement stands.

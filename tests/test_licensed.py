@@ -127,6 +127,8 @@ def _adversarial(
     best = folder / "best"
     place = ("--workspace", folder / "workspace")
     say("export", experiment, "--scale", "smoke", "--data", corpus, *place, "--out", best)
+    card = (best / "README.md").read_text()
+    assert "licensed to persons" in card and "MakeHuman" not in card and "SIMULATED" not in card
     pixels = truths[name, person].pixels[frames]
     corner = pixels.min(axis=1) - 20
     side = (pixels.max(axis=1) + 20 - corner).max(axis=1)

@@ -39,12 +39,22 @@ corpus are lifted worse, and no measure of certainty is given. Not for decisions
 not for surveillance, nor medical or safety-critical use.
 
 ## Licence and lineage
-Code and weights: Apache License 2.0. The training corpus keeps its sources' terms: the bodies are
-MakeHuman's (CC0); the motion is from DeepMimic as distributed with Bullet (MIT, zlib) and from
-the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu, funded by NSF EIA-0196217), which
-may be used freely but not resold. `lineage.json` holds the key, identity, metrics and provenance
+{terms} `lineage.json` holds the key, identity, metrics and provenance
 of every stage; `config.json` holds every setting.
 """
+_OPEN = (
+    "Code and weights: Apache License 2.0. The training corpus keeps its sources' terms: bodies "
+    "are MakeHuman's (CC0); the packaged motion is from DeepMimic as distributed with Bullet (MIT, "
+    "zlib) and from the CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu, funded by NSF "
+    "EIA-0196217), which may be used freely but not resold."
+)
+_LICENSED = (
+    "Code: Apache License 2.0. The weights were trained on {names}, and SMPL's model, which are "
+    "licensed to persons, mostly for research alone: what their terms say of what is derived from "
+    "them goes for these weights, so read them before passing anything on. No sample of a data set "
+    "is in this folder."
+)
+_LICENSED_SETS = {"h36m": "Human3.6M", "3dpw": "Human3.6M, measured on 3DPW"}
 _SIMULATED = (
     "The 2D joints it was trained and measured on are **simulated detections**: exact "
     "projections with synthetic noise and occlusion. Expect other errors behind a real detector."
@@ -53,6 +63,11 @@ _EXACT = (
     "The 2D joints it was trained and measured on are **exact projections**, without any noise. "
     "Expect larger errors behind a real detector."
 )
+_GIVEN = (
+    "The 2D joints it was trained and measured on are a detector's that came with the data. Expect "
+    "other errors behind another one."
+)
+_LIMITS = {"simulated": _SIMULATED, "exact": _EXACT, "given": _GIVEN}
 
 
 def model_card(lineage: dict[str, Any], config: PipelineConfig) -> str:
@@ -66,8 +81,15 @@ def model_card(lineage: dict[str, Any], config: PipelineConfig) -> str:
         rows="\n".join(_rows(lineage["stages"])),
         corpus=config.data.corpus,
         detector=config.detector.kind,
-        limits=_SIMULATED if config.detector.kind == "simulated" else _EXACT,
+        limits=_LIMITS[config.detector.kind],
+        terms=_terms(config.data.corpus),
     )
+
+
+def _terms(corpus: str) -> str:
+    if corpus == "open":
+        return _OPEN
+    return _LICENSED.format(names=_LICENSED_SETS[corpus])
 
 
 def _rows(stages: dict[str, Any]) -> list[str]:

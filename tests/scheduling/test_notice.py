@@ -50,7 +50,7 @@ def test_a_notice_costs_a_step_however_often_it_comes(
                 os.kill(pid, signal.SIGTERM)
                 while len([e for e in events if isinstance(e, JobStarted)]) == len(started):
                     graph.pump(0.1)
-                assert time.monotonic() - told[-1][1] < 5
+                assert time.monotonic() - told[-1][1] < 20, "and another process has begun"
     finally:
         pool.close()
     assert len({pid for pid, _ in told}) == TIMES
