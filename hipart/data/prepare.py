@@ -34,7 +34,9 @@ class Source(Protocol):
 
         ``corpus`` (its name in ``data.corpus``), ``action_names``, ``subject_names``,
         ``clip_names``, ``damaged`` (names of clips whose markers are wrong), ``image_size``
-        (width, height), ``fps``, ``detections`` (whose they are) and ``description``.
+        (width, height), ``fps``, ``detections`` (whose they are) and ``description``; where they
+        are not the usual ones, ``joints`` that errors are measured over, ``root_joints`` whose
+        middle poses are relative to, and how many ``cameras`` see no mirror image.
         """
         ...
 
