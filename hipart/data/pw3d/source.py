@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from hipart.data.levels import body_levels
 from hipart.data.prepared import Piece, as_samples, pieces
@@ -20,7 +21,7 @@ from hipart.data.pw3d.image import SIZE, into
 from hipart.data.pw3d.sequences import FPS, Recording, read_sequence
 from hipart.data.regressor import read_regressor
 from hipart.data.samples import Samples
-from hipart.data.smpl import SmplModel, read_smpl
+from hipart.data.smpl import SmplPoints, read_smpl
 from hipart.data.userfiles import digest
 from hipart.skeleton import LEVELS, NUM_JOINTS
 
@@ -31,8 +32,8 @@ CORPUS = "3dpw"
 #: Raised when other samples are made of the same files.
 RECIPE = 1
 MM_PER_M = 1000.0
-#: Bodies that are posed at once; each takes about 1 MB.
-AT_ONCE = 64
+#: Bodies that are posed at once.
+AT_ONCE = 256
 #: The joints whose middle each root is.
 ROOTS = {"h36m_pelvis": (0,), "hips_mid": (1, 4)}
 NAMES = {"all": "3DPW", "occ": "3DPW-Occ", "advocc": "frames of 3DPW-AdvOcc"}
@@ -49,10 +50,6 @@ class Levels(Protocol):
     @property
     def means(self) -> Any:
         """Weights (336, V), a scipy.sparse matrix: rows of the 48, 96 and 192 points."""
-        ...
-
-    def points(self, vertices: Floats) -> Floats:
-        """Points (N, 336, 3) of vertices (N, V, 3)."""
         ...
 
 
@@ -87,7 +84,7 @@ class Pw3dSource:
         darkpose = files.darkpose if self._settings.detections == "darkpose" else {}
         self._darkpose = {split: read_darkpose(*pair) for split, pair in darkpose.items()}
         self._last: tuple[Path, Recording] | None = None
-        self._models: dict[str, SmplModel] = {}
+        self._bodies: dict[str, SmplPoints] = {}
         #: Persons in frames that are left out, by the reason.
         self.left_out: Counter[str] = Counter()
         self._sizes: list[tuple[int, int]] = []
@@ -221,9 +218,8 @@ class Pw3dSource:
     def _points(self, recording: Recording, person: int, frames: Integers) -> Floats:
         """Joints and the points of all levels (N, 353, 3) in the camera's frame, metres."""
         who = recording.persons[person]
-        body = self._model(who.gender).vertices(who.pose[frames], who.betas)
-        vertices = recording.see(body + who.at[frames, None], frames)
-        return np.concatenate([self._regressor @ vertices, self.levels.points(vertices)], axis=1)
+        points = self._body(who.gender).points(who.pose[frames], who.betas)
+        return recording.see(points + who.at[frames, None], frames)
 
     def _detected(self, recording: Recording, plan: _Planned, exact: Floats) -> Floats:
         """The joints (N, 17, 2) that a lifter is given, px of the virtual image."""
@@ -251,11 +247,14 @@ class Pw3dSource:
             raise ValueError(f"there are no detections of DarkPose for the split {split}")
         return self._darkpose[split].keypoints(recording, person)
 
-    def _model(self, gender: str) -> SmplModel:
+    def _body(self, gender: str) -> SmplPoints:
+        """The joints and the points of all levels on a person's model."""
         name = self._settings.model(gender)
-        if name not in self._models:
-            self._models[name] = read_smpl(self._files.models[name])
-        return self._models[name]
+        if name not in self._bodies:
+            weights = sparse.vstack([sparse.csr_matrix(self._regressor), self.levels.means])
+            model = read_smpl(self._files.models[name])
+            self._bodies[name] = model.averaging(sparse.csr_matrix(weights))
+        return self._bodies[name]
 
     def _told_out(self) -> str:
         """How many persons in frames are left out, and why."""
