@@ -1,6 +1,7 @@
 """One experiment on one workspace: what every command that names an experiment starts from."""
 
 import gc
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
 def options(scale: str, runtime: Runtime) -> str:
     """What a command on the same experiment has to repeat: nothing for what is so by default."""
     told = "" if scale == DEFAULT_SCALE else f" --scale {scale}"
-    return told if runtime.data is None else f"{told} --data {runtime.data}"
+    return told if runtime.data is None else f"{told} --data {shlex.quote(str(runtime.data))}"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A user's own files: made into a corpus, and looked over."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -111,7 +112,7 @@ def _make(
     for why, count in left_out.items():
         if count:
             click.echo(f"left out: {count} bodies, {why}")
-    click.echo(f"Next: hipart-search run codebook_ablation --data {folder}")
+    click.echo(f"Next: hipart-search run codebook_ablation --data {shlex.quote(str(folder))}")
 
 
 @click.command("doctor")

@@ -43,8 +43,6 @@ def describe(config: DetectorConfig) -> str:
     """What a table's footer says about the detections."""
     if config.kind == "exact":
         return "exact 2D joints, no detector"
-    if config.kind == "given":
-        return "detections that came with the data"
     return (
         f"SIMULATED detections: noise {config.noise_px:g} px (wrists and ankles "
         f"x{config.extremity_factor:g}), {config.occlusion_probability:.0%} of samples occluded "

@@ -9,17 +9,11 @@ DEEPEST = 5
 PICTURES = ("images", "imageFiles", "image", "img", "frames", "videos")
 
 
-def locate(root: Path, name: str) -> Path | None:
-    """The file of this name that is nearest to ``root``; None where there is none.
+def located(root: Path, names: tuple[str, ...]) -> dict[str, Path]:
+    """Those of these files that are there, each the nearest to ``root``.
 
     ValueError where ``root`` is no folder.
     """
-    found = located(root, (name,))
-    return found.get(name)
-
-
-def located(root: Path, names: tuple[str, ...]) -> dict[str, Path]:
-    """As ``locate``, of many names in one walk."""
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder; --root names the one that holds the files")
     found: dict[str, Path] = {}

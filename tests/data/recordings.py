@@ -138,3 +138,13 @@ def amass_arrays(clip: Clip, fps: float = 30) -> dict[str, Any]:
         "betas": np.zeros(16),
         "dmpls": np.zeros((len(clip), 8)),
     }
+
+
+def refuses(imported: Callable[[Path], object], path: Path) -> bool:
+    """Whether a file is refused with a reason; any other error is no refusal."""
+    try:
+        imported(path)
+    except ValueError as error:
+        assert str(error)
+        return True
+    return False
