@@ -48,9 +48,11 @@ def test_a_notice_costs_a_step_however_often_it_comes(
                 pid = pool._ray.get(call)
                 told.append((pid, time.monotonic()))
                 os.kill(pid, signal.SIGTERM)
-                while len([e for e in events if isinstance(e, JobStarted)]) == len(started):
+                while _lives(pid):
                     graph.pump(0.1)
-                assert time.monotonic() - told[-1][1] < 20, "and another process has begun"
+                assert time.monotonic() - told[-1][1] < 5
+                while len([e for e in events if isinstance(e, JobStarted)]) == len(started):
+                    graph.pump(0.1)  # another starts, which takes what starting takes
     finally:
         pool.close()
     assert len({pid for pid, _ in told}) == TIMES
@@ -65,3 +67,11 @@ def test_a_notice_costs_a_step_however_often_it_comes(
             firsts.append(next(later))
     assert firsts == sorted(firsts), "each try goes on where the one before ended"
     assert len(firsts) == TIMES + 1
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process still runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
