@@ -12,6 +12,7 @@ from rich.console import Console
 from hipart import cluster
 from hipart.runtime import Runtime
 from hipart.scheduling.ray_start import start_ray
+from tests.processes import family
 
 
 def said(report: object) -> str:
@@ -52,15 +53,8 @@ def test_other_code_and_other_clocks_are_named(tmp_path: Path) -> None:
 
 def listening() -> set[str]:
     """Local addresses, as the kernel writes them, at which this process and its children listen."""
-    family = {str(os.getpid())}
-    status = {
-        path.parent.name: path.read_text().rpartition(")")[2].split()[1]
-        for path in Path("/proc").glob("[0-9]*/stat")
-    }
-    while more := {pid for pid, parent in status.items() if parent in family} - family:
-        family |= more
     sockets = set()
-    for pid in family:
+    for pid in family(os.getpid()):
         for file in Path(f"/proc/{pid}/fd").glob("*"):
             with suppress(FileNotFoundError):  # it was closed in this moment
                 sockets.add(os.readlink(file))

@@ -1,4 +1,4 @@
-"""A crash costs nothing: kill -9 of the whole process group, then the same command again."""
+"""A crash costs nothing: kill -9 of everything at once, then the same command again."""
 
 import json
 import os
@@ -7,9 +7,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from tests.processes import family
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +33,8 @@ factors:
 seeds: [0]
 metric: {stage: evaluate, name: mpjpe_mm}
 """
+#: What is killed, one after another.
+STAGES = ("tokenizer", "prior", "lifter")
 COMMAND = [sys.executable, "-m", "hipart.cli", "run", "killed.yaml", "--scale", "smoke"]
 
 
@@ -55,17 +61,18 @@ def finish(folder: Path) -> str:
 
 
 def kill_in(folder: Path, stage: str) -> None:
-    """Run until a job of the stage has a checkpoint, then kill everything at once."""
+    """Run until a job of the stage has a checkpoint, then kill driver, Ray and workers at once.
+
+    Workers of a killed process group would live for up to two seconds more, until they miss
+    their node, and a job as short as these would be done by then.
+    """
     process = start(folder)
-    assert process.stdout is not None
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if list(folder.glob(f".hipart/store/.work/{stage}-*/checkpoint.safetensors")):
-            break
-    else:
-        pytest.fail(f"the run ended before {stage} had a checkpoint:\n{''.join(seen)}")
-    os.killpg(process.pid, signal.SIGKILL)
+    while not list(folder.glob(f".hipart/store/.work/{stage}-*/checkpoint.safetensors")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    for pid in family(process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
 
 
@@ -89,7 +96,7 @@ def test_three_kills_change_nothing(tmp_path: Path) -> None:
     finish(tmp_path / "quiet")
     killed = tmp_path / "killed"
     before: dict[str, str] = {}
-    for stage in ("tokenizer", "prior", "lifter"):
+    for stage in STAGES:
         kill_in(killed, stage)
         after = provenances(killed)
         assert before.items() <= after.items(), "a finished job was trained again"
@@ -99,15 +106,16 @@ def test_three_kills_change_nothing(tmp_path: Path) -> None:
     assert before.items() <= after.items(), "a finished job was trained again"
     told = re.search(r"10 stage jobs: trained (\d+) now, reused (\d+)", " ".join(output.split()))
     assert told is not None, output
-    # A worker may finish its job in the moment between the kill and its own end.
-    assert int(told[2]) >= len(before)
+    assert int(told[2]) == len(before)
 
     tables = [
         (tmp_path / name / "results/killed/table.csv").read_bytes() for name in ("quiet", "killed")
     ]
     assert tables[0] == tables[1]
-    resumed = [json.loads(text)["resumed"] for text in after.values()]
-    assert sum(resumed) >= 3, "each kill must have left a checkpoint that was taken up"
+    resumed = {
+        Path(name).parent.name for name, text in after.items() if json.loads(text)["resumed"]
+    }
+    assert resumed == set(STAGES), "each kill must have left a checkpoint that was taken up"
 
     runs = mlflow_runs(killed)
     trials, jobs = 2, 2 * 5
