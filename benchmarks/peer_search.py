@@ -93,7 +93,7 @@ def search_with_tune(search: Search, fingerprint: str, workers: int, folder: Pat
 
 
 def _suggest(search: Search, trial: Any) -> dict[str, Any]:
-    from hipart.search.study import suggested
+    from hipart.search.drawing import suggested
 
     point: dict[str, Any] = {}
     for dimension in search.dimensions:

@@ -19,7 +19,7 @@ from benchmarks.harness import Line, parser, report
 from benchmarks.peer_search import Searched, search_with_tune
 from hipart.runtime import Runtime
 from hipart.scheduling.ray_start import start_ray
-from hipart.search.loop import Limits
+from hipart.search.budget import Limits
 from hipart.search.session import SearchSession, open_search
 from hipart.search_runner import run_search
 from hipart.store import Artifact

@@ -21,8 +21,9 @@ from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates, measurements
+from hipart.search.budget import Account, Ended, Limits
 from hipart.search.candidates import Candidate, Chain
-from hipart.search.loop import Ended, Limits, SearchLoop
+from hipart.search.loop import SearchLoop
 from hipart.search.rules import Rules
 from hipart.search.session import SearchSession
 from hipart.search.study import Record, Study
@@ -111,7 +112,7 @@ class _Run:
         progress = Progress(estimate, executor.slots)
         name, scale = session.search.name, session.search.scale
         journal = Journal(runtime.journals, name, scale, executor.slots, estimate)
-        self.listeners += [mirror, journal, loop.hear]
+        self.listeners += [mirror, journal, loop.account.hear]
         view = self._view(progress, loop)
         try:
             with view, closing(RunMetrics(session.store)) as metrics:
@@ -179,10 +180,8 @@ class _Run:
             study=self.study,
             candidates=session.candidates,
             store=session.store,
-            limits=self.limits,
-            clock=time.monotonic,
+            account=Account(session.search, self.study, self.limits, time.monotonic, share),
             slots=executor.slots,
-            share=share,
             rules=Rules(session.search.constraints),
             watchers=[_Mirroring(session, mirror)],
             controls=() if session.base.point else session.base.chains,
@@ -198,7 +197,7 @@ class _Run:
         def shown() -> RenderableType:
             made = search_table(session, study, partial=True, rows=LIVE_ROWS)
             count = f"{len(study.own)} trials, {len(study.running)} of them running"
-            spent = f"{duration(loop.spent_s)} of search"
+            spent = f"{duration(loop.account.spent_s)} of search"
             return Group(
                 made.terminal(notes=False),
                 Text(f"{count}, {spent}; {best_line(session, study)}", style="bold"),

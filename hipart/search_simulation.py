@@ -9,8 +9,8 @@ from rich.table import Table as RichTable
 from hipart.report.live import duration
 from hipart.report.searches import counted
 from hipart.scheduling.plan import Estimates, measurements
+from hipart.search.budget import Limits
 from hipart.search.landscape import made_up, read_landscape
-from hipart.search.loop import Limits
 from hipart.search.session import SearchSession, ranked
 from hipart.search.simulation import simulate
 

@@ -22,7 +22,7 @@ from hipart.notify import notifying
 from hipart.runtime import Runtime
 
 if TYPE_CHECKING:
-    from hipart.search.loop import Limits
+    from hipart.search.budget import Limits
     from hipart.search.session import SearchSession
 
 
@@ -128,7 +128,7 @@ def _limits(
     session: "SearchSession", trials: int | None, time: float | None, device_hours: float | None
 ) -> "Limits":
     """What the file allows; what is given on the command line takes the place of all of it."""
-    from hipart.search.loop import Limits
+    from hipart.search.budget import Limits
 
     if trials is None and time is None and device_hours is None:
         return Limits.of(session.search.budget)

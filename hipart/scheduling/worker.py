@@ -1,13 +1,10 @@
 """Stage jobs on one worker: load what they need, train, publish. The only door to torch."""
 
 import importlib
-import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,38 +17,19 @@ from hipart.data.corpus import Corpus, load_corpus
 from hipart.jobs import StageJob
 from hipart.provenance import code_version, machine
 from hipart.scheduling.allocator import keep_freed_memory
+from hipart.scheduling.beginning import Member, begin, forget_beginning
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
 from hipart.scheduling.upstream import LackingError, check_unchanged, upstream
-from hipart.stages.checkpoint import (
-    CHECKPOINT,
-    STATE,
-    checkpoint_step,
-    copy_checkpoint,
-    is_readable,
-)
 from hipart.stages.context import Report, StageContext
 from hipart.stages.fit import Interrupted
-from hipart.stages.history import HISTORY
 from hipart.stages.training import IndivisibleError
-from hipart.store import Artifact, ArtifactStore, without_space
+from hipart.store import ArtifactStore, without_space
 
 #: ``report(job, step, total, metrics)``: where a job stands.
 JobReport = Callable[[StageJob, int, int, dict[str, float]], None]
 
-#: Beside a job's checkpoint: which job it continues, and from which step.
-CONTINUED = "continued.json"
-
 #: What this worker took to start, where it has.
 _start_up: dict[str, float] = {}
-
-
-@dataclass(frozen=True)
-class Member:
-    """A claimed job of an array: where it works, and to whom it reports."""
-
-    job: StageJob
-    work: Path
-    report: Report
 
 
 def warm(workplace: Workplace, jobs: Sequence[StageJob], began: float) -> None:
@@ -147,7 +125,7 @@ def _train(
     loaded = time.perf_counter()
     stage = importlib.import_module(f"{workplace.stages}.{first.stage}")
     imported = time.perf_counter()
-    begun = [_begin(member, store) for member in members]
+    begun = [begin(member, store) for member in members]
     device = _device(workplace)
     contexts = [_context(member, corpus, device, store, micro_batches) for member in members]
     alone = len(members) == 1
@@ -168,8 +146,7 @@ def _train(
     }
     results: dict[str, Result] = {}
     for member, context, own, how in zip(members, contexts, metrics, begun, strict=True):
-        for name in (CHECKPOINT, CONTINUED):
-            (member.work / name).unlink(missing_ok=True)
+        forget_beginning(member)
         provenance = shared | context.facts | how
         share = seconds / len(members)
         results[member.job.key] = _published(store, member, context, own, provenance, share)
@@ -195,34 +172,6 @@ def _context(
         resumable=member.job.resumable,
         micro_batches=micro_batches,
     )
-
-
-def _begin(member: Member, store: ArtifactStore) -> dict[str, Any]:
-    """Let a job without a checkpoint, or with a damaged one, begin where one it continues ended.
-
-    Returns what the provenance says of the beginning.
-    """
-    checkpoint, note = member.work / CHECKPOINT, member.work / CONTINUED
-    if not is_readable(checkpoint):
-        for file in (checkpoint, note):
-            file.unlink(missing_ok=True)
-        earlier = _continued(member.job, store)
-        if earlier is not None:
-            state = earlier.file(STATE)
-            step = checkpoint_step(state)
-            shutil.copyfile(earlier.file(HISTORY), member.work / HISTORY)
-            note.write_text(json.dumps({"continued": earlier.key, "continued_step": step}))
-            copy_checkpoint(state, checkpoint)
-    how: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
-    return {"resumed": checkpoint_step(checkpoint) > how.get("continued_step", 0), **how}
-
-
-def _continued(job: StageJob, store: ArtifactStore) -> Artifact | None:
-    """What a job may go on from: the artifact that it names, if it has what that takes."""
-    earlier = store.find(job.stage, job.continues) if job.continues else None
-    if earlier is None or not earlier.file(STATE).exists() or not job.prolongs(earlier.identity):
-        return None
-    return earlier
 
 
 def _circumstances(workplace: Workplace, device: torch.device) -> dict[str, Any]:

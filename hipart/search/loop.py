@@ -6,19 +6,19 @@ trials have in common is trained once. The loop knows no clock and no executor b
 given; with a virtual one it is a simulation.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.form import MetricChoice
-from hipart.experiment.search import Budget, Search
+from hipart.experiment.search import Search
 from hipart.jobs import StageJob, final_jobs
 from hipart.pipeline import PROFILE, TOKENIZER
-from hipart.scheduling.events import Event, JobFinished
 from hipart.scheduling.graph import StageGraph
+from hipart.search.budget import Account, Ended
 from hipart.search.candidates import Candidate, Candidates, Chain, Finished, mean_over_seeds
 from hipart.search.memory import recall
 from hipart.search.rules import Rules
@@ -31,24 +31,6 @@ TRIALS_A_SLOT = 4
 POINTS_A_SLOT = 8
 #: Trials refused one after the other before a search gives up.
 IN_VAIN = 1000
-
-
-class Limits(NamedTuple):
-    """What a search may take in all, earlier commands included; None for no limit."""
-
-    trials: int | None = None
-    seconds: float | None = None
-    device_seconds: float | None = None
-
-    @classmethod
-    def of(cls, budget: Budget) -> "Limits":
-        """What a file allows."""
-        minutes, hours = budget.minutes, budget.device_hours
-        return cls(
-            budget.trials,
-            None if minutes is None else 60 * minutes,
-            None if hours is None else 3600 * hours,
-        )
 
 
 class Watcher(Protocol):
@@ -81,29 +63,18 @@ Course = Generator[tuple[Chain, ...], None, None]
 
 
 @dataclass
-class Ended:
-    """Why a search ended, in words; and what it left unfinished."""
-
-    reason: str
-    open_trials: int = 0
-
-
-@dataclass
 class SearchLoop:
     """Draws trials from a study, and moves them on until the budget is spent.
 
-    ``clock`` gives seconds; ``slots`` are the jobs that may run at once, ``share`` the devices that
-    a job holds.
+    ``slots`` are the jobs that may run at once.
     """
 
     search: Search
     study: Study
     candidates: Candidates
     store: Finished
-    limits: Limits
-    clock: Callable[[], float]
+    account: Account
     slots: int
-    share: float = 1.0
     rules: Rules = field(default_factory=lambda: Rules(()))
     watchers: list[Watcher] = field(default_factory=list)
     #: Jobs to be done beside the trials: those of a base that lies outside the space.
@@ -119,28 +90,15 @@ class SearchLoop:
         #: Distinct tokenizers of the first so many records, by key.
         self._tokenizers: dict[str, Sequence[Chain]] = {}
         self._looked_at = 0
-        self._began = self.clock()
-        self._spent_before = self.study.spent_s
-        self._device_s = self.study.device_s
         #: Drawn first and measured in full: what is found is compared with it.
         self._base = self.search.space.point_of(self.search.base_config)
-
-    def hear(self, event: Event) -> None:
-        """What a job took counts against the budget of devices; for the graph's listeners."""
-        if isinstance(event, JobFinished):
-            self._device_s += event.seconds * self.share
-
-    @property
-    def spent_s(self) -> float:
-        """Seconds since the first command on this search began one after the other."""
-        return self._spent_before + self.clock() - self._began
 
     def run(self, graph: StageGraph) -> Ended:
         """Search until the budget is spent, nothing is left to draw, or nothing gets better."""
         try:
             return self._search(graph)
         finally:
-            self.account()
+            self.account.write()
 
     def _search(self, graph: StageGraph) -> Ended:
         for chain in self.controls:
@@ -148,7 +106,7 @@ class SearchLoop:
         for record in self.study.running:  # of a command that was killed
             self._begin(record, graph, again=True)
         while True:
-            over = self.over()
+            over = self.account.over(len(self._live))
             if over is None:
                 self._draw(graph)
             elif over.open_trials:
@@ -161,37 +119,13 @@ class SearchLoop:
             if self.fail_fast and graph.errors:
                 return Ended("a job failed", len(self._live))
 
-    def over(self) -> Ended | None:
-        """Why nothing more is begun; with open trials, why these are left where they are."""
-        limits, open_trials = self.limits, len(self._live)
-        if limits.seconds is not None and self.spent_s >= limits.seconds:
-            return Ended(f"{limits.seconds / 60:g} minutes are over", open_trials)
-        if limits.device_seconds is not None and self._device_s >= limits.device_seconds:
-            hours = limits.device_seconds / 3600
-            return Ended(f"{hours:g} device-hours are spent", open_trials)
-        if limits.trials is not None and self.study.made >= limits.trials:
-            return Ended(f"{limits.trials} trials were made")
-        if self._flat():
-            assert self.search.budget.plateau is not None
-            return Ended(f"no better over {self.search.budget.plateau.trials} trials")
-        return None
-
-    def _flat(self) -> bool:
-        plateau, goal = self.search.budget.plateau, self.search.objectives[0].goal
-        if plateau is None or self.search.several:
-            return False
-        values = [one.values[0] for one in self.study.complete if one.values]
-        if len(values) <= plateau.trials:
-            return False
-        pick = max if goal == "max" else min
-        before, now = pick(values[: -plateau.trials]), pick(values)
-        return abs(before - now) <= abs(before) * plateau.improvement_pct / 100
-
     def _draw(self, graph: StageGraph) -> None:
         """Begin trials as long as a worker would have nothing to do."""
         grid = self.search.sampler.kind == "grid"
         most = (POINTS_A_SLOT if grid else TRIALS_A_SLOT) * self.slots
-        while not self._dry and graph.spare and len(self._live) < most and self.over() is None:
+        while not self._dry and graph.spare and len(self._live) < most:
+            if self.account.over(len(self._live)):
+                return
             record = self.study.draw(self._base)
             if record is None:
                 self._dry = "every point of the space is known"
@@ -327,8 +261,4 @@ class SearchLoop:
         self._live.remove(live)
         for watcher in self.watchers:
             watcher.trial(live.record, live.candidate, live.reached)
-        self.account()
-
-    def account(self) -> None:
-        """Write down what has been spent."""
-        self.study.account(self.spent_s, self._device_s)
+        self.account.write()

@@ -15,9 +15,10 @@ from hipart.jobs import StageJob
 from hipart.pipeline import PROFILE, TOKENIZER
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobStarted
 from hipart.scheduling.graph import StageGraph
+from hipart.search.budget import Account, Ended, Limits
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import Landscape, Values
-from hipart.search.loop import Ended, Limits, SearchLoop
+from hipart.search.loop import SearchLoop
 from hipart.search.memory import remembered
 from hipart.search.rules import Count, Rules
 from hipart.search.study import Study
@@ -220,10 +221,9 @@ def simulate(
         study=study,
         candidates=candidates,
         store=store,
-        limits=limits or Limits.of(search.budget),
-        clock=executor.clock,
+        account=Account(search, study, limits or Limits.of(search.budget), executor.clock),
         slots=slots,
         rules=Rules(search.constraints, count),
     )
-    graph = StageGraph(store, executor, loop.hear, seconds)
+    graph = StageGraph(store, executor, loop.account.hear, seconds)
     return Simulated(study, executor, graph, loop, loop.run(graph))

@@ -11,19 +11,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hipart.experiment.search import Search
-from hipart.experiment.space import Dimension, Point, Value
+from hipart.experiment.space import Point
 from hipart.jobs import canonical_json
+from hipart.search.drawing import at_random, distribution, suggested
 from hipart.search.question import study_name
 from hipart.search.samplers import sampler_of
 
@@ -31,8 +26,6 @@ from hipart.search.samplers import sampler_of
 PATIENCE = 20
 #: How many random points are looked at before all are counted, or a space is called exhausted.
 LAST_RESORT = 1000
-#: Significant digits of a drawn number, so that it can be read and written down.
-DIGITS = 4
 #: Why a trial failed whose command was killed before it had a point.
 CUT_SHORT = "its drawing was cut short"
 
@@ -158,7 +151,7 @@ class Study:
                 state=TrialState.PRUNED if values is None else TrialState.COMPLETE,
                 values=values,
                 params=dict(point),
-                distributions={one.name: _distribution(one) for one in self._space.existing(point)},
+                distributions={one.name: distribution(one) for one in self._space.existing(point)},
                 intermediate_values=dict(rungs) if not self._search.several else {},
                 user_attrs={"point": point, "origin": "store"},
             )
@@ -184,7 +177,7 @@ class Study:
                 return self._begin((trial, point))
             self._avoid(trial, "known", "drawn before")
         for _ in range(LAST_RESORT):
-            point = self._at_random()
+            point = at_random(self._space, self._random)
             if self.known(point) is None:
                 return self._begin(self._ask(point))
         # As many steps as there are known points, and one more.
@@ -270,13 +263,6 @@ class Study:
             self._known[text] = record
         return record
 
-    def _at_random(self) -> Point:
-        point: Point = {}
-        for dimension in self._space.dimensions:
-            if dimension.exists(point):
-                point[dimension.name] = _readable(dimension, dimension.at(self._random.random()))
-        return point
-
     def _load(self, frozen: FrozenTrial) -> None:
         """Take up a trial of an earlier command; one that was killed amid drawing is given up."""
         attributes, running = frozen.user_attrs, frozen.state == TrialState.RUNNING
@@ -310,37 +296,3 @@ class Study:
 def _end(study: optuna.Study, trial: optuna.Trial, state: TrialState, reason: str) -> None:
     trial.set_user_attr("reason", reason)
     study.tell(trial, state=state)
-
-
-def suggested(trial: optuna.Trial, dimension: Dimension) -> Value:
-    """The value that Optuna suggests for a dimension."""
-    if dimension.levels is not None:
-        return str(trial.suggest_categorical(dimension.name, dimension.names))
-    assert dimension.range is not None
-    low, high = dimension.range
-    if dimension.kind == "int":
-        step = int(dimension.step or 1)
-        return trial.suggest_int(dimension.name, int(low), int(high), step=step, log=dimension.log)
-    value = trial.suggest_float(dimension.name, low, high, step=dimension.step, log=dimension.log)
-    return _readable(dimension, value)
-
-
-def _readable(dimension: Dimension, value: Value) -> Value:
-    """A drawn number of few digits that is within its range; others as they are."""
-    if dimension.kind != "float" or isinstance(value, str):
-        return value
-    assert dimension.range is not None
-    low, high = dimension.range
-    digits = 12 if dimension.step else DIGITS
-    return min(float(high), max(float(low), float(f"{value:.{digits}g}")))
-
-
-def _distribution(dimension: Dimension) -> BaseDistribution:
-    if dimension.levels is not None:
-        return CategoricalDistribution(dimension.names)
-    assert dimension.range is not None
-    low, high = dimension.range
-    if dimension.kind == "int":
-        step = int(dimension.step or 1)
-        return IntDistribution(int(low), int(high), log=dimension.log, step=step)
-    return FloatDistribution(float(low), float(high), log=dimension.log, step=dimension.step)

@@ -12,15 +12,13 @@ it: of a job that another has done it has the small files, and gets the others w
 for.
 """
 
-import errno
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Set
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from hipart.jobs import StageJob
 from hipart.pipeline import PIPELINE
 from hipart.store.artifact import CHECKSUMS, Artifact, StoreError, checksums_of
 from hipart.store.bucket import Bucket
+from hipart.store.disk import as_json, folders_in, settle, threads, write_json
 from hipart.store.leases import FolderPlace, Leases
 from hipart.store.objects import JobObjects, ObjectPlace, Published
 
@@ -114,7 +113,7 @@ class ArtifactStore:
         try:
             self._make_folders()
             if not mark.exists():
-                _write_json(mark, {"format": FORMAT})
+                write_json(mark, {"format": FORMAT})
             probe = self.root / ".work" / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
@@ -151,15 +150,15 @@ class ArtifactStore:
     ) -> Artifact:
         """Make a claimed work folder the job's artifact, whole and once."""
         texts = {
-            "identity.json": _json(job.identity),
-            "metrics.json": _json(metrics),
-            "provenance.json": _json(provenance),
+            "identity.json": as_json(job.identity),
+            "metrics.json": as_json(metrics),
+            "provenance.json": as_json(provenance),
         }
         for name, text in texts.items():
             (work / name).write_text(text)
         checksums = checksums_of(work)
-        (work / CHECKSUMS).write_text(_json(checksums))
-        _settle(work)
+        (work / CHECKSUMS).write_text(as_json(checksums))
+        settle(work)
         if self._objects is not None:
             done = Published(texts, checksums)
             if not self._objects.publish(job.stage, job.key, work, done):
@@ -215,11 +214,11 @@ class ArtifactStore:
 
     def _keys(self, stage: str, wanted: Set[str] | None = None) -> Set[str]:
         """Keys of finished jobs, all or those that are wanted; their folders are here then."""
-        here = _folders_in(self.root / stage)
+        here = folders_in(self.root / stage)
         there: Set[str] = self._objects.keys(stage) - here if self._objects else frozenset()
         if wanted is not None:
             here, there = here & wanted, there & wanted
-        copied = zip(there, _threads().map(partial(self._copy, stage), there), strict=True)
+        copied = zip(there, threads().map(partial(self._copy, stage), there), strict=True)
         return here | {key for key, found in copied if found}
 
     def _copy(self, stage: str, key: str) -> bool:
@@ -231,7 +230,7 @@ class ArtifactStore:
         new.mkdir(parents=True)
         for name, text in found.texts.items():
             (new / Path(name).name).write_text(text)
-        (new / CHECKSUMS).write_text(_json(dict(found.checksums)))
+        (new / CHECKSUMS).write_text(as_json(dict(found.checksums)))
         self._appear(new, stage, key)
         return True
 
@@ -258,58 +257,3 @@ def _check_format(place: str, mark: bytes) -> None:
             f"{place}: the store has format {found}, written by a newer version; this version "
             f"reads format {FORMAT} and older. Upgrade hipart-search or choose another store."
         )
-
-
-def _folders_in(folder: Path) -> set[str]:
-    """Names of the folders in a folder, which need not be there."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_dir()}
-    except FileNotFoundError:
-        return set()
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a file that is either absent or whole, even after a power cut."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(_json(value))
-    _sync(part)
-    part.replace(path)
-
-
-def without_space(error: BaseException, folder: Path, needed: int) -> str | None:
-    """What to say of an error that comes of a full disk; None of any other."""
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    if not full and "os error 28" not in str(error):  # as safetensors says it
-        return None
-    free = shutil.disk_usage(folder).free
-    return (
-        f"{folder}: no space left: {free / 1e6:.1f} MB are free, and this job needs about "
-        f"{max(needed, 1) / 1e6:.1f} MB. Make room, and run the same command again"
-    )
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-
-
-def _settle(folder: Path) -> None:
-    """Have everything in a folder on the disk, so that it may appear under its final name.
-
-    All files at once: the disk is waited for about once, not once a file.
-    """
-    list(_threads().map(_sync, (path for path in folder.rglob("*") if path.is_file())))
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Threads that wait for the disk, or for the other side."""
-    return ThreadPoolExecutor(8, thread_name_prefix="store")
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from hipart.session import Session
 from hipart.skeleton import NUM_JOINTS
+from hipart.tracking.opening import quiet
 from hipart.tracking.records import RunRecord
-from hipart.tracking.runs import RunBook, quiet
+from hipart.tracking.runs import RunBook
 from hipart.tracking.server import artifact_folder
 from hipart.tracking.specs import Subject, trial_spec
 

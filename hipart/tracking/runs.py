@@ -3,12 +3,10 @@
 An identity is a tag, so it survives any crash; looking up and making happen under one file
 lock, so two commands that share a workspace make one run. Those who share a server have no lock:
 each looks again when it has made a run, and where there are two all keep the one that was made
-first. ``mlflow`` is imported here and only when a ``RunBook`` is opened, which takes seconds.
+first.
 """
 
-import os
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,11 +15,12 @@ from functools import partial, wraps
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from filelock import FileLock
 
 from hipart.tracking.datasets import DataUsed, as_inputs
+from hipart.tracking.opening import at_database, at_server, is_away
 from hipart.tracking.patience import Patience
 from hipart.tracking.records import (
     ERROR_TAG,
@@ -36,34 +35,13 @@ from hipart.tracking.records import (
     RunSpec,
 )
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
-#: MLflow without its banners, telemetry and calls of git.
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
-#: MLflow's HTTP without tries of its own, which last minutes: whoever calls decides on the next.
-RETRIES, TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
-TIMEOUT_S = 30
-TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 #: What goes into one call, of MLflow's 1,000 entries in all, and how long a value may be.
 METRICS_PER_CALL, PARAMS_PER_CALL, VALUE_LENGTH, ERROR_LENGTH = 800, 100, 6000, 5000
-
-
-def quiet() -> None:
-    """Silence MLflow in this process and those it starts; must come before its import."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
 
 
 def now_ms() -> int:
@@ -97,7 +75,6 @@ class RunBook:
         patience: Patience | None = None,
     ) -> None:
         """Open the database, which is made first if it is not there; or the server there is."""
-        quiet()
         self._patience = patience or Patience()
         self._experiments: dict[str, str] = {}
         self._records: dict[str, RunRecord] = {}
@@ -108,16 +85,12 @@ class RunBook:
         self._lock: AbstractContextManager[object] = nullcontext()
         database, self._artifacts = database.absolute(), artifacts.absolute()
         if address is not None:
-            os.environ[RETRIES] = "0"
-            os.environ.setdefault(TIMEOUT, str(TIMEOUT_S))
-            self.client = _open(address)
+            self.client = at_server(address)
             return
         database.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(database.with_suffix(".lock"))
         with self._lock:
-            if not database.exists():
-                _create(database)
-            self.client = _open(f"sqlite:///{database}")
+            self.client = at_database(database)
 
     @property
     def known(self) -> int:
@@ -209,7 +182,7 @@ class RunBook:
             self.client.log_inputs(record.run_id, datasets=as_inputs(data))
 
     def _insist(self, call: Callable[[], T]) -> T:
-        return self._patience.insist(call, _away) if self._remote else call()
+        return self._patience.insist(call, is_away) if self._remote else call()
 
     @contextmanager
     def _looking_again(self, spec: RunSpec) -> Iterator[None]:
@@ -306,32 +279,6 @@ class RunBook:
             )
         record.params |= set(missing)
         record.tags |= changed
-
-
-def _away(error: Exception) -> bool:
-    """Whether a server was not reached or could not serve, so that the same may work later."""
-    from mlflow.exceptions import MlflowException
-
-    if not isinstance(error, MlflowException):
-        return False
-    status: int = error.get_http_status_code()  # where there was no answer, MLflow says 500
-    return status == TOO_MANY_REQUESTS or status >= SERVER_ERROR
-
-
-def _open(uri: str) -> "MlflowClient":
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri)
-
-
-def _create(database: Path) -> None:
-    """Make the database appear whole: MLflow can't open one whose making was interrupted."""
-    folder = database.with_name(".mlflow-new")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    _open(f"sqlite:///{folder / database.name}")
-    (folder / database.name).rename(database)
-    shutil.rmtree(folder)
 
 
 def _record(run: Any) -> RunRecord:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from hipart.runtime import Runtime
-from hipart.tracking.runs import quiet
+from hipart.tracking.opening import quiet
 
 
 def artifact_folder(runtime: Runtime) -> Path:

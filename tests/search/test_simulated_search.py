@@ -14,9 +14,10 @@ from hipart.experiment.file import load_any
 from hipart.experiment.search import Budget, Plateau, Proxy, Sampler, Search, Stopping
 from hipart.experiment.space import Point, Space
 from hipart.scheduling.graph import StageGraph
+from hipart.search.budget import Account, Limits
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.landscape import Landscape, Values, made_up
-from hipart.search.loop import TRIALS_A_SLOT, Limits, SearchLoop
+from hipart.search.loop import TRIALS_A_SLOT, SearchLoop
 from hipart.search.rules import Rules
 from hipart.search.simulation import (
     MadeUp,
@@ -226,12 +227,13 @@ def _by_hand(
     executor = VirtualExecutor(store, slots, seconds, metrics, landscape.failures)
     study = Study(search, "simulated", storage)
     candidates = Candidates(search, "simulated")
-    loop = SearchLoop(search, study, candidates, store, limits, executor.clock, slots)
+    account = Account(search, study, limits, executor.clock)
+    loop = SearchLoop(search, study, candidates, store, account, slots)
     loop.rules = Rules(search.constraints)
     if watcher is not None:
         watcher.clock = executor
         loop.watchers.append(watcher)
-    graph = StageGraph(store, executor, loop.hear, seconds)
+    graph = StageGraph(store, executor, account.hear, seconds)
     return Simulated(study, executor, graph, loop, loop.run(graph))
 
 

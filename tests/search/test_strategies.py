@@ -8,9 +8,9 @@ import pytest
 
 from hipart.experiment.file import load_any
 from hipart.experiment.search import Sampler, Search, Stopping
+from hipart.search.budget import Limits
 from hipart.search.front import front, hypervolume, worst
 from hipart.search.landscape import Landscape, Values, made_up
-from hipart.search.loop import Limits
 from hipart.search.simulation import MemoryStore, Simulated, simulate
 
 SEEDS = range(20)
@@ -199,5 +199,5 @@ def test_time_and_device_hours_end_a_search_and_leave_trials_open(
     found = simulate(QUICK, LANDSCAPE, 2, limits)
     assert found.ended.reason == reason
     assert found.ended.open_trials == len(found.study.running) > 0
-    spent = found.loop.spent_s if limits.seconds else found.study.device_s
+    spent = found.loop.account.spent_s if limits.seconds else found.study.device_s
     assert 0 <= spent - (limits.seconds or limits.device_seconds or 0) <= 120

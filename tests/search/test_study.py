@@ -12,9 +12,9 @@ from hipart.config import PipelineConfig
 from hipart.experiment.file import load_any
 from hipart.experiment.search import Search
 from hipart.jobs import canonical_json
+from hipart.search.budget import Limits
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import made_up
-from hipart.search.loop import Limits
 from hipart.search.question import question_of, storage_at
 from hipart.search.simulation import MemoryStore, Simulated, simulate
 from hipart.search.study import Record, Study

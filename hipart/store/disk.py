@@ -1,0 +1,66 @@
+"""What the store asks of a disk: files that are whole, folders that are settled, room for more."""
+
+import errno
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+def folders_in(folder: Path) -> set[str]:
+    """Names of the folders in a folder, which need not be there."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_dir()}
+    except FileNotFoundError:
+        return set()
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """The same text for the same values."""
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a file that is either absent or whole, even after a power cut."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(as_json(value))
+    _sync(part)
+    part.replace(path)
+
+
+def settle(folder: Path) -> None:
+    """Have everything in a folder on the disk, so that it may appear under its final name.
+
+    All files at once: the disk is waited for about once, not once a file.
+    """
+    list(threads().map(_sync, (path for path in folder.rglob("*") if path.is_file())))
+
+
+def without_space(error: BaseException, folder: Path, needed: int) -> str | None:
+    """What to say of an error that comes of a full disk; None of any other."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    if not full and "os error 28" not in str(error):  # as safetensors says it
+        return None
+    free = shutil.disk_usage(folder).free
+    return (
+        f"{folder}: no space left: {free / 1e6:.1f} MB are free, and this job needs about "
+        f"{max(needed, 1) / 1e6:.1f} MB. Make room, and run the same command again"
+    )
+
+
+@cache
+def threads() -> ThreadPoolExecutor:
+    """Threads that wait for the disk, or for the other side."""
+    return ThreadPoolExecutor(8, thread_name_prefix="store")
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
