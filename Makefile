@@ -28,7 +28,7 @@ suite: install ## run every experiment of the paper at smoke scale, as one stage
 	$(BIN)/hipart-search run --suite paper --scale smoke
 
 test: install ## all tests, with coverage (fails under 90 %)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15 --cov
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 --cov
 
 test-fast: install ## quick tests only, no coverage, stop at the first failure
 	$(BIN)/python -m pytest -m "not slow" -x -q -n 2 --dist loadfile
