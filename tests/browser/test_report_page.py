@@ -110,6 +110,17 @@ def test_every_chart_is_drawn_and_nothing_is_asked_for_or_wrong(opened: Opened) 
     assert sum(url.startswith("file:") for url in opened.asked) == 1
 
 
+def test_the_page_stays_where_it_is_while_charts_are_drawn(opened: Opened) -> None:
+    page = opened.page
+    empty = page.evaluate(
+        "[...document.querySelectorAll('.chart')].map(c => parseInt(c.style.minHeight))"
+    )
+    see_all(page)
+    drawn = page.evaluate("[...document.querySelectorAll('.chart')].map(c => c.offsetHeight)")
+    moved = [now - before for now, before in zip(drawn, empty, strict=True)]
+    assert min(moved) >= 0 and max(moved) <= 30, moved
+
+
 def test_it_fits_and_is_accessible(opened: Opened) -> None:
     see_all(opened.page)
     page = opened.page
@@ -149,6 +160,7 @@ def picture(page: Page, name: str) -> Any:
 
 def test_a_pose_can_be_turned_by_mouse_and_keys_and_another_chosen(opened: Opened) -> None:
     page = opened.page
+    see_all(page)  # what is drawn later may move what the mouse is over
     canvas = page.locator("#pose-lifted")
     canvas.scroll_into_view_if_needed()
     seen = [picture(page, "pose-lifted")]

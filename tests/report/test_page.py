@@ -61,7 +61,7 @@ def page(name: str) -> Page:
         grid=Grid([GridColumn("arm", "", texts, "left"), GridColumn("MPJPE", "[mm] ↓", texts)], []),
         footer=[name],
         failed=[(name, name)],
-        charts={"results": [Chart(name, name, {"data": {"values": [{"arm": name}]}})]},
+        charts={"results": [Chart(name, name, {"data": {"values": [{"arm": name}]}}, 100)]},
         shared=[],
         poses={"arms": []},
         origins=(["arm"], [[name]]),

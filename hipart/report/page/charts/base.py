@@ -13,6 +13,8 @@ Spec = dict[str, Any]
 #: Distinguishable, and with enough contrast to a white and to a black page.
 STAGE_COLOURS = ("#3f83c4", "#d9662b", "#259a73", "#b9639a", "#a8801a", "#7f6bd0", "#808080")
 MEAN, OTHER, FAINT = "#3f83c4", "#d9662b", "#8a8a8a"
+#: Pixels of an axis with its title, and of a row of a legend.
+AXIS, LEGEND = 42, 30
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Chart:
     title: str
     told: str
     spec: Spec
+    #: Pixels that are kept free for it: it is drawn late, and the page stays where it is.
+    height: int
 
 
 def rounded(value: float) -> float:

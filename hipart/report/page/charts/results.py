@@ -7,7 +7,20 @@ from typing import Any
 import polars as pl
 
 from hipart.report.model import Column, Row
-from hipart.report.page.charts.base import FAINT, MEAN, OTHER, Chart, Spec, rounded, tooltip
+from hipart.report.page.charts.base import (
+    AXIS,
+    FAINT,
+    LEGEND,
+    MEAN,
+    OTHER,
+    Chart,
+    Spec,
+    rounded,
+    tooltip,
+)
+
+#: Pixels of an arm, and of the plot of a search's history.
+STEP, PLOT = 18, 240
 
 
 def by_arm(rows: Sequence[Row], place: int, column: Column, results: pl.DataFrame) -> Chart | None:
@@ -57,7 +70,8 @@ def by_arm(rows: Sequence[Row], place: int, column: Column, results: pl.DataFram
     told = (
         f"Diamonds: means, the base's in orange; lines: ± standard deviation; {better} is better."
     )
-    return Chart(column.title, told, {"height": {"step": 18}, "layer": layers})
+    spec = {"height": {"step": STEP}, "layer": layers}
+    return Chart(column.title, told, spec, STEP * len(order) + AXIS)
 
 
 def differences(rows: Sequence[Row], column: Column) -> Chart | None:
@@ -87,7 +101,7 @@ def differences(rows: Sequence[Row], column: Column) -> Chart | None:
     }
     spec = {
         "data": {"values": values},
-        "height": {"step": 18},
+        "height": {"step": STEP},
         "layer": [
             {
                 "data": {"values": [{"zero": 0}]},
@@ -115,7 +129,7 @@ def differences(rows: Sequence[Row], column: Column) -> Chart | None:
         "Mean paired difference over seeds with its own 95 % t-interval; significant: p after "
         "Holm's correction is below 0.05."
     )
-    return Chart("Differences to the base", told, spec)
+    return Chart("Differences to the base", told, spec, STEP * len(values) + AXIS + LEGEND)
 
 
 def history(values: Sequence[Mapping[str, Any]], title: str, goal: str) -> Chart | None:
@@ -124,7 +138,7 @@ def history(values: Sequence[Mapping[str, Any]], title: str, goal: str) -> Chart
         return None
     spec = {
         "data": {"values": list(values)},
-        "height": 240,
+        "height": PLOT,
         "layer": [
             {
                 "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.9},
@@ -158,7 +172,8 @@ def history(values: Sequence[Mapping[str, Any]], title: str, goal: str) -> Chart
         ],
         "encoding": {"x": {"field": "trial", "type": "quantitative", "title": "trial"}},
     }
-    return Chart("History", "A point: a trial, where it ended; the line: the best so far.", spec)
+    told = "A point: a trial, where it ended; the line: the best so far."
+    return Chart("History", told, spec, PLOT + AXIS + LEGEND)
 
 
 def _mean(row: Row, place: int) -> Spec:

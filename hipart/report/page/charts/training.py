@@ -4,11 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from hipart.report.page.charts.base import MEAN, OTHER, Chart, Spec, rounded, tooltip
+from hipart.report.page.charts.base import (
+    AXIS,
+    LEGEND,
+    MEAN,
+    OTHER,
+    Chart,
+    Spec,
+    rounded,
+    tooltip,
+)
 
 #: Curves of a stage that are told apart by colour; of more than the second number their arms' mean
 #: is shown.
 COLOURED, SINGLE = 10, 60
+#: Pixels of the plot of a stage's curves, of a row of names below it, of a codebook of an arm,
+#: and of an arm with two of them.
+PLOT, NAME, STEP, ARM = 220, 18, 22, 55
 #: Points of a curve.
 POINTS = 60
 
@@ -44,6 +56,7 @@ def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
     arms = list(dict.fromkeys(one.arms for one in shown))
     positive = all(loss > 0 for one in shown for loss in one.losses)
     colour: Spec = {"value": MEAN}
+    names = 0
     if 1 < len(arms) <= COLOURED:
         colour = {
             "field": "arm",
@@ -51,10 +64,11 @@ def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
             "scale": {"scheme": "tableau10"},
             "legend": {"title": None, "orient": "bottom", "columns": 2},
         }
+        names = -(-len(arms) // 2)
     spec = {
         "data": {"values": values},
         "transform": [{"flatten": ["step", "loss"]}],
-        "height": 220,
+        "height": PLOT,
         "params": [
             {"name": "near", "select": {"type": "point", "fields": ["name"], "on": "pointerover"}}
         ],
@@ -73,7 +87,8 @@ def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
             "tooltip": tooltip("name", "step", "loss"),
         },
     }
-    return Chart(f"Learning curves: {stage}", f"{what}; {len(mine)} of this stage.", spec)
+    told = f"{what}; {len(mine)} of this stage."
+    return Chart(f"Learning curves: {stage}", told, spec, PLOT + AXIS + NAME * names)
 
 
 def codebooks(users: Iterable[tuple[str, str, Mapping[str, float]]]) -> Chart | None:
@@ -95,7 +110,7 @@ def codebooks(users: Iterable[tuple[str, str, Mapping[str, float]]]) -> Chart | 
     order = list(dict.fromkeys(str(one["arms"]) for one in values))
     spec = {
         "data": {"values": values},
-        "height": {"step": 22},
+        "height": {"step": STEP},
         "mark": {"type": "point", "filled": True, "size": 60, "opacity": 0.85},
         "encoding": {
             "x": {"field": "usage", "type": "quantitative", "title": "codes in use [%]"},
@@ -111,7 +126,7 @@ def codebooks(users: Iterable[tuple[str, str, Mapping[str, float]]]) -> Chart | 
         },
     }
     told = "Codes that are chosen at least once on poses not trained on; a point: a tokenizer."
-    return Chart("Codebook usage", told, spec)
+    return Chart("Codebook usage", told, spec, ARM * len(order) + AXIS + LEGEND)
 
 
 def _mean_by_arms(curves: Sequence[Curve]) -> list[Curve]:

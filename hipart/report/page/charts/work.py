@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hipart.pipeline import PIPELINE
-from hipart.report.page.charts.base import Chart, rounded, stage_scale, tooltip
+from hipart.report.page.charts.base import AXIS, LEGEND, Chart, rounded, stage_scale, tooltip
 from hipart.report.schedule import Span
+
+#: Pixels of a worker, and of the stages' names above what was shared.
+STEP, NAMES = 26, 28
 
 
 def timeline(spans: Sequence[Span], earlier: int) -> Chart | None:
@@ -26,9 +29,10 @@ def timeline(spans: Sequence[Span], earlier: int) -> Chart | None:
         }
         for span, count in Counter(spans).items()
     ]
+    workers = {one["worker"] for one in values}
     spec = {
         "data": {"values": values},
-        "height": {"step": 26},
+        "height": {"step": STEP},
         "mark": {"type": "bar", "stroke": "white", "strokeWidth": 0.4},
         "encoding": {
             "x": {
@@ -49,7 +53,7 @@ def timeline(spans: Sequence[Span], earlier: int) -> Chart | None:
     told = "The last run; a bar: a job, or several trained together; by each machine's own clock."
     if earlier:
         told += f" Without {earlier} job{'s' * (earlier > 1)} of earlier runs."
-    return Chart("Workers", told, spec)
+    return Chart("Workers", told, spec, STEP * len(workers) + AXIS + LEGEND)
 
 
 def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
@@ -59,9 +63,10 @@ def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
     trials = max(int(one["to"]) for one in blocks)
     stages = {str(one["stage"]) for one in blocks}
     order = [stage for stage in PIPELINE if stage in stages]
+    height = min(520, max(140, 12 * trials))
     spec = {
         "data": {"values": list(blocks)},
-        "height": min(520, max(140, 12 * trials)),
+        "height": height,
         "mark": {"type": "rect", "stroke": "white", "strokeWidth": 0.6 if trials < 200 else 0.1},
         "encoding": {
             "x": {
@@ -91,4 +96,4 @@ def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
         "From left to right what stands on what; a block is one artifact, as tall as the number of "
         "trials that stand on it. Pale: not there yet."
     )
-    return Chart("What was shared", told, spec)
+    return Chart("What was shared", told, spec, height + NAMES)
