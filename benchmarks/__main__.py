@@ -19,6 +19,7 @@ BENCHMARKS = (
     "floors",
     "trial",
     "grid",
+    "unshared",
     "searching",
     "preparing",
 )
