@@ -16,7 +16,7 @@ from hipart.config import DataConfig, DetectorConfig
 from hipart.data.corpus import Corpus, load_corpus
 from hipart.jobs import StageJob
 from hipart.provenance import code_version, machine
-from hipart.scheduling.allocator import keep_freed_memory
+from hipart.scheduling.allocator import enlarge_pages, keep_freed_memory
 from hipart.scheduling.beginning import Member, begin, forget_beginning
 from hipart.scheduling.executor import Failure, Outcome, Result, Workplace, reason
 from hipart.scheduling.upstream import LackingError, check_unchanged, upstream
@@ -28,6 +28,8 @@ from hipart.store import ArtifactStore, without_space
 #: ``report(job, step, total, metrics)``: where a job stands.
 JobReport = Callable[[StageJob, int, int, dict[str, float]], None]
 
+#: After a job of so many seconds its memory, which the next one takes, is put in order.
+LONG_S = 5.0
 #: What this worker took to start, where it has.
 _start_up: dict[str, float] = {}
 
@@ -150,6 +152,8 @@ def _train(
         provenance = shared | context.facts | how
         share = seconds / len(members)
         results[member.job.key] = _published(store, member, context, own, provenance, share)
+    if device.type == "cpu" and seconds >= LONG_S:
+        enlarge_pages()
     return results
 
 
