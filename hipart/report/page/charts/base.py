@@ -24,8 +24,14 @@ class Chart:
     title: str
     told: str
     spec: Spec
-    #: Pixels that are kept free for it: it is drawn late, and the page stays where it is.
-    height: int
+    #: Pixels of what is between its axes, and whether a legend is above or below them.
+    plot: int
+    legend: bool = False
+
+    @property
+    def height(self) -> int:
+        """Pixels that are kept free for it: it is drawn late, and the page stays where it is."""
+        return self.plot + AXIS + (LEGEND if self.legend else 0)
 
 
 def rounded(value: float) -> float:

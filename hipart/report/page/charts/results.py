@@ -7,17 +7,7 @@ from typing import Any
 import polars as pl
 
 from hipart.report.model import Column, Row
-from hipart.report.page.charts.base import (
-    AXIS,
-    FAINT,
-    LEGEND,
-    MEAN,
-    OTHER,
-    Chart,
-    Spec,
-    rounded,
-    tooltip,
-)
+from hipart.report.page.charts.base import FAINT, MEAN, OTHER, Chart, Spec, rounded, tooltip
 
 #: Pixels of an arm, and of the plot of a search's history.
 STEP, PLOT = 18, 240
@@ -71,7 +61,7 @@ def by_arm(rows: Sequence[Row], place: int, column: Column, results: pl.DataFram
         f"Diamonds: means, the base's in orange; lines: ± standard deviation; {better} is better."
     )
     spec = {"height": {"step": STEP}, "layer": layers}
-    return Chart(column.title, told, spec, STEP * len(order) + AXIS)
+    return Chart(column.title, told, spec, STEP * len(order))
 
 
 def differences(rows: Sequence[Row], column: Column) -> Chart | None:
@@ -129,7 +119,7 @@ def differences(rows: Sequence[Row], column: Column) -> Chart | None:
         "Mean paired difference over seeds with its own 95 % t-interval; significant: p after "
         "Holm's correction is below 0.05."
     )
-    return Chart("Differences to the base", told, spec, STEP * len(values) + AXIS + LEGEND)
+    return Chart("Differences to the base", told, spec, STEP * len(values), legend=True)
 
 
 def history(values: Sequence[Mapping[str, Any]], title: str, goal: str) -> Chart | None:
@@ -173,7 +163,7 @@ def history(values: Sequence[Mapping[str, Any]], title: str, goal: str) -> Chart
         "encoding": {"x": {"field": "trial", "type": "quantitative", "title": "trial"}},
     }
     told = "A point: a trial, where it ended; the line: the best so far."
-    return Chart("History", told, spec, PLOT + AXIS + LEGEND)
+    return Chart("History", told, spec, PLOT, legend=True)
 
 
 def _mean(row: Row, place: int) -> Spec:

@@ -4,16 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from hipart.report.page.charts.base import (
-    AXIS,
-    LEGEND,
-    MEAN,
-    OTHER,
-    Chart,
-    Spec,
-    rounded,
-    tooltip,
-)
+from hipart.report.page.charts.base import MEAN, OTHER, Chart, Spec, rounded, tooltip
 
 #: Curves of a stage that are told apart by colour; of more than the second number their arms' mean
 #: is shown.
@@ -88,7 +79,7 @@ def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
         },
     }
     told = f"{what}; {len(mine)} of this stage."
-    return Chart(f"Learning curves: {stage}", told, spec, PLOT + AXIS + NAME * names)
+    return Chart(f"Learning curves: {stage}", told, spec, PLOT + NAME * names)
 
 
 def codebooks(users: Iterable[tuple[str, str, Mapping[str, float]]]) -> Chart | None:
@@ -126,7 +117,7 @@ def codebooks(users: Iterable[tuple[str, str, Mapping[str, float]]]) -> Chart | 
         },
     }
     told = "Codes that are chosen at least once on poses not trained on; a point: a tokenizer."
-    return Chart("Codebook usage", told, spec, ARM * len(order) + AXIS + LEGEND)
+    return Chart("Codebook usage", told, spec, ARM * len(order), legend=True)
 
 
 def _mean_by_arms(curves: Sequence[Curve]) -> list[Curve]:

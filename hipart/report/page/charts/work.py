@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hipart.pipeline import PIPELINE
-from hipart.report.page.charts.base import AXIS, LEGEND, Chart, rounded, stage_scale, tooltip
+from hipart.report.page.charts.base import Chart, rounded, stage_scale, tooltip
 from hipart.report.schedule import Span
 
-#: Pixels of a worker, and of the stages' names above what was shared.
-STEP, NAMES = 26, 28
+#: Pixels of a worker.
+STEP = 26
 
 
 def timeline(spans: Sequence[Span], earlier: int) -> Chart | None:
@@ -53,7 +53,7 @@ def timeline(spans: Sequence[Span], earlier: int) -> Chart | None:
     told = "The last run; a bar: a job, or several trained together; by each machine's own clock."
     if earlier:
         told += f" Without {earlier} job{'s' * (earlier > 1)} of earlier runs."
-    return Chart("Workers", told, spec, STEP * len(workers) + AXIS + LEGEND)
+    return Chart("Workers", told, spec, STEP * len(workers), legend=True)
 
 
 def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
@@ -96,4 +96,4 @@ def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
         "From left to right what stands on what; a block is one artifact, as tall as the number of "
         "trials that stand on it. Pale: not there yet."
     )
-    return Chart("What was shared", told, spec, height + NAMES)
+    return Chart("What was shared", told, spec, height)
