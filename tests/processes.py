@@ -1,15 +1,24 @@
-"""A process and all that it began."""
+"""The processes of this machine: which there are, and which of them another began."""
 
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
+
+
+def processes() -> Iterator[tuple[int, int, str]]:
+    """Number, parent and command line of every process."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                stat = (folder / "stat").read_text().rpartition(")")[2].split()
+                command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            yield int(folder.name), int(stat[1]), command
 
 
 def family(pid: int) -> set[int]:
     """The numbers of a process and of its descendants, also of those in sessions of their own."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(FileNotFoundError, ProcessLookupError):  # it ended in this moment
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    parents = {number: parent for number, parent, _ in processes()}
     members = {pid}
     while more := {one for one, parent in parents.items() if parent in members} - members:
         members |= more

@@ -19,7 +19,7 @@ def folders_in(folder: Path) -> set[str]:
         return set()
 
 
-def as_json(value: dict[str, Any]) -> str:
+def json_text(value: dict[str, Any]) -> str:
     """The same text for the same values."""
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
@@ -27,7 +27,7 @@ def as_json(value: dict[str, Any]) -> str:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a file that is either absent or whole, even after a power cut."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(as_json(value))
+    part.write_text(json_text(value))
     _sync(part)
     part.replace(path)
 

@@ -27,7 +27,7 @@ from hipart.jobs import StageJob
 from hipart.pipeline import PIPELINE
 from hipart.store.artifact import CHECKSUMS, Artifact, StoreError, checksums_of
 from hipart.store.bucket import Bucket
-from hipart.store.disk import as_json, folders_in, settle, threads, write_json
+from hipart.store.disk import folders_in, json_text, settle, threads, write_json
 from hipart.store.leases import FolderPlace, Leases
 from hipart.store.objects import JobObjects, ObjectPlace, Published
 
@@ -150,14 +150,14 @@ class ArtifactStore:
     ) -> Artifact:
         """Make a claimed work folder the job's artifact, whole and once."""
         texts = {
-            "identity.json": as_json(job.identity),
-            "metrics.json": as_json(metrics),
-            "provenance.json": as_json(provenance),
+            "identity.json": json_text(job.identity),
+            "metrics.json": json_text(metrics),
+            "provenance.json": json_text(provenance),
         }
         for name, text in texts.items():
             (work / name).write_text(text)
         checksums = checksums_of(work)
-        (work / CHECKSUMS).write_text(as_json(checksums))
+        (work / CHECKSUMS).write_text(json_text(checksums))
         settle(work)
         if self._objects is not None:
             done = Published(texts, checksums)
@@ -230,7 +230,7 @@ class ArtifactStore:
         new.mkdir(parents=True)
         for name, text in found.texts.items():
             (new / Path(name).name).write_text(text)
-        (new / CHECKSUMS).write_text(as_json(dict(found.checksums)))
+        (new / CHECKSUMS).write_text(json_text(dict(found.checksums)))
         self._appear(new, stage, key)
         return True
 

@@ -18,6 +18,7 @@ from ray.cluster_utils import Cluster
 from hipart.scheduling.ray_start import WORKER_NICENESS
 from tests.chaos.simulated import FAULTS, WEIGHTS
 from tests.mlflow_server import Server
+from tests.processes import processes
 
 #: Each round is another experiment in the same workspace, with seeds of its own.
 EXPERIMENT = """\
@@ -66,7 +67,7 @@ class Cloud:
     def workers(self) -> list[int]:
         """Processes that do jobs."""
         raylets = {node.all_processes["raylet"][0].process.pid for node in self._nodes}
-        return [pid for pid, parent, name in _processes() if parent in raylets and "Pool" in name]
+        return [pid for pid, parent, name in processes() if parent in raylets and "Pool" in name]
 
 
 class Storm:
@@ -291,15 +292,3 @@ def _signal(pid: int, what: signal.Signals) -> bool:
 
 def _pythonpath() -> list[str]:
     return [os.environ.get("PYTHONPATH", "")]
-
-
-def _processes() -> Iterator[tuple[int, int, str]]:
-    """Number, parent and command line of every process."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                stat = (folder / "stat").read_text().rpartition(")")[2].split()
-                command = (folder / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            yield int(folder.name), int(stat[1]), command
