@@ -39,8 +39,13 @@ PLAIN = with_changes(
 MEMBERS: dict[str, list[dict[str, object]]] = {
     "tokenizer": [
         {},
-        {"tokenizer.seed": 1, "tokenizer.lambda_local": 0.0, "tokenizer.temperature": 0.2},
-        {"tokenizer.learning_rate": 5e-4, "tokenizer.commitment_weight": 1.0},
+        {
+            "tokenizer.seed": 1,
+            "tokenizer.lambda_local": 0.0,
+            "tokenizer.temperature": 0.2,
+            "tokenizer.learning_rate": 5e-4,
+            "tokenizer.commitment_weight": 1.0,
+        },
     ],
     "prior": [
         {"prior.order": "raster", "prior.lambda_dense": 0.5, "prior.weight_decay": 0.1},
@@ -103,14 +108,14 @@ def test_in_single_precision_every_weight_that_has_an_effect_is_equal(
 ) -> None:
     """To 1e-4, but for a tokenizer in which one rounding flipped a code (decision 0019)."""
     small = with_changes(PLAIN, {"tokenizer.batch_size": 4, "tokenizer.epochs": 4})
-    configs = [with_changes(small, {f"{stage}.seed": seed}) for seed in range(3)]
+    may_flip = 1 if stage == "tokenizer" else 0
+    configs = [with_changes(small, {f"{stage}.seed": seed}) for seed in range(2 + may_flip)]
     seen = {one.tokenizer.seed: parents[0] for one in configs}
     array, alone = array_and_alone(stage, configs, corpus, seen, tmp_path, torch.float32)
     differences = sorted(
         relative_difference(member, single, with_effect(single))
         for member, single in zip(array, alone, strict=True)
     )
-    may_flip = 1 if stage == "tokenizer" else 0
     assert differences[-1 - may_flip] < 1e-4, differences
 
 
