@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 #: Calls that really run before one is recorded: libraries choose their kernels in them.
 WARM_UP = 3
+#: Recordings that failed: torch's allocator may go on asking them whose memory is whose.
+_BROKEN_OFF: list[torch.cuda.CUDAGraph] = []
 
 
 class Captured(Generic[T]):
@@ -64,11 +66,17 @@ class Captured(Generic[T]):
     def _record(self) -> None:
         start = time.perf_counter()
         torch.cuda.synchronize(self._device)
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(self._device)
+        generator = torch.cuda.default_generators[stream.device_index]
+        numbers = generator.clone_state()
+        # A recording that is broken off does not leave its stream; the outer context does.
+        before = torch.cuda.stream(torch.cuda.current_stream(self._device))
         try:
-            with torch.cuda.graph(graph):
+            with before, torch.cuda.graph(graph, stream=stream):
                 self._result = self._call()
         except RuntimeError as error:
+            _BROKEN_OFF.append(graph)
+            generator.graphsafe_set_state(numbers)  # its own one takes itself for recorded
             # The recording that this broke off may have complained in its turn.
             for full in (error, error.__context__):
                 if isinstance(full, torch.OutOfMemoryError):

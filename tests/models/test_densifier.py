@@ -1,20 +1,14 @@
 """Generation in batches: recorded calls answer as plain ones do."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 import torch
 from torch import Tensor
 
 from hipart.experiment.file import base_at_scale
-from hipart.models.capture import WARM_UP, Captured
 from hipart.models.chunks import in_chunks
 from hipart.models.densifier import GENERATION_BATCH, Densifier
 from hipart.models.priors import build_prior
 from hipart.models.tokenizer import Tokenizer
-
-CPU = torch.device("cpu")
 
 
 def build() -> tuple[Densifier, Tokenizer]:
@@ -53,16 +47,6 @@ def test_answers_outlive_the_next_call() -> None:
     assert all(torch.equal(first[level], points) for level, points in kept.items())
 
 
-def test_on_a_cpu_every_call_runs() -> None:
-    calls: list[int] = []
-    run = Captured(lambda: calls.append(len(calls)), CPU)
-    for _ in range(WARM_UP + 3):
-        run()
-    assert len(calls) == WARM_UP + 3
-    assert not run.recorded
-    assert "cpu" in run.refused
-
-
 def test_batches_that_do_not_fit_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded ones, too, which stay at the size that fits."""
     densifier, _ = build()
@@ -87,29 +71,3 @@ def test_batches_that_do_not_fit_are_halved(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(densifier, "_generate", lambda _: limited(poses))
     with pytest.raises(torch.OutOfMemoryError):
         densifier(poses)
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_a_recording_that_does_not_fit_is_no_reason_to_run_without(
-    broken: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """``broken``: to end the recording fails, too, for having been broken off."""
-
-    @contextmanager
-    def graph(_: object) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            if broken:
-                raise RuntimeError("capture was invalidated")
-
-    def call() -> None:
-        raise torch.OutOfMemoryError("as told")
-
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
-    monkeypatch.setattr(torch.cuda, "graph", graph)
-    run = Captured(call, torch.device("cuda"))
-    with pytest.raises(torch.OutOfMemoryError, match="as told"):
-        run._record()
-    assert not run.refused
