@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from hipart.config import PipelineConfig, Section
@@ -18,6 +18,8 @@ from hipart.pipeline import FINAL_STAGE, NEUTRAL, PIPELINE, Stage
 #: Stages in which a training of many epochs begins as one of few does. Every other one warms up
 #: and anneals over all of its epochs, so that already the first depend on how many there will be.
 CONTINUABLE = ("lifter",)
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class StageJob:
 
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def key_of(hashed: str) -> str:
@@ -169,10 +171,20 @@ def identity_of(name: str, section: Section) -> dict[str, Any]:
 
 
 def _without_neutral(path: str, values: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, value in values.items():
-        here = f"{path}.{name}"
-        if here in NEUTRAL and NEUTRAL[here] == value:
-            continue
-        kept[name] = _without_neutral(here, value) if isinstance(value, dict) else value
-    return kept
+    neutral = _neutral_in(path)
+    return {
+        name: _without_neutral(f"{path}.{name}", value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if name not in neutral or neutral[name] != value
+    }
+
+
+@cache
+def _neutral_in(path: str) -> dict[str, Any]:
+    """The neutral values right beneath a path."""
+    above = f"{path}."
+    return {
+        setting.removeprefix(above): value
+        for setting, value in NEUTRAL.items()
+        if setting.startswith(above)
+    }

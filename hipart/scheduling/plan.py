@@ -124,27 +124,31 @@ class Estimates:
         for one in measurements:
             self._measured.setdefault(one.stage, []).append(one)
         self._tables = {stage: _Settings(stage, some) for stage, some in self._measured.items()}
-        self._of_settings: dict[tuple[str, ...], float | None] = {}
-        self._of_section: dict[int, tuple[Section, dict[str, Any], str]] = {}
+        self._of_settings: dict[tuple[object, ...], float | None] = {}
+        self._of_section: dict[int, tuple[Section, int]] = {}
+        self._numbers: dict[tuple[Any, ...], int] = {}
 
     def seconds(self, job: StageJob) -> float | None:
         """The estimate for a job; it is made once for all that only differ in other settings."""
         known = self._tables.get(job.stage)
         if known is None:
             return None
-        parts = [self._settings(name, job.sections[name]) for name in PIPELINE[job.stage].reads]
-        alike = (job.stage, *[text for _, _, text in parts])
+        read = {name: job.sections[name] for name in PIPELINE[job.stage].reads}
+        alike = (job.stage, *[self._number(section) for section in read.values()])
         if alike not in self._of_settings:
-            mine = {path: value for _, some, _ in parts for path, value in some.items()}
+            mine: dict[str, Any] = {}
+            for name, section in read.items():
+                mine |= _flat(identity_of(name, section), f"{name}.")
             self._of_settings[alike] = known.nearest(mine)
         return self._of_settings[alike]
 
-    def _settings(self, name: str, section: Section) -> tuple[Section, dict[str, Any], str]:
-        """A section, kept so that its ``id`` stays its own, with its settings, also as a text."""
+    def _number(self, section: Section) -> int:
+        """One number for all sections that cost the same; each is kept, so its ``id`` stays its."""
         if id(section) not in self._of_section:
-            settings = _flat(identity_of(name, section), f"{name}.")
-            self._of_section[id(section)] = section, settings, repr(settings)
-        return self._of_section[id(section)]
+            values = [value for name, value in section if name not in IRRELEVANT]
+            number = self._numbers.setdefault((type(section), *values), len(self._numbers))
+            self._of_section[id(section)] = section, number
+        return self._of_section[id(section)][1]
 
 
 class _Settings:
