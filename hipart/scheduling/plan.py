@@ -143,7 +143,7 @@ class Estimates:
         return self._of_settings[alike]
 
     def _number(self, section: Section) -> int:
-        """One number for all sections that cost the same; each is kept, so its ``id`` stays its."""
+        """One number for all sections that cost the same. Kept, each has an ``id`` of its own."""
         if id(section) not in self._of_section:
             values = [value for name, value in section if name not in IRRELEVANT]
             number = self._numbers.setdefault((type(section), *values), len(self._numbers))
