@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from hipart.config import PipelineConfig, Section
@@ -171,20 +171,10 @@ def identity_of(name: str, section: Section) -> dict[str, Any]:
 
 
 def _without_neutral(path: str, values: dict[str, Any]) -> dict[str, Any]:
-    neutral = _neutral_in(path)
-    return {
-        name: _without_neutral(f"{path}.{name}", value) if isinstance(value, dict) else value
-        for name, value in values.items()
-        if name not in neutral or neutral[name] != value
-    }
-
-
-@cache
-def _neutral_in(path: str) -> dict[str, Any]:
-    """The neutral values right beneath a path."""
-    above = f"{path}."
-    return {
-        setting.removeprefix(above): value
-        for setting, value in NEUTRAL.items()
-        if setting.startswith(above)
-    }
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        here = f"{path}.{name}"
+        if here in NEUTRAL and NEUTRAL[here] == value:
+            continue
+        kept[name] = _without_neutral(here, value) if isinstance(value, dict) else value
+    return kept
