@@ -5,12 +5,14 @@ import torch
 from hipart.config import PipelineConfig
 from hipart.models.lifters.build import build_lifter
 from hipart.models.priors import build_prior
+from hipart.models.regressors.build import build_regressor
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.windows import windows
 from hipart.skeleton import LEVELS, NUM_JOINTS
 from hipart.stages.fit import with_adamw
 from hipart.stages.lifter import LifterObjective
 from hipart.stages.prior import PriorObjective
+from hipart.stages.regressor import RegressorObjective
 from hipart.stages.schedule import Plan, step_decay
 from hipart.stages.tensors import Split
 from hipart.stages.tokenizer import TokenizerObjective
@@ -44,10 +46,16 @@ def build(stage: str, config: PipelineConfig, split: Split) -> Training:
         rate = step_decay(config.lifter.learning_rate, 1.0, 1)
         plan = Plan(split.size, config.lifter.epochs, config.lifter.batch_size, rate, 0)
         return Training(LifterObjective(lifter, poses, split, seen), plan)
+    if stage == "regressor":
+        section = config.regressor
+        regressor = build_regressor(section).to(device)
+        objective = RegressorObjective(regressor, split, section.levels)
+        return with_adamw(objective, section, split.size)
     tokenizer = Tokenizer(config.tokenizer, ACTIONS).to(device)
     if stage == "tokenizer":
-        objective = TokenizerObjective(tokenizer, split, config.tokenizer)
-        return with_adamw(objective, config.tokenizer, split.size)
+        return with_adamw(
+            TokenizerObjective(tokenizer, split, config.tokenizer), config.tokenizer, split.size
+        )
     tokenizer.requires_grad_(False).eval()
     prior = build_prior(config.prior, tokenizer).to(device)
     return with_adamw(

@@ -13,8 +13,9 @@ T = TypeVar("T")
 
 #: Calls that really run before one is recorded: libraries choose their kernels in them.
 WARM_UP = 3
-#: Recordings that failed: torch's allocator may go on asking them whose memory is whose.
-_BROKEN_OFF: list[torch.cuda.CUDAGraph] = []
+#: Recordings that were refused: torch's allocator may go on asking them whose memory is whose. One
+#: that did not fit into memory is not among them, or that would never be free again.
+_REFUSED: list[torch.cuda.CUDAGraph] = []
 
 
 class Captured(Generic[T]):
@@ -75,12 +76,12 @@ class Captured(Generic[T]):
             with before, torch.cuda.graph(graph, stream=stream):
                 self._result = self._call()
         except RuntimeError as error:
-            _BROKEN_OFF.append(graph)
             generator.graphsafe_set_state(numbers)  # its own one takes itself for recorded
             # The recording that this broke off may have complained in its turn.
             for full in (error, error.__context__):
                 if isinstance(full, torch.OutOfMemoryError):
                     raise full from None
+            _REFUSED.append(graph)
             self.refused = f"{type(error).__name__}: {error}".splitlines()[0]
             return
         self._graph = graph

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from hipart.models.capture import WARM_UP, Captured
+from hipart.models.capture import _REFUSED, WARM_UP, Captured
 
 GPU = torch.device("cuda", 1)
 
@@ -90,10 +90,11 @@ def test_a_recording_that_does_not_fit_is_no_reason_to_run_without(
     def call() -> None:
         raise torch.OutOfMemoryError("as told")
 
-    run = Captured(call, GPU)
+    run, kept = Captured(call, GPU), len(_REFUSED)
     with pytest.raises(torch.OutOfMemoryError, match="as told"):
         run._record()
     assert not run.refused
+    assert len(_REFUSED) == kept, "what it holds has to be free for the next attempt"
     assert (gpu.stream, gpu.drawing) == ("default", "as seeded")
 
 

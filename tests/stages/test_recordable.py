@@ -22,11 +22,9 @@ from hipart.experiment.file import available, base_at_scale, load_any
 from hipart.experiment.search import Search
 from hipart.models.densifier import Densifier
 from hipart.models.priors import build_prior
-from hipart.models.regressors.build import build_regressor
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_JOINTS
 from hipart.stages.fit import with_adamw
-from hipart.stages.regressor import RegressorObjective
 from hipart.stages.training import Losses, Objective, Training, TrainingStep
 
 META = torch.device("meta")
@@ -99,12 +97,7 @@ def kinds(stage: str) -> Iterator[tuple[str, PipelineConfig]]:
 
 
 def training(stage: str, config: PipelineConfig) -> Training:
-    if stage == "regressor":
-        section = config.regressor
-        objective = RegressorObjective(build_regressor(section), SPLIT, section.levels)
-        made = with_adamw(objective, section, SPLIT.size)
-    else:
-        made = build(stage, config, SPLIT)
+    made = build(stage, config, SPLIT)
     made.objective.to(META)
     return made
 
