@@ -13,13 +13,16 @@ from functools import cached_property
 from typing import Any
 
 from hipart.config import PipelineConfig, Section
-from hipart.pipeline import FINAL_STAGE, NEUTRAL, PIPELINE, Stage
+from hipart.pipeline import FINAL_STAGE, NEUTRAL, PIPELINE, Stage, needs_of
 
 #: Stages in which a training of many epochs begins as one of few does. Every other one warms up
 #: and anneals over all of its epochs, so that already the first depend on how many there will be.
 CONTINUABLE = ("lifter",)
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+#: Stands where the seed of a section goes.
+_SEED = "the seed"
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ class Jobs:
     def __init__(self, data_fingerprint: str) -> None:
         self._data = canonical_json(data_fingerprint)
         self._made: dict[tuple[object, ...], StageJob] = {}
+        self._heads: dict[tuple[object, ...], tuple[dict[str, Section], str]] = {}
         self._texts: dict[int, tuple[Section, str]] = {}
+        self._around_seed: dict[tuple[object, ...], tuple[Section, str, str, str]] = {}
         self._unseeded: dict[int, tuple[Section, Section]] = {}
 
     def of(
@@ -110,47 +115,56 @@ class Jobs:
     ) -> dict[str, StageJob]:
         """As ``jobs`` does."""
         found: dict[str, StageJob] = {}
-        for target in targets:
-            self._collect(target, config, found)
-        return {name: found[name] for name in PIPELINE if name in found}
+        for name, needs in needs_of(config, targets).items():
+            read = [getattr(config, section) for section in PIPELINE[name].reads]
+            needed = [found[need] for need in needs]
+            known = (name, *map(id, read), *map(id, needed))
+            job = self._made.get(known)
+            if job is None:
+                job = self._made[known] = self._make(PIPELINE[name], read, needed)
+            found[name] = job
+        return found
 
-    def _collect(self, name: str, config: PipelineConfig, found: dict[str, StageJob]) -> StageJob:
-        if name in found:
-            return found[name]
-        stage = PIPELINE[name]
-        needs = [self._collect(need, config, found) for need in stage.needs(config)]
-        sections = [getattr(config, section) for section in stage.reads]
-        known = (name, *map(id, sections), *[job.key for job in needs])
-        job = self._made.get(known)
-        if job is None:
-            read = dict(zip(stage.reads, sections, strict=True))
-            job = self._made[known] = self._make(stage, read, needs)
-        found[name] = job
-        return job
-
-    def _make(self, stage: Stage, read: dict[str, Section], needs: list[StageJob]) -> StageJob:
-        if stage.unseeded:
-            read = {name: self._without_seed(section) for name, section in read.items()}
-        texts = {name: self._text_of(name, section) for name, section in read.items()}
-        keys = {job.stage: job.key for job in needs}
-        # The canonical JSON of the identity, put together from what many jobs have in common.
-        config = ",".join([f'"{name}":{texts[name]}' for name in sorted(texts) if texts[name]])
-        needed = ",".join([f'"{name}":"{keys[name]}"' for name in sorted(keys)])
-        hashed = (
-            f'{{"config":{{{config}}},"data":{self._data},"needs":{{{needed}}},'
-            f'"stage":"{stage.name}","version":{stage.version}}}'
-        )
+    def _make(self, stage: Stage, read: list[Section], needed: list[StageJob]) -> StageJob:
+        known = (stage.name, *map(id, read))
+        if known not in self._heads:
+            self._heads[known] = self._head(stage, read)
+        sections, head = self._heads[known]
+        keys = {job.stage: job.key for job in needed}
+        needs = ",".join([f'"{name}":"{key}"' for name, key in sorted(keys.items())])
+        hashed = f'{head}"needs":{{{needs}}},"stage":"{stage.name}","version":{stage.version}}}'
         reached: dict[str, Section] = {}
-        for job in needs:
+        for job in needed:
             reached |= job.sections
-        return StageJob(stage.name, key_of(hashed), hashed, reached | read, keys)
+        return StageJob(stage.name, key_of(hashed), hashed, reached | sections, keys)
+
+    def _head(self, stage: Stage, read: list[Section]) -> tuple[dict[str, Section], str]:
+        """The sections that a stage reads, by name, and their share of an identity's JSON."""
+        if stage.unseeded:
+            read = [self._without_seed(section) for section in read]
+        sections = dict(zip(stage.reads, read, strict=True))
+        texts = [(name, self._text_of(name, section)) for name, section in sections.items()]
+        config = ",".join([f'"{name}":{text}' for name, text in sorted(texts) if text])
+        return sections, f'{{"config":{{{config}}},"data":{self._data},'
 
     def _text_of(self, name: str, section: Section) -> str:
         """What a section adds to an identity; nothing where all of it is neutral."""
         if id(section) not in self._texts:
-            values = identity_of(name, section)
-            self._texts[id(section)] = section, canonical_json(values) if values else ""
+            self._texts[id(section)] = section, self._written(name, section)
         return self._texts[id(section)][1]
+
+    def _written(self, name: str, section: Section) -> str:
+        """The same, written once for copies of a section in which only the seed is another."""
+        others = dict(vars(section))
+        seed = others.pop("seed", None)
+        known = (name, *map(id, others.values()))
+        if known not in self._around_seed:
+            values = identity_of(name, section)
+            marked = values | ({"seed": _SEED} if "seed" in values else {})
+            text = canonical_json(marked) if values else ""
+            self._around_seed[known] = section, *text.partition(canonical_json(_SEED))
+        _, before, mark, after = self._around_seed[known]
+        return f"{before}{seed}{after}" if mark else before
 
     def _without_seed(self, section: Section) -> Section:
         if id(section) not in self._unseeded:
@@ -167,14 +181,10 @@ def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
 
 def identity_of(name: str, section: Section) -> dict[str, Any]:
     """The settings of a section that enter identities."""
-    return _without_neutral(name, section.model_dump(mode="json"))
-
-
-def _without_neutral(path: str, values: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for name, value in values.items():
-        here = f"{path}.{name}"
-        if here in NEUTRAL and NEUTRAL[here] == value:
-            continue
-        kept[name] = _without_neutral(here, value) if isinstance(value, dict) else value
-    return kept
+    values = section.model_dump(mode="json")
+    neutral = NEUTRAL.get(name, {})
+    return {
+        setting: value
+        for setting, value in values.items()
+        if setting not in neutral or value != neutral[setting]
+    }

@@ -4,7 +4,7 @@ No torch here, so a plan costs nothing; the code of stage ``X`` is ``hipart/stag
 only a worker loads. What becomes of a trial's config is in ``hipart/jobs.py``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -182,22 +182,39 @@ FINAL_STAGE = EVALUATE.name
 #: Stages that nothing needs: a trial has one only if a table asks for its metrics.
 SIDE_STAGES = (PROBE.name, PROFILE.name)
 
-#: Config fields added after artifacts existed, with the value under which they change nothing.
-#: They enter an identity only when they differ from it, so older artifacts stay valid.
-NEUTRAL: dict[str, Any] = {
-    "data.sampling": "frames",
-    "data.validation_samples": 0,
-    "data.mirrored": False,
-    "data.train_every": 1,
-    "data.test_every": 1,
-    "tokenizer.levels": [48, 96],
-    "tokenizer.codebooks": "hierarchical",
-    "prior.framework": "autoregressive",
-    "prior.within_part": "sparse_to_dense",
-    "prior.sequential": "flat",
-    "prior.joint_loss_weight": 0.0,
-    "lifter.levels": None,
-    "evaluation.flip": False,
-    "evaluation.split": "test",
-    "numerics.products": "float32",
+#: Settings added after artifacts existed, by section, with the value under which they change
+#: nothing. They enter an identity only when they differ from it, so older artifacts stay valid.
+NEUTRAL: dict[str, dict[str, Any]] = {
+    "data": {
+        "sampling": "frames",
+        "validation_samples": 0,
+        "mirrored": False,
+        "train_every": 1,
+        "test_every": 1,
+    },
+    "tokenizer": {"levels": [48, 96], "codebooks": "hierarchical"},
+    "prior": {
+        "framework": "autoregressive",
+        "within_part": "sparse_to_dense",
+        "sequential": "flat",
+        "joint_loss_weight": 0.0,
+    },
+    "lifter": {"levels": None},
+    "evaluation": {"flip": False, "split": "test"},
+    "numerics": {"products": "float32"},
 }
+
+
+def needs_of(config: PipelineConfig, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The stages of a trial, each after all that it needs, with what it needs.
+
+    ``targets`` are those that are wanted for themselves.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    wanted = list(targets)
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = needs = PIPELINE[name].needs(config)
+            wanted += needs
+    return {name: found[name] for name in PIPELINE if name in found}

@@ -14,7 +14,8 @@ from hipart.report.figures import FROM_ARTIFACTS, schedule
 from hipart.report.footer import origin
 from hipart.report.schedule import describe, last_run, spans
 from hipart.report.tables import Layout, Table, table, write_all
-from hipart.results import ErrorsByArm, frame, provenances
+from hipart.results import frame, provenances
+from hipart.sample_errors import ErrorsByArm
 from hipart.session import Session, Work, without_collection
 from hipart.store import Artifact
 

@@ -1,21 +1,14 @@
 """One Polars frame from finished artifacts: what is known about every trial of an experiment."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from hipart.experiment.design import Trial
 from hipart.jobs import StageJob, final_jobs
-from hipart.pipeline import FINAL_STAGE, PIPELINE
-
-#: File of an evaluation that holds its errors sample by sample.
-ERRORS = "errors.safetensors"
-LABELS = ("action", "clip")
+from hipart.pipeline import PIPELINE
 
 #: The stage jobs of every trial.
 Chains = Sequence[Mapping[str, StageJob]]
@@ -92,71 +85,6 @@ def provenances(
         for key in results[f"key/{stage}"].drop_nulls().unique(maintain_order=True):
             if key in artifacts:
                 yield artifacts[key].provenance
-
-
-@dataclass(frozen=True)
-class SampleErrors:
-    """A metric's value of every test sample (N,) of a trial, with each sample's action and clip."""
-
-    seed: int
-    artifact: str
-    error: NDArray[np.float64]
-    action: NDArray[np.int64]
-    clip: NDArray[np.int64]
-
-
-class ErrorsByArm(Mapping[str, list[SampleErrors]]):
-    """A metric's value of every test sample, by arm and trial, read when an arm is asked for.
-
-    Only arms of which an evaluation is finished are there; a list is empty where the evaluations
-    do not keep the metric.
-    """
-
-    def __init__(
-        self,
-        trials: Sequence[Trial],
-        chains: Chains,
-        artifacts: Mapping[str, Finished],
-        metric: str,
-    ) -> None:
-        self._metric = metric
-        #: Labels of the samples that were read last: mostly those of all, which then share them.
-        self._labels: tuple[Any, ...] = ((), ())
-        self._places: dict[str, list[tuple[int, str, Finished]]] = {}
-        for trial, chain in zip(trials, chains, strict=True):
-            job = chain.get(FINAL_STAGE)
-            if job is not None and job.key in artifacts:
-                place = trial.seed, job.key, artifacts[job.key]
-                self._places.setdefault(trial.arm.name, []).append(place)
-
-    def __getitem__(self, arm: str) -> list[SampleErrors]:
-        places = self._places[arm]
-        read = {key: self._read(found) for key, found in {one[1:] for one in places}}
-        return [
-            SampleErrors(seed, key, *arrays)
-            for seed, key, _ in places
-            if (arrays := read[key]) is not None
-        ]
-
-    def _read(self, artifact: Finished) -> tuple[Any, Any, Any] | None:
-        """The metric of every sample with its action and its clip."""
-        from safetensors.numpy import load
-
-        # Mapping a small file, or buffering it, takes longer than reading it.
-        with open(artifact.file(ERRORS), "rb", buffering=0) as stream:
-            kept = load(stream.read())
-        if self._metric not in kept:
-            return None
-        labels = tuple(kept[name] for name in LABELS)
-        if not all(map(np.array_equal, labels, self._labels)):
-            self._labels = labels
-        return kept[self._metric], *self._labels
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
 
 
 def _names_of(column: str) -> tuple[str, str]:

@@ -67,7 +67,8 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
         ablation = load(name, scale, preset, corpus_name(runtime.data))
         data = fingerprint(ablation.base_config.data, runtime.data)
         all_trials = trials(ablation)
-        for config in {(one.config.data, one.config.detector) for one in all_trials}:
+        shared = {(id(one.config.data), id(one.config.detector)): one for one in all_trials}
+        for config in {(one.config.data, one.config.detector) for one in shared.values()}:
             check_corpus(*config, runtime.data)
         maker = Jobs(data)
         return Session(
@@ -88,12 +89,17 @@ def options(scale: str, runtime: Runtime) -> str:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """For making many objects that all stay: looking for garbage among them doubles the time."""
+    """For making many objects that all stay: looking for garbage among them doubles the time.
+
+    What there is at the end counts as old, so that it isn't looked through as soon as this ends.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.unfreeze()
         if enabled:
             gc.enable()
 

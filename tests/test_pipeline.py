@@ -10,7 +10,7 @@ from hipart.config import (
     PriorConfig,
     TokenizerConfig,
 )
-from hipart.jobs import canonical_json, jobs, key_of
+from hipart.jobs import Jobs, canonical_json, jobs, key_of
 from hipart.pipeline import PIPELINE, SIDE_STAGES
 
 BASE = PipelineConfig()
@@ -79,10 +79,23 @@ def test_key_is_the_hash_of_the_readable_identity() -> None:
         canonical_json(float("nan"))
 
 
+def test_copies_of_a_section_with_other_seeds_make_the_jobs_that_they_make_alone() -> None:
+    maker = Jobs("d")
+    for seed in (0, 1, 12):
+        for lifter in (BASE.lifter, LifterConfig(learning_rate=0.5)):
+            copy = lifter.model_copy(update={"seed": seed})
+            config = BASE.model_copy(update={"lifter": copy})
+            found = maker.of(config)
+            assert found == jobs(config, "d")
+            own = found["lifter"]
+            assert key_of(canonical_json(own.identity)) == own.key
+            assert own.identity["config"]["lifter"]["seed"] == seed
+
+
 def test_a_later_field_at_its_neutral_value_leaves_old_keys_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(pipeline.NEUTRAL, "prior.lambda_dense", 1.5)
+    monkeypatch.setitem(pipeline.NEUTRAL["prior"], "lambda_dense", 1.5)
     assert "lambda_dense" not in jobs(BASE, "d")["prior"].identity["config"]["prior"]
     other = BASE.model_copy(update={"prior": PriorConfig(lambda_dense=2.0)})
     assert jobs(other, "d")["prior"].identity["config"]["prior"]["lambda_dense"] == 2.0

@@ -5,9 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from safetensors.numpy import save_file
 
 from hipart import results
 from hipart.experiment.design import Arm, Trial, trials
@@ -102,24 +100,3 @@ def test_only_metrics_that_are_asked_for_are_read() -> None:
         found = {name for name in frame.columns if "/" in name and not name.startswith("key/")}
         assert found == {name for name in ALL if {name, name.removesuffix("Walk")} & wanted}
     assert frame["key/tokenizer"].null_count() == 0
-
-
-def test_errors_of_samples_are_read_arm_by_arm(tmp_path: Path) -> None:
-    tried = trials(ablation(ORDERS, seeds=(0, 1)))
-    chains = [jobs(trial.config, DATA) for trial in tried]
-    labels = np.arange(3)
-    for number, chain in enumerate(chains[:3]):
-        folder = tmp_path / "evaluate" / chain["evaluate"].key
-        folder.mkdir(parents=True)
-        arrays = {"mpjpe_mm": np.full(3, float(number)), "action": labels, "clip": labels}
-        save_file(arrays, folder / results.ERRORS)
-    held = ArtifactStore(tmp_path).held(chain["evaluate"] for chain in chains)
-    errors = results.ErrorsByArm(tried, chains, held, "mpjpe_mm")
-    base, other = (trial.arm.name for trial in tried[:2])
-    assert set(errors) == {base, other}
-    assert [(one.seed, one.error.tolist()) for one in errors[base]] == [
-        (0, [0.0] * 3),
-        (1, [2.0] * 3),
-    ]
-    assert [(one.seed, one.clip.tolist()) for one in errors[other]] == [(0, [0, 1, 2])]
-    assert results.ErrorsByArm(tried, chains, held, "p_mpjpe_mm")[base] == []

@@ -53,7 +53,7 @@ CMU = Rig({bone: bone for bone in BONES}, frozenset(BONES) - frozenset(NEEDED))
 def read_rig(path: Path) -> Rig:
     """Read a map in YAML, one line ``our bone: their bone`` each. ValueError for a bad one."""
     try:
-        held = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        held = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, YAMLError, RecursionError) as error:
         raise ValueError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(held, dict):

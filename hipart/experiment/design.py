@@ -92,13 +92,13 @@ def _arms(ablation: Ablation) -> tuple[Arm, ...]:
 
 def trials(ablation: Ablation) -> list[Trial]:
     """Every arm with every seed, all arms of a seed before the next seed."""
-    tried, seeded = arms(ablation), _Seeded()
+    tried, seeded, targets = arms(ablation), _Seeded(), ablation.targets
     made: list[Trial] = []
     for seed in ablation.seeds:
         with_changes(tried[0].config, {f"{stage}.seed": seed for stage in ablation.reseed})
         for arm in tried:
             config = seeded.config(arm.config, ablation.reseed, seed)
-            made.append(Trial(arm, seed, config, ablation.targets))
+            made.append(Trial(arm, seed, config, targets))
     return made
 
 

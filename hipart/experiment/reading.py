@@ -44,7 +44,7 @@ def _parsed(path: Path, text: str) -> Document:
     lines: dict[Place, int] = {}
     data: Any = None
     try:
-        yaml = YAML(typ="safe", pure=True)
+        yaml = YAML(typ="safe")
         node = yaml.compose(text)
         if node is not None:
             _index(node, (), lines)

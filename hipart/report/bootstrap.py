@@ -12,17 +12,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hipart.report.statistics import student
-from hipart.results import SampleErrors
+from hipart.report.statistics import ROUNDING, student
+from hipart.sample_errors import SampleErrors
 
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 DRAWS = 1000
 SEED = 0
-#: Rows that are multiplied at once: so few that no second thread is started, which would wait for
-#: a busy core longer than the product takes; a multiple of 8, so that it rounds the same.
-PIECE = 128
 #: With fewer clips than this a bootstrap over them says nothing.
 FEWEST_CLIPS = 5
 
@@ -61,38 +58,31 @@ def clustered(difference: Values, action: Labels, clip: Labels) -> OverClips | N
     drawn = _draws(*(np.asarray(labels, np.int64).tobytes() for labels in (action, clip)))
     if drawn is None:
         return None
-    count = drawn.clips
-    sums = np.bincount(drawn.cell, difference, drawn.sizes.size).reshape(drawn.sizes.shape)
-    # The mean over those actions that a draw has; one that it does not have adds a zero.
-    drawn_sums = np.concatenate([some @ sums for some in drawn.times])
-    draws = (drawn_sums / drawn.drawn_sizes).sum(axis=1) / drawn.present
-    delta = float((sums.sum(0) / drawn.sizes.sum(0)).mean())
-    error = float(draws.std(ddof=1)) * (count / (count - 1)) ** 0.5
-    if not error > 0:
+    sums = np.bincount(drawn.cell, difference)
+    delta, error = float(drawn.weights @ sums), float(np.linalg.norm(drawn.spread @ sums))
+    if not error > ROUNDING * abs(delta):
         return None
-    found = student(delta, error, count - 1)
+    found = student(delta, error, drawn.clips - 1)
     assert found.low is not None and found.high is not None and found.p is not None
-    return OverClips(count, delta, found.low, found.high, found.p)
+    return OverClips(drawn.clips, found.mean, found.low, found.high, found.p)
 
 
 @dataclass(frozen=True)
 class _Draws:
-    """How often each clip is drawn, and how many samples of each action then are there.
+    """What drawing clips does to sums of differences, one for every cell: an action within a clip.
 
-    It follows from the labels of the samples, which the arms of a table have in common.
+    What a draw estimates is linear in those sums, so all draws together are a matrix (draws,
+    cells), and their standard deviation is the length of a vector. It follows from the labels of
+    the samples, which the arms of a table have in common.
     """
 
     clips: int
     cell: Labels
-    """(N,), a sample's clip and action as one number."""
-    sizes: Values
-    """(clips, actions), how many samples."""
-    times: tuple[Values, ...]
-    """(draws, clips), in pieces."""
-    drawn_sizes: Values
-    """(draws, actions), how many samples; one where there is none."""
-    present: Labels
-    """(draws,), how many actions have."""
+    """(N,), a sample's cell."""
+    weights: Values
+    """(cells,), times the sums: the mean over actions of all samples."""
+    spread: Values
+    """(cells, cells), times the sums: a vector as long as the standard error."""
 
 
 @lru_cache(maxsize=16)
@@ -103,14 +93,30 @@ def _draws(action: bytes, clip: bytes) -> _Draws | None:
     count = len(clips)
     if count < FEWEST_CLIPS:
         return None
-    cell = of_clip * len(actions) + of_action
-    sizes = np.bincount(cell, minlength=count * len(actions)).reshape(count, -1).astype(float)
+    cells, cell, sizes = np.unique(
+        of_clip * len(actions) + of_action, return_inverse=True, return_counts=True
+    )
+    clip_of, action_of = np.divmod(cells, len(actions))
     chance = np.random.default_rng(SEED)
     times = chance.multinomial(count, np.full(count, 1 / count), DRAWS).astype(float)
-    drawn_sizes = times @ sizes
-    present = (drawn_sizes > 0).sum(axis=1)
-    pieces = tuple(times[start : start + PIECE] for start in range(0, DRAWS, PIECE))
-    return _Draws(count, cell, sizes, pieces, np.maximum(drawn_sizes, 1), present)
+    weights = _weights(np.ones((1, count)), clip_of, action_of, sizes)[0]
+    draws = _weights(times, clip_of, action_of, sizes)
+    # A factor of the draws' covariance: the same lengths from few rows.
+    spread = np.linalg.qr(draws - draws.mean(0), mode="r") / (DRAWS - 1) ** 0.5
+    return _Draws(count, cell, weights, spread * (count / (count - 1)) ** 0.5)
+
+
+def _weights(times: Values, clip_of: Labels, action_of: Labels, sizes: Labels) -> Values:
+    """(draws, cells): times the sums, the mean over those actions that a draw has.
+
+    ``times`` (draws, clips) is how often each clip is drawn; cells have a clip, an action, a size.
+    """
+    drawn: Values = times[:, clip_of]
+    of_action = np.eye(action_of.max() + 1)[action_of]
+    drawn_sizes = (drawn * sizes) @ of_action
+    present = (drawn_sizes > 0).sum(axis=1, keepdims=True)
+    weights: Values = drawn / np.maximum(drawn_sizes, 1)[:, action_of] / present
+    return weights
 
 
 def _equal(one: Labels, other: Labels) -> bool:

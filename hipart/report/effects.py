@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
-from operator import itemgetter
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hipart.experiment.design import Arm
 from hipart.report.model import Effect
@@ -12,6 +13,7 @@ from hipart.report.statistics import holm, one_sample
 
 #: A cell of the design: a level, or None for the base, of every factor in turn.
 Cell = tuple[str | None, ...]
+Values = NDArray[np.float64]
 
 
 def effects(
@@ -38,12 +40,9 @@ def effects(
     if len(factors) < 2 or set(every) != set(cell_of.values()) or metric not in frame.columns:
         return ()
     seeds = _complete_seeds(frame, metric, cell_of, every)
-    named = {name: weights for name, weights in _contrasts(factors, levels, every)}
-    values = {
-        name: [sum(weight * cells[cell] for cell, weight in weights.items()) for cells in seeds]
-        for name, weights in named.items()
-    }
-    tests = {name: one_sample(differences) for name, differences in values.items()}
+    shape = (len(seeds), *(1 + len(levels[factor]) for factor in factors))
+    values = dict(_contrasts(levels, np.array(seeds).reshape(shape)))
+    tests = {name: one_sample(differences.tolist()) for name, differences in values.items()}
     corrected = holm([test.p if test else None for test in tests.values()])
     return tuple(
         Effect(name, len(seeds), test.mean, test.low, test.high, test.p, p_holm)
@@ -54,53 +53,34 @@ def effects(
 
 def _complete_seeds(
     frame: pl.DataFrame, metric: str, cell_of: Mapping[str, Cell], every: Sequence[Cell]
-) -> list[dict[Cell, float]]:
+) -> list[list[float]]:
     """The value of every cell, for each seed that has them all; equal artifacts count once."""
-    found: dict[tuple[tuple[str, ...]], dict[Cell, float]] = {}
     key = f"key/{metric.split('/', maxsplit=1)[0]}"
-    for part in frame.filter(pl.col(metric).is_finite()).partition_by("seed", maintain_order=True):
-        rows = [row for row in part.iter_rows(named=True) if row["arm"] in cell_of]
-        cells = {cell_of[row["arm"]]: float(row[metric]) for row in rows}
+    finite = frame.filter(pl.col(metric).is_finite(), pl.col("arm").is_in(list(cell_of)))
+    columns = "arm", metric, key if key in frame.columns else "seed"
+    found: dict[tuple[str, ...], list[float]] = {}
+    for part in finite.partition_by("seed", maintain_order=True):
+        rows = part.select(columns).rows()
+        cells = {cell_of[arm]: value for arm, value, _ in rows}
         if len(cells) == len(every):
-            artifacts = tuple(str(row[key] if key in row else row["seed"]) for row in rows)
-            found.setdefault((artifacts,), cells)
+            artifacts = tuple(str(artifact) for _, _, artifact in rows)
+            found.setdefault(artifacts, [cells[cell] for cell in every])
     return list(found.values())
 
 
-def _contrasts(
-    factors: Sequence[str], levels: Mapping[str, Sequence[str]], every: Sequence[Cell]
-) -> Iterator[tuple[str, dict[Cell, float]]]:
-    """Names, and the weights of the cells whose sum is the effect."""
-    for place, factor in enumerate(factors):
-        cells = _by_standing(every, (place,))
-        for level in levels[factor]:
-            yield f"{factor}={level}", _weights(cells, (level,))
-    for (one, first), (two, second) in combinations(enumerate(factors), 2):
-        cells = _by_standing(every, (one, two))
-        for level, other in product(levels[first], levels[second]):
-            yield f"{first}={level} x {second}={other}", _weights(cells, (level, other))
-
-
-#: Cells with their places in the design, by where they stand in some factors.
-_Cells = dict[Cell, list[tuple[int, Cell]]]
-
-
-def _by_standing(every: Sequence[Cell], factors: Sequence[int]) -> _Cells:
-    found: _Cells = {}
-    for place, cell in enumerate(every):
-        found.setdefault(tuple(cell[factor] for factor in factors), []).append((place, cell))
-    return found
-
-
-def _weights(cells: _Cells, levels: Sequence[str]) -> dict[Cell, float]:
-    """The cells at these levels or at the base, in the order of the design.
-
-    Each standing off the base turns the sign once less; weights are divided by how often each
-    sign stands there for one contrast.
+def _contrasts(levels: Mapping[str, Sequence[str]], values: Values) -> Iterator[tuple[str, Values]]:
+    """Names and effects (seeds,) of values (seeds, standings in the first factor, ...), the base
+    before the levels.
     """
-    signed: list[tuple[int, Cell, float]] = []
-    for standing in product(*((level, None) for level in levels)):
-        sign = (-1.0) ** standing.count(None)
-        signed += [(place, cell, sign) for place, cell in cells[standing]]
-    contrasts = len(signed) / 2 ** len(levels)
-    return {cell: sign / contrasts for _, cell, sign in sorted(signed, key=itemgetter(0))}
+    places = range(1, values.ndim)
+    for place, (factor, own) in enumerate(levels.items(), 1):
+        mean = values.mean(tuple(other for other in places if other != place))
+        for at, level in enumerate(own, 1):
+            yield f"{factor}={level}", mean[:, at] - mean[:, 0]
+    for (one, (first, own)), (two, (second, others)) in combinations(
+        enumerate(levels.items(), 1), 2
+    ):
+        mean = values.mean(tuple(other for other in places if other not in (one, two)))
+        crossed = mean - mean[:, :1] - mean[:, :, :1] + mean[:, :1, :1]
+        for (at, level), (to, other) in product(enumerate(own, 1), enumerate(others, 1)):
+            yield f"{first}={level} x {second}={other}", crossed[:, at, to]

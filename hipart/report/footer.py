@@ -6,8 +6,7 @@ from typing import Any
 
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
-from hipart.jobs import Jobs
-from hipart.pipeline import PIPELINE
+from hipart.pipeline import PIPELINE, needs_of
 from hipart.report.claims import Finding
 from hipart.report.model import Effect, Row
 from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds
@@ -46,8 +45,7 @@ def lines(
     claims: Sequence[Finding] = (),
 ) -> tuple[str, ...]:
     """The footer, one statement a line."""
-    chains = Jobs("")
-    reached = {stage for arm in arms(ablation) for stage in chains.of(arm.config, ablation.targets)}
+    reached = {name for arm in arms(ablation) for name in needs_of(arm.config, ablation.targets)}
     told = [
         _data(facts),
         f"{facts.protocol} {SPREAD}".lstrip(),

@@ -27,7 +27,7 @@ from hipart.report.effects import effects
 from hipart.report.footer import Facts
 from hipart.report.model import Cell, Column, Content, Row
 from hipart.report.statistics import holm, summarise
-from hipart.results import SampleErrors
+from hipart.sample_errors import SampleErrors
 
 #: All that was measured; the paper's own layout; the metric action by action.
 Layout = Literal["full", "paper", "actions"]

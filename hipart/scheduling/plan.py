@@ -1,9 +1,11 @@
 """What a run will do and cost, before it starts. Reads the store; imports no torch."""
 
 import json
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import chain
 from statistics import median
 from typing import Any
 
@@ -57,16 +59,13 @@ class Measurement:
 
 def make_plan(trials: Sequence[Mapping[str, StageJob]], store: ArtifactStore) -> Plan:
     """Count the jobs of all trials, as asked and as distinct, and estimate those to train."""
-    plan = Plan(stages={name: StagePlan() for name in PIPELINE})
-    seen: dict[str, StageJob] = {}
-    for jobs in trials:
-        for name, job in jobs.items():
-            plan.stages[name].asked += 1
-            seen[job.key] = job
+    seen = {job.key: job for jobs in trials for job in jobs.values()}
     done = store.held(seen.values())
-    for key, job in seen.items():
-        plan.stages[job.stage].distinct += 1
-        plan.stages[job.stage].ready += key in done
+    asked = Counter(chain.from_iterable(trials))
+    distinct = Counter(job.stage for job in seen.values())
+    ready = Counter(artifact.stage for artifact in done.values())
+    stages = {name: StagePlan(asked[name], distinct[name], ready[name]) for name in PIPELINE}
+    plan = Plan(stages=stages)
     needed = _needed(trials, done)
     plan.to_train = [job for key, job in seen.items() if key in needed]
     if plan.to_train:
@@ -125,27 +124,33 @@ class Estimates:
             self._measured.setdefault(one.stage, []).append(one)
         self._tables = {stage: _Settings(stage, some) for stage, some in self._measured.items()}
         self._of_settings: dict[tuple[object, ...], float | None] = {}
+        self._of_sections: dict[tuple[object, ...], float | None] = {}
         self._of_section: dict[int, tuple[Section, int]] = {}
         self._numbers: dict[tuple[Any, ...], int] = {}
 
     def seconds(self, job: StageJob) -> float | None:
         """The estimate for a job; it is made once for all that only differ in other settings."""
-        known = self._tables.get(job.stage)
-        if known is None:
+        if job.stage not in self._tables:
             return None
-        read = {name: job.sections[name] for name in PIPELINE[job.stage].reads}
-        alike = (job.stage, *[self._number(section) for section in read.values()])
+        read = [job.sections[name] for name in PIPELINE[job.stage].reads]
+        known = (job.stage, *map(id, read))
+        if known not in self._of_sections:
+            self._of_sections[known] = self._seconds(job.stage, read)
+        return self._of_sections[known]
+
+    def _seconds(self, stage: str, read: Sequence[Section]) -> float | None:
+        alike = (stage, *map(self._number, read))
         if alike not in self._of_settings:
             mine: dict[str, Any] = {}
-            for name, section in read.items():
+            for name, section in zip(PIPELINE[stage].reads, read, strict=True):
                 mine |= _flat(identity_of(name, section), f"{name}.")
-            self._of_settings[alike] = known.nearest(mine)
+            self._of_settings[alike] = self._tables[stage].nearest(mine)
         return self._of_settings[alike]
 
     def _number(self, section: Section) -> int:
         """One number for all sections that cost the same. Kept, each has an ``id`` of its own."""
         if id(section) not in self._of_section:
-            values = [value for name, value in section if name not in IRRELEVANT]
+            values = [value for name, value in vars(section).items() if name not in IRRELEVANT]
             number = self._numbers.setdefault((type(section), *values), len(self._numbers))
             self._of_section[id(section)] = section, number
         return self._of_section[id(section)][1]

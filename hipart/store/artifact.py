@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from hipart.store.disk import read_bytes
 from hipart.store.objects import JobObjects
 
 CHECKSUMS = "checksums.json"
@@ -19,20 +20,20 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished stage job; files that are not in its folder yet are had from ``objects``."""
+    """A finished stage job in a store; files that are not in its folder are had from ``objects``.
 
-    path: Path
+    A table asks for ten thousand of them, so nothing is made of paths before it is asked for.
+    """
+
+    root: Path
+    stage: str
+    key: str
     objects: JobObjects | None = field(default=None, compare=False, repr=False)
 
-    @property
-    def stage(self) -> str:
-        """Name of the stage."""
-        return self.path.parent.name
-
-    @property
-    def key(self) -> str:
-        """Key of the job."""
-        return self.path.name
+    @cached_property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.root / self.stage / self.key
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class Artifact:
 
     def file(self, name: str) -> Path:
         """A file of it, which need not be there."""
-        path = self.path / name
+        path = Path(self._place(name))
         if self.objects is not None and _lies_inside(name) and not path.exists():
             _, digest = self._checksums.get(name, (0, ""))
             if digest and not self.objects.fetch(self.stage, self.key, digest, path):
@@ -92,11 +93,13 @@ class Artifact:
         """Size and digest of every file; none of an artifact from before there were any."""
         return self._read(CHECKSUMS) if (self.path / CHECKSUMS).exists() else {}
 
+    def _place(self, name: str) -> str:
+        return f"{self.root}/{self.stage}/{self.key}/{name}"
+
     def _read(self, name: str) -> dict[str, Any]:
-        file = f"{self.path}/{name}"
+        file = self._place(name)
         try:
-            with open(file, "rb", buffering=0) as stream:
-                content = from_json(stream.read())  # reads what json does in half the time
+            content = from_json(read_bytes(file))  # reads what json does in half the time
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"{file}: cannot be read ({error}). Remove the folder {self.path} to have the job "

@@ -210,7 +210,7 @@ class ArtifactStore:
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
     def _artifact(self, stage: str, key: str) -> Artifact:
-        return Artifact(self.root / stage / key, self._objects)
+        return Artifact(self.root, stage, key, self._objects)
 
     def _keys(self, stage: str, wanted: Set[str] | None = None) -> Set[str]:
         """Keys of finished jobs, all or those that are wanted; their folders are here then."""

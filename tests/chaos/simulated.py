@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from hipart.results import ERRORS, LABELS
+from hipart.sample_errors import ERRORS, LABELS
 from hipart.stages.context import StageContext
 from hipart.stages.fit import NOTICE, Interrupted
 from hipart.stages.history import HISTORY

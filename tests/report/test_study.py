@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from hipart.report import verdicts
-from hipart.report.bootstrap import OverClips, clustered, over_clips
+from hipart.report.bootstrap import DRAWS, SEED, OverClips, clustered, over_clips
 from hipart.report.model import Cell, Row
-from hipart.report.statistics import summarise
-from hipart.results import SampleErrors
+from hipart.report.statistics import student, summarise
+from hipart.sample_errors import SampleErrors
 from tests.report.samples import ORDERS, SIZES, ablation, frame_of, made, measured
 
 NULL_REPETITIONS = 1000
@@ -90,6 +90,30 @@ def test_frames_alone_would_have_been_too_sure() -> None:
     frames = clustered(difference, action, np.arange(len(clip)))
     assert whole is not None and frames is not None and apart is None
     assert whole.high - whole.low > 3 * (frames.high - frames.low)
+
+
+def test_the_spread_is_that_of_draws_made_one_by_one() -> None:
+    """With several actions in a clip, so that some draws lack one."""
+    chance = np.random.default_rng(5)
+    clip = np.repeat(np.arange(7), 9)
+    action, difference = chance.integers(0, 12, 63), chance.normal(1, 1, 63)
+    draws = []
+    times = np.random.default_rng(SEED).multinomial(7, np.full(7, 1 / 7), DRAWS)
+    for weights in times[:, clip]:
+        there = [action == one for one in range(12) if weights[action == one].any()]
+        means = [np.average(difference[of], weights=weights[of]) for of in there]
+        draws.append(np.mean(means))
+    found = clustered(difference, action, clip)
+    assert found is not None
+    error = np.std(draws, ddof=1) * (7 / 6) ** 0.5
+    expected = student(np.mean([difference[action == one].mean() for one in range(12)]), error, 6)
+    assert (found.delta, found.low, found.high, found.p) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_difference_without_spread_has_no_interval() -> None:
+    _, action, clip = samples(np.random.default_rng(3), 0.0)
+    for same in (0.0, 0.1, 1e6 / 3):
+        assert clustered(np.full(len(clip), same), action, clip) is None
 
 
 @pytest.mark.parametrize("other", ["action", "clip"])
