@@ -115,8 +115,9 @@ class Jobs:
     ) -> dict[str, StageJob]:
         """As ``jobs`` does."""
         found: dict[str, StageJob] = {}
+        sections = vars(config)
         for name, needs in needs_of(config, targets).items():
-            read = [getattr(config, section) for section in PIPELINE[name].reads]
+            read = [sections[section] for section in PIPELINE[name].reads]
             needed = [found[need] for need in needs]
             known = (name, *map(id, read), *map(id, needed))
             job = self._made.get(known)

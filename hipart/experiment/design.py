@@ -116,9 +116,10 @@ class _Seeded:
 
     def _section(self, section: Section, seed: int) -> Section:
         known = id(section), seed
-        if known not in self._made:  # the section itself is kept, so that its id stays its own
-            self._made[known] = section, section.model_copy(update={"seed": seed})
-        return self._made[known][1]
+        made = self._made.get(known)
+        if made is None:  # the section itself is kept, so that its id stays its own
+            made = self._made[known] = section, section.model_copy(update={"seed": seed})
+        return made[1]
 
 
 class _Found:
