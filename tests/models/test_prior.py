@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hipart.config import PriorConfig
+from hipart.models.layers import WIDE
 from hipart.models.prior import Prior, PriorLogits, prior_loss
 from hipart.skeleton import ORDERS
 
@@ -68,17 +69,19 @@ class TestGeneration:
             assert parameter.grad is not None, name
             assert parameter.grad.abs().max() > 0, name
 
-    def test_all_at_once_equals_step_by_step(self, member: str) -> None:
-        """Oracle E7: teacher-forced logits are those that generation computes."""
-        prior, inputs = build(*MEMBERS[member]), batch(5)
+    @pytest.mark.parametrize("size", [5, WIDE])
+    def test_all_at_once_equals_step_by_step(self, member: str, size: int) -> None:
+        """Oracle E7: teacher-forced logits are what generation computes, with either cache."""
+        prior, inputs = build(*MEMBERS[member]), batch(size)
         forced, stepwise = prior(*inputs), prior.stepwise_logits(*inputs)
         assert torch.allclose(forced.sparse, stepwise.sparse, atol=1e-4)
         assert torch.allclose(forced.dense, stepwise.dense, atol=1e-4)
 
-    def test_cached_equals_uncached(self, member: str) -> None:
+    @pytest.mark.parametrize("size", [WIDE - 1, 50])
+    def test_cached_equals_uncached(self, member: str, size: int) -> None:
         """Oracle E7; in double precision, so that no near-tie can turn round."""
         prior = build(*MEMBERS[member]).double()
-        pose = torch.randn(50, 17, 2, dtype=torch.float64)
+        pose = torch.randn(size, 17, 2, dtype=torch.float64)
         for cached, full in zip(prior.generate(pose), prior.generate(pose, False), strict=True):
             assert torch.equal(cached, full)
 
