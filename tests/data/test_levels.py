@@ -77,9 +77,9 @@ def test_parts_have_the_points_that_lie_nearest_in_all(exact: BodyLevels) -> Non
 
 
 def test_the_answer_is_one_and_quick(exact: BodyLevels, request: pytest.FixtureRequest) -> None:
-    start = time.process_time()
+    start = time.perf_counter()
     assert hashed(made()) == hashed(exact)
-    assert time.process_time() - start < 5
+    assert time.perf_counter() - start < 5
     code = SHUFFLED.format(root=str(request.config.rootpath))
     again = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={}
