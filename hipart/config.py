@@ -4,7 +4,7 @@ The defaults are the paper's own numbers with the ``budget`` reading of its para
 Nothing here knows how a job is scheduled (that is ``Runtime``) and nothing here imports torch.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -27,12 +27,50 @@ class Section(BaseModel):
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
     )
+    #: Pairs of settings of which exactly one is given; a change of one unsets the other.
+    ALTERNATIVES: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    @model_validator(mode="after")
+    def _one_of_each_pair(self) -> Self:
+        for pair in self.ALTERNATIVES:
+            given = [name for name in pair if getattr(self, name) is not None]
+            if len(given) != 1:
+                what = "both are given" if given else "neither is given"
+                raise ValueError(f"{what}, {pair[0]} and {pair[1]}; give one of them")
+        return self
+
+
+#: Of which weights AdamW's decay takes: all, as PCT has it, or matrices alone, without biases,
+#: gains of norms and tables of positions.
+DecayedWeights = Literal["all", "matrices"]
+
+
+class Schedule(Section):
+    """How long a stage trains: ``epochs`` of its samples, or so many ``steps`` on any data."""
+
+    ALTERNATIVES: ClassVar[tuple[tuple[str, str], ...]] = (("epochs", "steps"),)
+
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+
+    @property
+    def length(self) -> tuple[Literal["epochs", "steps"], int]:
+        """In what the stage's length is given, and how much of it."""
+        if self.steps is not None:
+            return "steps", self.steps
+        assert self.epochs is not None
+        return "epochs", self.epochs
 
 
 class DataConfig(Section):
     """Which poses there are: corpus, views and split. Detection noise is in DetectorConfig."""
 
     corpus: Literal["open", "h36m", "3dpw"] = "open"
+    #: In which 2D coordinates tokenizer, prior and regressor work. body: each pose from the mean of
+    #: its 17 detected joints, over their standard deviation; hip: from the detected hip, over one
+    #: fixed scale; screen: where the image has it, which lifters always see. Generated points are
+    #: put back with the same two numbers (docs/decisions/0039).
+    coordinates: Literal["body", "hip", "screen"] = "body"
     #: How many samples of each split are drawn (camera-frames); None takes all there are.
     train_samples: PositiveInt | None = None
     test_samples: PositiveInt | None = None
@@ -67,6 +105,9 @@ class DetectorConfig(Section):
     occlusion_probability: Probability = 0.3
     #: Scale of the heavy-tailed drift of a hidden joint, in pixels.
     occlusion_drift_px: Annotated[float, Field(ge=0, le=500)] = 25.0
+    #: Whether tokenizer, prior and regressor train on one simulated detection of each sample, or on
+    #: a new one every epoch. Lifters see one, the one that dense points are generated from.
+    training_draws: Literal["once", "every_epoch"] = "every_epoch"
     seed: Seed = 0
 
 
@@ -109,9 +150,15 @@ class CodebookConfig(Section):
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9
     #: What happens to a code that nothing chooses: it stays, or restarts at a random embedding.
     dead_code: Literal["none", "restart"] = "none"
+    #: A code restarts when its moving count falls below this share of the mean count of all codes;
+    #: None: below 0.1 of an observation, however many there are for each.
+    dead_below: Annotated[float, Field(gt=0, lt=1)] | None = 0.03
+    #: Codes at first: embeddings of training poses under the untrained encoders, as in T2M-GPT and
+    #: MoMask, or standard normal numbers, as in PCT.
+    init: Literal["data", "normal"] = "data"
 
 
-class TokenizerConfig(Section):
+class TokenizerConfig(Schedule):
     """Stage 1, multi-scale skeletal tokenization (Sec. 4.1, App. C)."""
 
     #: Dense levels of the pose: all but the finest are quantised beside the 16 parts (Table 5).
@@ -133,6 +180,13 @@ class TokenizerConfig(Section):
     decoder_channel_hidden: Width = 192
     sparse_codebook: CodebookConfig = CodebookConfig()
     dense_codebook: CodebookConfig = CodebookConfig()
+    #: Maps along joints at first: of a block, a coarser joint is the mean of its own finer ones and
+    #: they copy it, with a random matrix upon it; or a random matrix alone, which ties no token to
+    #: the part of its index.
+    joint_init: Literal["block", "random"] = "block"
+    #: How much the geometry within a part counts beside where the part is: each coefficient of the
+    #: cosine transform of a part's points is divided by its spread to this power. 0 leaves points.
+    part_weighting: Annotated[float, Field(ge=0, le=1)] = 0.0
     #: beta, Eq. 6 (App. C).
     commitment_weight: Weight = 0.25
     #: lambda_local, Eq. 3 and 6.
@@ -144,15 +198,16 @@ class TokenizerConfig(Section):
     loss_reduction: Literal["mean", "sum"] = "sum"
     #: tau, Eq. 3.
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.07
-    epochs: PositiveInt = 20
+    epochs: PositiveInt | None = 20
     batch_size: PositiveInt = 128
     learning_rate: LearningRate = 1e-3
     weight_decay: Weight = 0.15
+    weight_decay_on: DecayedWeights = "all"
     warmup_steps: NonNegativeInt = 500
     seed: Seed = 0
 
 
-class PriorConfig(Section):
+class PriorConfig(Schedule):
     """Stage 2, hierarchical autoregressive modeling (Sec. 4.2, App. C)."""
 
     #: D2: channels of the token sequence.
@@ -170,6 +225,12 @@ class PriorConfig(Section):
     dropout: DropoutRate = 0.25
     #: Tokens one after another, or all at once as PCT does (Table 4).
     framework: Literal["autoregressive", "classification"] = "autoregressive"
+    #: Where x_s enters: as start of the sequence, g^0 (Sec. 4.2), or as a linear map of its own
+    #: added at every step, too, which a stack of few narrow blocks need not route by attention.
+    conditioning: Literal["start", "every_step"] = "start"
+    #: Share of the tokens that training shows wrong, drawn at random, as what was generated before;
+    #: T2M-GPT does so. What is to be predicted stays as it is.
+    token_corruption: DropoutRate = 0.0
     #: Order of the body parts.
     order: str = "center_to_periphery"
     #: Tokens of a part: first the sparse, then its dense ones at once; or one by one (Table 4).
@@ -181,10 +242,11 @@ class PriorConfig(Section):
     #: Weight of the smooth L1 between exact poses and those decoded from mean codes, which PCT
     #: adds to its classification; the paper does not.
     joint_loss_weight: Weight = 0.0
-    epochs: PositiveInt = 50
+    epochs: PositiveInt | None = 50
     batch_size: PositiveInt = 64
     learning_rate: LearningRate = 5e-4
     weight_decay: Weight = 0.03
+    weight_decay_on: DecayedWeights = "all"
     warmup_steps: NonNegativeInt = 500
     seed: Seed = 0
 
@@ -197,6 +259,14 @@ class PriorConfig(Section):
                 f"attention_width {self.attention_width} must be a multiple of heads {self.heads}"
             )
         return self
+
+
+class DensifyConfig(Section):
+    """What becomes of the prior's distributions: the dense points of every sample."""
+
+    #: The code of the most probable token (Alg. 1), or the mean of all codes under their
+    #: probabilities, as PCT decodes. The most probable token is what is fed back either way.
+    decode: Literal["argmax", "mean"] = "argmax"
 
 
 class MlpRegressorConfig(Section):
@@ -217,17 +287,18 @@ class GraphRegressorConfig(Section):
     blocks: Blocks = 3
 
 
-class RegressorConfig(Section):
+class RegressorConfig(Schedule):
     """A densifier without tokens, of about the size of prior and decoders (Fig. 12)."""
 
     model: MlpRegressorConfig | GraphRegressorConfig = Field(
         default=MlpRegressorConfig(), discriminator="kind"
     )
     levels: Levels = (48, 96)
-    epochs: PositiveInt = 50
+    epochs: PositiveInt | None = 50
     batch_size: PositiveInt = 256
     learning_rate: LearningRate = 1e-3
     weight_decay: Weight = 0.03
+    weight_decay_on: DecayedWeights = "all"
     warmup_steps: NonNegativeInt = 500
     seed: Seed = 0
 
@@ -335,8 +406,14 @@ def window_frames(model: AnyLifterConfig) -> int:
     return model.frames if isinstance(model, _TemporalConfig) else 1
 
 
-class LifterConfig(Section):
+#: Steps of an epoch of the paper's lifter: every 5th of its 1,559,752 training frames, by 256.
+PAPER_LIFTER_EPOCH = 1218
+
+
+class LifterConfig(Schedule):
     """Stage 3, 2D to 3D (Sec. 5.1, App. C)."""
+
+    ALTERNATIVES = (("epochs", "steps"), ("decay_epochs", "decay_steps"))
 
     model: AnyLifterConfig = Field(default=TransformerLifterConfig(), discriminator="kind")
     #: Where the 48 and 96 joints beside the 17 come from: the prior, the regressor, or the body
@@ -344,14 +421,25 @@ class LifterConfig(Section):
     dense_input: Literal["generated", "regressed", "exact", "none"] = "generated"
     #: Which of the dense levels the lifter takes; None for all there are.
     levels: Levels | None = None
-    epochs: PositiveInt = 25
+    #: Share of the training samples whose 3D joints the lifter sees: of clips in a drawn order, the
+    #: last one cut short. Every stage before it sees all of them.
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    epochs: PositiveInt | None = 25
     #: Poses, or windows of a temporal lifter.
     batch_size: PositiveInt = 256
     learning_rate: LearningRate = 1e-3
-    #: Learning rate x decay every ``decay_epochs`` epochs (App. C: 0.96 per 4 epochs).
+    #: Learning rate x decay every ``decay_epochs`` epochs (App. C: 0.96 per 4 epochs), or every
+    #: ``decay_steps`` steps.
     decay: Annotated[float, Field(gt=0, le=1)] = 0.96
-    decay_epochs: PositiveInt = 4
+    decay_epochs: PositiveInt | None = 4
+    decay_steps: PositiveInt | None = None
     seed: Seed = 0
+
+    @property
+    def counted_epochs(self) -> float:
+        """Its epochs; of a length in steps, how many of the paper's these are."""
+        unit, length = self.length
+        return float(length) if unit == "epochs" else length / PAPER_LIFTER_EPOCH
 
 
 class NumericsConfig(Section):
@@ -379,6 +467,7 @@ class PipelineConfig(Section):
     detector: DetectorConfig = DetectorConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     prior: PriorConfig = PriorConfig()
+    densify: DensifyConfig = DensifyConfig()
     regressor: RegressorConfig = RegressorConfig()
     lifter: LifterConfig = LifterConfig()
     occlusion: OcclusionConfig = OcclusionConfig()

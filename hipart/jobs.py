@@ -44,6 +44,8 @@ class StageJob:
     hashed: str
     sections: dict[str, Section]
     needs: dict[str, str]
+    #: The sections that the stage itself reads.
+    reads: tuple[str, ...] = field(default=(), compare=False)
     continues: str | None = field(default=None, compare=False)
     resumable: bool = field(default=False, compare=False)
 
@@ -71,9 +73,11 @@ class StageJob:
     def prolongs(self, identity: Mapping[str, Any]) -> bool:
         """Whether this is what an identity names, with more epochs and nothing else changed."""
         config = self.identity["config"]
-        mine, epochs = config[self.stage], identity["config"][self.stage]["epochs"]
-        shorter = {**config, self.stage: {**mine, "epochs": epochs}}
-        return epochs < mine["epochs"] and {**self.identity, "config": shorter} == identity
+        mine, theirs = config[self.stage], identity["config"][self.stage]
+        unit, _ = self.config.lifter.length
+        less, more = theirs.get(unit), mine[unit]
+        shorter = {**config, self.stage: {**mine, unit: less}}
+        return less is not None and less < more and {**self.identity, "config": shorter} == identity
 
 
 def canonical_json(value: Any) -> str:
@@ -117,17 +121,18 @@ class Jobs:
         found: dict[str, StageJob] = {}
         sections = vars(config)
         for name, needs in needs_of(config, targets).items():
-            read = [sections[section] for section in PIPELINE[name].reads]
+            stage = PIPELINE[name]
+            read = {section: sections[section] for section in stage.reads_of(config)}
             needed = [found[need] for need in needs]
-            known = (name, *map(id, read), *map(id, needed))
+            known = (name, *map(id, read.values()), *map(id, needed))
             job = self._made.get(known)
             if job is None:
-                job = self._made[known] = self._make(PIPELINE[name], read, needed)
+                job = self._made[known] = self._make(stage, read, needed)
             found[name] = job
         return found
 
-    def _make(self, stage: Stage, read: list[Section], needed: list[StageJob]) -> StageJob:
-        known = (stage.name, *map(id, read))
+    def _make(self, stage: Stage, read: dict[str, Section], needed: list[StageJob]) -> StageJob:
+        known = (stage.name, *map(id, read.values()))
         if known not in self._heads:
             self._heads[known] = self._head(stage, read)
         sections, head = self._heads[known]
@@ -137,13 +142,13 @@ class Jobs:
         reached: dict[str, Section] = {}
         for job in needed:
             reached |= job.sections
-        return StageJob(stage.name, key_of(hashed), hashed, reached | sections, keys)
+        key = key_of(hashed)
+        return StageJob(stage.name, key, hashed, reached | sections, keys, tuple(sections))
 
-    def _head(self, stage: Stage, read: list[Section]) -> tuple[dict[str, Section], str]:
+    def _head(self, stage: Stage, sections: dict[str, Section]) -> tuple[dict[str, Section], str]:
         """The sections that a stage reads, by name, and their share of an identity's JSON."""
         if stage.unseeded:
-            read = [self._without_seed(section) for section in read]
-        sections = dict(zip(stage.reads, read, strict=True))
+            sections = {name: self._without_seed(one) for name, one in sections.items()}
         texts = [(name, self._text_of(name, section)) for name, section in sections.items()]
         config = ",".join([f'"{name}":{text}' for name, text in sorted(texts) if text])
         return sections, f'{{"config":{{{config}}},"data":{self._data},'
@@ -183,9 +188,29 @@ def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
 def identity_of(name: str, section: Section) -> dict[str, Any]:
     """The settings of a section that enter identities."""
     values = section.model_dump(mode="json")
-    neutral = NEUTRAL.get(name, {})
-    return {
-        setting: value
-        for setting, value in values.items()
-        if setting not in neutral or value != neutral[setting]
-    }
+    for path, neutral in NEUTRAL.get(name, {}).items():
+        *parents, setting = path.split(".")
+        inner = values
+        for parent in parents:
+            inner = inner[parent]
+        if inner[setting] == neutral:
+            del inner[setting]
+    return values
+
+
+def config_of(stored: Mapping[str, Any]) -> PipelineConfig:
+    """The config of stored sections; settings that came later stand at their neutral value.
+
+    Raises ``ValidationError`` for what was never a config.
+    """
+    sections = {name: dict(values) for name, values in stored.items()}
+    for name, settings in NEUTRAL.items():
+        for path, neutral in settings.items():
+            *parents, setting = path.split(".")
+            if name not in sections:
+                continue
+            inner = sections[name]
+            for parent in parents:
+                inner[parent] = inner = dict(inner.get(parent, {}))
+            inner.setdefault(setting, neutral)
+    return PipelineConfig.model_validate_json(canonical_json(sections))

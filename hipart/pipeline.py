@@ -36,6 +36,12 @@ class Stage:
     needs: Callable[[PipelineConfig], tuple[str, ...]]
     metrics: tuple[Metric, ...]
     unseeded: bool = False
+    #: Sections that it reads under some configs alone.
+    reads_besides: Callable[[PipelineConfig], tuple[str, ...]] = lambda _: ()
+
+    def reads_of(self, config: PipelineConfig) -> tuple[str, ...]:
+        """The sections that it reads under a config."""
+        return self.reads + self.reads_besides(config)
 
 
 def _by_level(name: str, title: str) -> tuple[Metric, ...]:
@@ -44,6 +50,11 @@ def _by_level(name: str, title: str) -> tuple[Metric, ...]:
         Metric(name.format(word), "px", "min", title.format(points))
         for points, word in LEVEL_NAMES.items()
     )
+
+
+def _detector_if_in_its_frame(config: PipelineConfig) -> tuple[str, ...]:
+    """Poses are put into the frame of their detected joints, unless they stay on the screen."""
+    return () if config.data.coordinates == "screen" else ("detector",)
 
 
 def _needs_nothing(_: PipelineConfig) -> tuple[str, ...]:
@@ -71,9 +82,11 @@ TOKENIZER = Stage(
     name="tokenizer",
     version=3,
     reads=("data", "tokenizer", "numerics"),
+    reads_besides=_detector_if_in_its_frame,
     needs=_needs_nothing,
     metrics=(
         *_by_level("{}_reconstruction_px", "{}-joint reconstruction error"),
+        *_by_level("{}_within_part_px", "{}-joint reconstruction error within parts"),
         Metric("action_accuracy_pct", "%", "max", "action accuracy"),
         Metric("sparse_usage_pct", "%", "max", "sparse codebook usage"),
         Metric("dense_usage_pct", "%", "max", "dense codebook usage"),
@@ -95,23 +108,35 @@ PRIOR = Stage(
 DENSIFY = Stage(
     name="densify",
     version=3,
-    reads=("data", "detector"),
+    reads=("data", "detector", "densify"),
     needs=_needs_tokenizer_and_prior,
-    metrics=_by_level("{}_error_px", "generated {}-joint error"),
+    metrics=(
+        *_by_level("{}_error_px", "generated {}-joint error"),
+        *_by_level("{}_within_part_px", "generated {}-joint error within parts"),
+        *_by_level("{}_train_error_px", "generated {}-joint error, training samples"),
+    ),
 )
 REGRESSOR = Stage(
     name="regressor",
     version=2,
     reads=("data", "detector", "regressor", "numerics"),
     needs=_needs_nothing,
-    metrics=_by_level("{}_error_px", "regressed {}-joint error"),
+    metrics=(
+        *_by_level("{}_error_px", "regressed {}-joint error"),
+        *_by_level("{}_within_part_px", "regressed {}-joint error within parts"),
+    ),
 )
 LIFTER = Stage(
     name="lifter",
     version=2,
     reads=("data", "detector", "lifter", "numerics"),
     needs=_lifter_needs,
-    metrics=(Metric("train_mpjpe_mm", "mm", "min", "training MPJPE, last epoch"),),
+    metrics=(
+        Metric("train_mpjpe_mm", "mm", "min", "training MPJPE, last epoch"),
+        # Where samples are held out.
+        Metric("validation_mpjpe_mm", "mm", "min", "validation MPJPE, frame mean"),
+        Metric("late_gain_pct", "%", "min", "fall of the validation MPJPE in the last fifth"),
+    ),
 )
 EVALUATE = Stage(
     name="evaluate",
@@ -135,6 +160,7 @@ EVALUATE = Stage(
         Metric("mpjpe_sound_frames_mm", "mm", "min", "MPJPE, sound clips, frame mean"),
         Metric("p_mpjpe_sound_frames_mm", "mm", "min", "PA-MPJPE, sound clips, frame mean"),
         *_by_level("{}_2d_px", "{}-joint error of the lifter's input"),
+        *_by_level("{}_within_part_px", "{}-joint error of the lifter's input within parts"),
         Metric("hidden_joints_pct", "%", "min", "joints hidden by occlusion"),
     ),
 )
@@ -157,7 +183,7 @@ PROBE = Stage(
 PROFILE = Stage(
     name="profile",
     version=3,
-    reads=("data", "tokenizer", "prior", "regressor", "lifter"),
+    reads=("data", "tokenizer", "prior", "densify", "regressor", "lifter"),
     needs=_needs_nothing,
     metrics=(
         Metric("parameters_m", "M", "min", "parameters at inference"),
@@ -191,15 +217,34 @@ NEUTRAL: dict[str, dict[str, Any]] = {
         "mirrored": False,
         "train_every": 1,
         "test_every": 1,
+        "coordinates": "screen",
     },
-    "tokenizer": {"levels": [48, 96], "codebooks": "hierarchical"},
+    "detector": {"training_draws": "once"},
+    "tokenizer": {
+        "levels": [48, 96],
+        "codebooks": "hierarchical",
+        "joint_init": "random",
+        "part_weighting": 0.0,
+        "sparse_codebook.init": "normal",
+        "sparse_codebook.dead_below": None,
+        "dense_codebook.init": "normal",
+        "dense_codebook.dead_below": None,
+        "steps": None,
+        "weight_decay_on": "all",
+    },
     "prior": {
         "framework": "autoregressive",
         "within_part": "sparse_to_dense",
         "sequential": "flat",
         "joint_loss_weight": 0.0,
+        "conditioning": "start",
+        "token_corruption": 0.0,
+        "steps": None,
+        "weight_decay_on": "all",
     },
-    "lifter": {"levels": None},
+    "densify": {"decode": "argmax"},
+    "regressor": {"steps": None, "weight_decay_on": "all"},
+    "lifter": {"levels": None, "train_share": 1.0, "steps": None, "decay_steps": None},
     "evaluation": {"flip": False, "split": "test"},
     "numerics": {"products": "float32"},
 }

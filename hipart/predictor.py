@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from hipart.config import PipelineConfig, PositiveInt, Section
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.flip import flip
+from hipart.jobs import config_of
+from hipart.models.coordinates import without_extent
 from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
 from hipart.models.priors import AnyPrior, build_prior
@@ -25,7 +27,8 @@ from hipart.models.windows import lift
 from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
 
 BUNDLE = "hipart-bundle"
-FORMAT = 1
+#: 2: settings of coordinates, codes and decoding; what an older one lacks is as it was then.
+FORMAT = 2
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MAX_POSES = 5_000_000
 MAX_IMAGE_SIDE_PX = 100_000
@@ -76,7 +79,8 @@ class Predictor:
             self.prior = build_prior(config.prior, self.tokenizer)
             self._fill(self.tokenizer, "tokenizer.", weights)
             self._fill(self.prior, "prior.", weights)
-            self._densifier = Densifier(self.prior, self.tokenizer)
+            coordinates, decode = config.data.coordinates, config.densify.decode
+            self._densifier = Densifier(self.prior, self.tokenizer, coordinates, decode)
         self.lifter = build_lifter(config.lifter.model, inputs)
         self._fill(self.lifter, "lifter.", weights)
 
@@ -121,6 +125,7 @@ class Predictor:
         screen = torch.as_tensor(
             normalise_screen(pixels.astype(np.float64), size), device=self.device
         )
+        self._check_extent(screen)
         films = checked_sequence(sequence, len(pixels))
         joined = self._predict(screen, torch.as_tensor(films, device=self.device))
         return {
@@ -129,6 +134,17 @@ class Predictor:
             .numpy()
             for name, values in joined.items()
         }
+
+    def _check_extent(self, screen: Tensor) -> None:
+        """Raise ValueError for a pose that has no frame of its own to be made dense in."""
+        coordinates = self.facts.config.data.coordinates
+        found = without_extent(screen, coordinates) if self._densifier is not None else []
+        if found:
+            raise ValueError(
+                f"array 'poses': all joints of pose {found[0]} are one point; this bundle makes "
+                f"poses dense in data.coordinates {coordinates}, in which a pose needs some "
+                "extent: leave it out"
+            )
 
     def _predict(self, screen: Tensor, sequence: Tensor) -> dict[str, Tensor]:
         found = self._lift(screen, sequence)
@@ -179,7 +195,9 @@ def read_facts(folder: Path) -> BundleFacts:
             f"formats up to {FORMAT}: upgrade it"
         )
     try:
-        return BundleFacts.model_validate_json(text)
+        if isinstance(found.get("config"), dict):
+            found["config"] = config_of(found["config"]).model_dump(mode="json")
+        return BundleFacts.model_validate_json(json.dumps(found))
     except ValidationError as error:
         raise ValueError(f"{file}: {error}") from None
 

@@ -39,14 +39,24 @@ def detect(exact: Floats, config: DetectorConfig, rng: np.random.Generator) -> t
     return np.concatenate(detected), np.concatenate(hidden)
 
 
+def detect_again(exact: Floats, config: DetectorConfig, side: int, epoch: int) -> Floats:
+    """Detections (N, 17, 2) px of a side's joints as an epoch of training sees them.
+
+    A function of seed, side, epoch and place among the samples, and so the same after a restart;
+    other ones than ``detect`` gives for what is generated, lifted and measured.
+    """
+    return detect(exact, config, np.random.default_rng([config.seed, side, 1, epoch]))[0]
+
+
 def describe(config: DetectorConfig) -> str:
     """What a table's footer says about the detections."""
     if config.kind == "exact":
         return "exact 2D joints, no detector"
+    again = ", in training anew every epoch" if config.training_draws == "every_epoch" else ""
     return (
         f"SIMULATED detections: noise {config.noise_px:g} px (wrists and ankles "
         f"x{config.extremity_factor:g}), {config.occlusion_probability:.0%} of samples occluded "
-        f"with drift {config.occlusion_drift_px:g} px, seed {config.seed}"
+        f"with drift {config.occlusion_drift_px:g} px, seed {config.seed}{again}"
     )
 
 

@@ -150,6 +150,11 @@ def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, _Role]]:
 def _put_all(values: dict[str, Any], leaves: Mapping[str, Any]) -> None:
     for path in sorted(leaves, key=lambda path: _tree()[path] != "kind"):
         _put(values, path, leaves[path])
+    for name, inside in values.items():
+        given = {path.removeprefix(f"{name}.") for path in leaves if path.startswith(f"{name}.")}
+        section = PipelineConfig.model_fields[name].annotation
+        assert isinstance(section, type) and issubclass(section, Section)
+        _unset_alternatives(section, inside, given)
 
 
 def _put(values: dict[str, Any], path: str, value: Any) -> None:
@@ -160,6 +165,14 @@ def _put(values: dict[str, Any], path: str, value: Any) -> None:
     if _tree()[path] == "kind" and section[name] != value:
         section.clear()
     section[name] = value
+
+
+def _unset_alternatives(section: type[Section], values: dict[str, Any], given: set[str]) -> None:
+    """Where a change gives one setting of a pair, the other one that stood there is unset."""
+    for pair in section.ALTERNATIVES:
+        for name, other in (pair, pair[::-1]):
+            if name in given and values[name] is not None and other not in given:
+                values[other] = None
 
 
 def value_at(values: Any, path: str) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from hipart.config import PipelineConfig, PositiveInt, Section, Seed
+from hipart.config import PAPER_LIFTER_EPOCH, PipelineConfig, PositiveInt, Section, Seed
 from hipart.experiment.form import SEEDED, Changes, MetricChoice, Source, Text
 from hipart.experiment.space import Dimension, Space
 from hipart.pipeline import PIPELINE, SIDE_STAGES
@@ -190,12 +190,13 @@ class Search(Section):
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs of the lifter after which a trial is judged, the last one being all of them."""
-        everything = self.base_config.lifter.epochs
+        """Epochs, or steps, of the lifter after which a trial is judged; the last is all of it."""
+        unit, everything = self.base_config.lifter.length
         if self.stopping is None:
             return (everything,)
+        each = 1 if unit == "epochs" else PAPER_LIFTER_EPOCH
         rungs, share = [everything], self.stopping.reduction
-        while everything // share >= self.stopping.first_epochs:
+        while everything // share >= self.stopping.first_epochs * each:
             rungs.append(everything // share)
             share *= self.stopping.reduction
         return tuple(reversed(rungs))

@@ -151,14 +151,16 @@ def _contradictions(search: Search) -> Iterator[Problem]:
     searched = {path for one in search.dimensions for path in one.paths}
     final = [one.stage == FINAL_STAGE for one in search.objectives]
     if search.stopping is not None:
-        if "lifter.epochs" in searched:
-            rule = "needs one number of epochs for all trials, and lifter.epochs is searched over"
+        for path in sorted({"lifter.epochs", "lifter.steps"} & searched):
+            rule = f"needs one length of training for all trials, and {path} is searched over"
             yield Problem(("stopping",), rule)
         if search.several or not all(final):
             rule = f"judges by one objective of stage {FINAL_STAGE}"
             yield Problem(("stopping",), rule, remedy="leave it out")
-        if search.stopping.first_epochs >= search.base_config.lifter.epochs:
-            allowed = f"below {search.base_config.lifter.epochs}, the epochs of the lifter"
+        if search.stopping.first_epochs >= search.base_config.lifter.counted_epochs:
+            allowed = (
+                f"below {search.base_config.lifter.counted_epochs:g}, the epochs of the lifter"
+            )
             got = shown(search.stopping.first_epochs)
             yield Problem(("stopping", "first_epochs"), "is out of range", got, allowed)
     if search.sampler.kind == "grid" and search.space.points() is None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hipart.config import window_frames
 from hipart.flip import flip
+from hipart.models.densifier import densified
 from hipart.models.layers import KeyValues, TransformerStack
 from hipart.predictor import POSE, Predictor, level_name
 from hipart.shapes import Float, Int
@@ -34,6 +35,7 @@ class PoseGraph(nn.Module):
                 "choose a lifter of single frames"
             )
         self.flip = config.evaluation.flip
+        self.coordinates, self.decode = config.data.coordinates, config.densify.decode
         self.levels = predictor.levels
         self.tokenizer = copy.deepcopy(predictor.tokenizer)
         self.prior = copy.deepcopy(predictor.prior)
@@ -66,7 +68,7 @@ class PoseGraph(nn.Module):
     def _lift(self, screen: Tensor) -> list[Tensor]:
         if self.prior is None or self.tokenizer is None:
             return [self.lifter(screen)]
-        found = self.tokenizer.decode(*self.prior.generate(screen))
+        found = densified(self.prior, self.tokenizer, screen, self.coordinates, self.decode)
         seen = torch.cat([screen, *(found[level] for level in self.levels)], dim=1)
         return [self.lifter(seen), *found.values()]
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hipart.config import PriorConfig
+from hipart.models.generation import Choose, Decode, PoseConditioning, most_probable, read_off
 from hipart.models.layers import TransformerStack, learned_embedding
 from hipart.models.prior import PriorLogits
 from hipart.models.quantizer import CodeTable
@@ -32,6 +33,8 @@ class ClassificationPrior(nn.Module):
         self.sparse = CodeTable(sparse_codes, width, config.tied_logits)
         self.dense = CodeTable(dense_codes, width, config.tied_logits)
         self.project_pose = nn.Linear(2 * NUM_JOINTS, width)
+        self.dense_per_part = dense_per_part
+        self.every_step = PoseConditioning(width) if config.conditioning == "every_step" else None
         self.queries = learned_embedding(NUM_PARTS * (1 + dense_per_part), width)
         self.blocks = TransformerStack(config.blocks, *shape)
         self.norm = nn.LayerNorm(width)
@@ -44,7 +47,12 @@ class ClassificationPrior(nn.Module):
     ) -> PriorLogits:
         """Logits of every token from the pose alone; given tokens are not looked at."""
         start = self.project_pose(pose.flatten(1)).unsqueeze(1)
-        sequence = torch.cat([start, self.queries.expand(pose.shape[0], -1, -1)], dim=1)
+        queries = self.queries.expand(pose.shape[0], -1, -1)
+        if self.every_step is not None:
+            parts = self.every_step(pose)  # the sparse query of each part, then its dense ones
+            dense = parts.repeat_interleave(self.dense_per_part, dim=1)
+            queries = queries + torch.cat([parts, dense], dim=1)
+        sequence = torch.cat([start, queries], dim=1)
         vectors = self.norm(self.blocks(sequence))[:, 1:]
         sparse, dense = vectors[:, :NUM_PARTS], vectors[:, NUM_PARTS:]
         return PriorLogits(
@@ -54,8 +62,16 @@ class ClassificationPrior(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, pose: Float[Tensor, "batch 17 2"]
-    ) -> tuple[Int[Tensor, "batch 16"], Int[Tensor, "batch dense"]]:
-        """The most probable tokens, in one pass."""
-        logits = self(pose)
-        return logits.sparse.argmax(-1), logits.dense.argmax(-1)
+        self,
+        pose: Float[Tensor, "batch 17 2"],
+        decode: Decode = "argmax",
+        choose: Choose = most_probable,
+        given: Int[Tensor, "batch 16"] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The most probable tokens, or their mean codes, in one pass; see ``Prior.generate``."""
+        p_s, p_d = self(pose)
+        sparse = choose(p_s) if given is None else given
+        return (
+            read_off(decode, self.sparse, sparse, p_s if given is None else None),
+            read_off(decode, self.dense, choose(p_d), p_d),
+        )

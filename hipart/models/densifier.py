@@ -7,12 +7,34 @@ from torch import Tensor
 
 from hipart.models.capture import Captured
 from hipart.models.chunks import in_chunks
+from hipart.models.coordinates import Coordinates, frame_of
+from hipart.models.generation import Choose, Decode, most_probable
 from hipart.models.priors import AnyPrior
 from hipart.models.tokenizer import Tokenizer
 
 #: Poses generated at once, by the kind of device; one value for training, evaluation and
 #: prediction, since a matrix product may round differently in another shape.
 GENERATION_BATCH = {"cpu": 256, "cuda": 4096}
+
+
+def densified(
+    prior: AnyPrior,
+    tokenizer: Tokenizer,
+    poses: Tensor,
+    coordinates: Coordinates,
+    decode: Decode,
+    choose: Choose = most_probable,
+    given: Tensor | None = None,
+) -> dict[int, Tensor]:
+    """Generated poses (N, points, 2) by number of points for detected ones (N, 17, 2).
+
+    All of them in screen units.     ``choose`` and ``given`` are as in ``Prior.generate``.
+    """
+    frame = frame_of(poses, coordinates)
+    seen = poses if frame is None else frame.to(poses)
+    found = prior.generate(seen, decode, choose, given)
+    levels = tokenizer.decode(*found) if decode == "argmax" else tokenizer.decode_codes(*found)
+    return levels if frame is None else {n: frame.back(points) for n, points in levels.items()}
 
 
 class Densifier:
@@ -23,8 +45,16 @@ class Densifier:
     into memory are halved.
     """
 
-    def __init__(self, prior: AnyPrior, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        prior: AnyPrior,
+        tokenizer: Tokenizer,
+        coordinates: Coordinates,
+        decode: Decode = "argmax",
+    ) -> None:
         self._prior, self._tokenizer = prior, tokenizer
+        self._coordinates: Coordinates = coordinates
+        self._decode: Decode = decode
         self._given = torch.empty(0)
         self._recorded: Captured[dict[int, Tensor]] | None = None
         #: How many parts of a batch are recorded one by one.
@@ -54,7 +84,7 @@ class Densifier:
         return -(-GENERATION_BATCH["cuda" if poses.is_cuda else "cpu"] // self._parts)
 
     def _generate(self, poses: Tensor) -> dict[int, Tensor]:
-        return self._tokenizer.decode(*self._prior.generate(poses))
+        return densified(self._prior, self._tokenizer, poses, self._coordinates, self._decode)
 
     def _recall(self, batch: Tensor) -> dict[int, Tensor]:
         if self._recorded is None:

@@ -20,6 +20,23 @@ class JointLinear(nn.Linear):
         weight = self.weight.expand(x.shape[0], -1, -1)
         return torch.baddbmm(self.bias.unsqueeze(1), weight, x)
 
+    @torch.no_grad()
+    def begin_in_blocks(self) -> None:
+        """Begin with each coarser joint as the mean of its own finer ones, or with them as copies.
+
+        The finer joints of one lie together, as indices say. The random weights stay at a tenth of
+        their size upon it, so that no two joints begin alike. A map between numbers of joints of
+        which none divides the other stays random.
+        """
+        out, into = self.weight.shape
+        if out % into and into % out:
+            return
+        coarse, each = min(out, into), max(out, into) // min(out, into)
+        copies = torch.eye(coarse).repeat_interleave(each, dim=0)  # (fine, coarse)
+        block = copies if out > into else copies.T / each
+        self.weight.mul_(0.1).add_(block.to(self.weight))
+        self.bias.zero_()
+
 
 class MixerBlock(nn.Module):
     """MLP-Mixer block: an MLP over joints, then one over channels, each pre-norm and residual."""

@@ -16,6 +16,7 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from hipart.config import PriorConfig
+from hipart.models.generation import Choose, Decode, PoseConditioning, most_probable, read_off
 from hipart.models.layers import TransformerStack, learned_embedding
 from hipart.models.quantizer import CodeTable
 from hipart.shapes import Float, Int
@@ -59,6 +60,8 @@ class Prior(nn.Module):
         self.sparse = CodeTable(sparse_codes, width, config.tied_logits)
         self.dense = CodeTable(dense_codes, width, config.tied_logits)
         self.project_pose = nn.Linear(2 * NUM_JOINTS, width)  # P_c
+        #: Not the paper's: x_s again at every step.
+        self.every_step = PoseConditioning(width) if config.conditioning == "every_step" else None
         self.step_embedding = learned_embedding(NUM_PARTS, width)
         self.local_slots = learned_embedding(slots, width)
         self.head_slots = learned_embedding(dense_per_part, width)
@@ -67,7 +70,9 @@ class Prior(nn.Module):
         self.global_norm = nn.LayerNorm(width)
         self.head_blocks = TransformerStack(config.head_blocks, *shape)  # PH
         self.head_norm = nn.LayerNorm(width)
-        order = torch.tensor(ORDERS[config.order]())
+        #: The part that each step generates.
+        self.parts = ORDERS[config.order]()
+        order = torch.tensor(self.parts)
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("order_inverse", order.argsort(), persistent=False)
         # PH: the sparse slot sees itself alone, the dense slots see all, or those before them.
@@ -132,6 +137,8 @@ class Prior(nn.Module):
         z_s = F.embedding(sparse_tokens[:, self.order], sparse_table)
         z_d = F.embedding(dense_groups[:, self.order], dense_table)
         groups = torch.cat([self.start(pose), self.local(z_s[:, :-1], z_d[:, :-1])], dim=1)
+        if self.every_step is not None:
+            groups = groups + self.every_step(pose)
         slots = self.head(self.causal(groups), z_s, z_d)[:, self.order_inverse]
         p_d = self.dense.logits(slots[:, :, 1:], dense_table)
         return PriorLogits(
@@ -140,22 +147,33 @@ class Prior(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, pose: Float[Tensor, "batch 17 2"], cached: bool = True
-    ) -> tuple[Int[Tensor, "batch 16"], Int[Tensor, "batch dense"]]:
+        self,
+        pose: Float[Tensor, "batch 17 2"],
+        decode: Decode = "argmax",
+        choose: Choose = most_probable,
+        given: Int[Tensor, "batch 16"] | None = None,
+        cached: bool = True,
+    ) -> tuple[Tensor, Tensor]:
         """Alg. 1, lines 1-15: the most probable token at every step, parts in natural order.
 
+        Returns tokens (batch, 16) and (batch, dense), or with ``decode: mean`` the mean codes
+        (batch, 16, dim_s) and (batch, dense, dim_d) of the distributions. ``choose`` says which
+        tokens the next steps see; sparse ones that are ``given`` are seen instead of chosen ones.
         ``cached=False`` computes every step anew from all groups before it: slower, the same.
         """
         assert not self.training, "call eval() first: generation knows no dropout"
         decoding = CachedDecoding(self, pose) if cached else FullDecoding(self, pose)
         sparse, dense = [], []
-        for _ in range(NUM_PARTS):
-            sparse.append(decoding.sparse_logits().argmax(-1))
-            dense.append(decoding.dense_logits(sparse[-1]).argmax(-1))
-            decoding.append(sparse[-1], dense[-1])
-        q_s = torch.stack(sparse, dim=1)[:, self.order_inverse]
-        q_d = torch.stack(dense, dim=1)[:, self.order_inverse]
-        return q_s, q_d.flatten(1)
+        for part in self.parts:
+            p_s = decoding.sparse_logits()
+            q_s = choose(p_s) if given is None else given[:, part]
+            p_d, q_d = decoding.dense_logits(q_s, choose=choose)
+            decoding.append(q_s, q_d)
+            sparse.append(read_off(decode, self.sparse, q_s, p_s if given is None else None))
+            dense.append(read_off(decode, self.dense, q_d, p_d))
+        z_s = torch.stack(sparse, dim=1)[:, self.order_inverse]
+        z_d = torch.stack(dense, dim=1)[:, self.order_inverse]
+        return z_s, z_d.flatten(1, 2)
 
     @torch.no_grad()
     def stepwise_logits(
@@ -171,7 +189,7 @@ class Prior(nn.Module):
         sparse, dense = [], []
         for i in range(NUM_PARTS):
             sparse.append(decoding.sparse_logits())
-            dense.append(decoding.dense_logits(q_s[:, i], q_d[:, i]))
+            dense.append(decoding.dense_logits(q_s[:, i], q_d[:, i])[0])
             decoding.append(q_s[:, i], q_d[:, i])
         p_s = torch.stack(sparse, dim=1)[:, self.order_inverse]
         p_d = torch.stack(dense, dim=1)[:, self.order_inverse]
@@ -192,33 +210,42 @@ class CachedDecoding:
         self.head_caches = prior.head_blocks.new_caches(pose, 1 + prior.dense_per_part)
         self.step = 0
         self.group = prior.start(pose)
+        #: What the pose adds at every step, if it does.
+        self.pose = prior.every_step(pose) if prior.every_step is not None else None
 
     def sparse_logits(self) -> Float[Tensor, "batch k_s"]:
         """GCSAB at the new position, then PH on slot 0 alone."""
         prior = self.prior
         group = self.group + prior.step_embedding[self.step]
+        if self.pose is not None:
+            group = group + self.pose[:, self.step : self.step + 1]
         hidden = prior.global_norm(prior.global_blocks.step(group, self.global_caches, self.step))
         slot = prior.head_norm(prior.head_blocks.step(hidden, self.head_caches, 0))
         return prior.sparse.logits(slot[:, 0], self.tables[0])
 
     def dense_logits(
-        self, sparse: Int[Tensor, " batch"], given: Int[Tensor, "batch r"] | None = None
-    ) -> Float[Tensor, "batch r k_d"]:
-        """PH on the dense slots, which see slot 0 in the cache and one another.
+        self,
+        sparse: Int[Tensor, " batch"],
+        given: Int[Tensor, "batch r"] | None = None,
+        choose: Choose = most_probable,
+    ) -> tuple[Float[Tensor, "batch r k_d"], Int[Tensor, "batch r"]]:
+        """PH on the dense slots, which see slot 0 in the cache and one another; and their tokens.
 
-        When nested, slot by slot: each sees those before it and starts from the token before it,
-        which is the most probable one where it is not ``given``.
+        When nested, slot by slot: each sees those before it and starts from the token before it.
+        Tokens that are not ``given`` are chosen.
         """
         prior = self.prior
         above = F.embedding(sparse, self.tables[0]).unsqueeze(1)
         if not prior.nested or not prior.dense_per_part:
-            return self._dense_slots(above + prior.head_slots, 1)
+            logits = self._dense_slots(above + prior.head_slots, 1)
+            return logits, choose(logits) if given is None else given
         found: list[Tensor] = []
+        tokens: list[Tensor] = []
         for slot in range(prior.dense_per_part):
             found.append(self._dense_slots(above + prior.head_slots[slot], 1 + slot))
-            chosen = found[-1].argmax(-1) if given is None else given[:, slot : slot + 1]
-            above = F.embedding(chosen, self.tables[1])
-        return torch.cat(found, dim=1)
+            tokens.append(choose(found[-1]) if given is None else given[:, slot : slot + 1])
+            above = F.embedding(tokens[-1], self.tables[1])
+        return torch.cat(found, dim=1), torch.cat(tokens, dim=1)
 
     def _dense_slots(self, queries: Tensor, start: int) -> Tensor:
         prior = self.prior
@@ -241,6 +268,7 @@ class FullDecoding:
         self.prior = prior
         self.tables = prior.sparse.table(), prior.dense.table()
         self.start = prior.start(pose)
+        self.pose = prior.every_step(pose) if prior.every_step is not None else None
         self.hidden = self.start
         self.sparse: list[Tensor] = []
         self.dense: list[Tensor] = []
@@ -252,13 +280,18 @@ class FullDecoding:
             z_s = F.embedding(torch.stack(self.sparse, dim=1), self.tables[0])
             z_d = F.embedding(torch.stack(self.dense, dim=1), self.tables[1])
             groups = torch.cat([self.start, prior.local(z_s, z_d)], dim=1)
+        if self.pose is not None:
+            groups = groups + self.pose[:, : groups.shape[1]]
         self.hidden = prior.causal(groups)[:, -1:]
         slot = prior.head_norm(prior.head_blocks(self.hidden))
         return prior.sparse.logits(slot[:, 0], self.tables[0])
 
     def dense_logits(
-        self, sparse: Int[Tensor, " batch"], given: Int[Tensor, "batch r"] | None = None
-    ) -> Float[Tensor, "batch r k_d"]:
+        self,
+        sparse: Int[Tensor, " batch"],
+        given: Int[Tensor, "batch r"] | None = None,
+        choose: Choose = most_probable,
+    ) -> tuple[Float[Tensor, "batch r k_d"], Int[Tensor, "batch r"]]:
         """PH on all slots; when nested, once for each dense slot."""
         r, nested = self.prior.dense_per_part, self.prior.nested
         z_s = F.embedding(sparse.unsqueeze(1), self.tables[0])
@@ -267,9 +300,10 @@ class FullDecoding:
             z_d = F.embedding(dense.unsqueeze(1), self.tables[1])
             slots = self.prior.head(self.hidden, z_s, z_d)[:, 0, 1:]
             logits = self.prior.dense.logits(slots, self.tables[1])
+            tokens = choose(logits) if given is None else given
             if nested:
-                dense[:, slot] = logits[:, slot].argmax(-1) if given is None else given[:, slot]
-        return logits
+                dense[:, slot] = tokens[:, slot]
+        return logits, dense if nested else tokens
 
     def append(self, sparse: Int[Tensor, " batch"], dense: Int[Tensor, "batch r"]) -> None:
         """Remember the group just generated."""

@@ -11,7 +11,8 @@ from hipart.shapes import Float, Int
 
 #: Laplace smoothing of the code counts: keeps the division finite for codes never used.
 EPSILON = 1e-5
-#: A code whose moving count falls below this is dead: unused for 22 steps at decay 0.9.
+#: Without ``dead_below`` a code is dead whose moving count is less: at decay 0.9 it was unused for
+#: 22 steps.
 DEAD_BELOW = 0.1
 
 
@@ -38,6 +39,7 @@ class EmaQuantizer(nn.Module):
         super().__init__()
         self.decay = config.decay
         self.restarts = config.dead_code == "restart"
+        self.dead_below = config.dead_below
         codes = torch.randn(config.size, config.dim, generator=generator)
         self.register_buffer("codes", codes)
         self.register_buffer("cluster_size", torch.ones(config.size))
@@ -86,9 +88,30 @@ class EmaQuantizer(nn.Module):
         share = (self.cluster_size + EPSILON) / (total + len(self.codes) * EPSILON)
         self.codes.copy_(self.code_sum / (share * total).unsqueeze(1))
 
+    @torch.no_grad()
+    def begin_at(self, z: Float[Tensor, "n dim"], generator: torch.Generator) -> None:
+        """Put the codes where ``n`` embeddings lie, each on one drawn of them.
+
+        As many different ones as there are; where codes are more, the rest lie beside them.
+        """
+        size, dim = self.codes.shape
+        order = torch.randperm(len(z), generator=generator)
+        rounds = -(-size // len(z))
+        drawn = z[order.repeat(rounds)[:size].to(z.device)].to(self.codes.dtype)
+        if rounds > 1:
+            beside = torch.randn(size, dim, generator=generator).to(drawn)
+            beside[: len(z)] = 0
+            drawn = drawn + 0.01 * z.std() * beside
+        self.codes.copy_(drawn)
+        self.code_sum.copy_(drawn)
+        self.cluster_size.fill_(1)
+
     def _restart(self, z: Float[Tensor, "n dim"]) -> None:
         """Put every dead code where a random embedding of the batch lies, as one observation."""
-        dead = (self.cluster_size < DEAD_BELOW).unsqueeze(1)
+        least: float | Tensor = DEAD_BELOW
+        if self.dead_below is not None:
+            least = self.dead_below * self.cluster_size.mean()
+        dead = (self.cluster_size < least).unsqueeze(1)
         drawn = z[torch.randint(len(z), (len(self.codes),), device=z.device)]
         self.code_sum.copy_(torch.where(dead, drawn, self.code_sum))
         self.cluster_size.copy_(
@@ -116,6 +139,10 @@ class CodeTable(nn.Module):
         """The codebook in the prior's width."""
         table: Tensor = self.widen(self.codes)
         return table
+
+    def mean(self, logits: Float[Tensor, "*rest k"]) -> Float[Tensor, "*rest dim"]:
+        """The mean of the codes under their probabilities, in the codebook's own dimension."""
+        return logits.softmax(-1) @ self.codes
 
     def logits(self, x: Float[Tensor, "*rest width"], table: Tensor) -> Float[Tensor, "*rest k"]:
         """LN(h) C^T, or a free linear layer when not tied."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hipart.config import CodebookConfig, TokenizerConfig
 from hipart.models.layers import JointLinear, MixerBlock
+from hipart.models.part_weighting import PartWeighting
 from hipart.models.quantizer import EmaQuantizer
 from hipart.shapes import Float, Int
 from hipart.skeleton import NUM_PARTS
@@ -34,7 +35,7 @@ class Level(NamedTuple):
 class TokenizerOutput(NamedTuple):
     """Everything that the stage 1 loss reads."""
 
-    #: Rebuilt 2D poses (batch, points, 2) by number of points: x^_d and x^_f.
+    #: Rebuilt 2D poses (batch, points, 2) by number of points: x^_d and x^_f, weighed.
     poses: dict[int, Tensor]
     sparse: Level
     #: Coarse to fine; the paper has one, of 48 tokens.
@@ -139,12 +140,18 @@ class Codebook(nn.Module):
         codes: Tensor = self.from_code(self.quantizer.lookup(tokens))
         return codes
 
+    def widen(
+        self, codes: Float[Tensor, "batch tokens code_dim"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Codes, or means of them, as the network goes on with them: D channels."""
+        widened: Tensor = self.from_code(codes)
+        return widened
+
     def mean(
         self, probabilities: Float[Tensor, "batch tokens k"]
     ) -> Float[Tensor, "batch tokens width"]:
         """The mean code of every token, D channels."""
-        codes: Tensor = self.from_code(probabilities @ self.quantizer.codes)
-        return codes
+        return self.widen(probabilities @ self.quantizer.codes)
 
 
 class Tokenizer(nn.Module):
@@ -178,6 +185,17 @@ class Tokenizer(nn.Module):
             + [Decoder(config, (fused, 2), (self.scales[-1], levels[-1]))]
         )
         self.action_head = ActionHead(config, sum(self.scales), num_actions)  # P_A
+        if config.joint_init == "block":
+            for module in (*self.encoders, *self.upsamplers, *self.decoders):
+                if isinstance(module.to_joints, JointLinear):
+                    module.to_joints.begin_in_blocks()
+        self.begins_with_data = {
+            "sparse": config.sparse_codebook.init == "data",
+            "dense": config.dense_codebook.init == "data",
+        }
+        self.weighting: PartWeighting | None = None
+        if config.part_weighting:
+            self.weighting = PartWeighting(levels, config.part_weighting)
         #: Of one training step: the codebooks move with the last of them.
         self.micro_batches = 1
         #: What was quantised in those that came so far, and its tokens, level by level.
@@ -198,8 +216,41 @@ class Tokenizer(nn.Module):
         """The sparse and the dense codebook, C_s and C_d."""
         return self.sparse.quantizer.codes, self.dense.quantizer.codes
 
+    @torch.no_grad()
+    def begin(self, poses: dict[int, Tensor], generator: torch.Generator) -> None:
+        """Take from training poses what is not drawn: weights of parts, and codes.
+
+        ``poses`` (N, points, 2) by level, as ``forward`` gets them. Codes begin at embeddings of
+        the untrained encoders, sparse ones first, since dense embeddings depend on them.
+        """
+        if self.weighting is not None:
+            self.weighting.fit({level: poses[level] for level in self.levels})
+        finest = poses[self.levels[-1]]
+        for place, (book, asked) in enumerate(
+            zip(self.books, self.begins_with_data.values(), strict=False)
+        ):
+            if asked:
+                levels, _ = self._quantize(finest)
+                shared = len(self.books) == 1
+                chosen = levels if shared else (levels[1:] if place else levels[:1])
+                z = torch.cat([level.inputs.flatten(0, 1) for level in chosen])
+                cast(Codebook, book).quantizer.begin_at(z, generator)
+
+    def weigh(self, points: Float[Tensor, "batch _ 2"], level: int) -> Float[Tensor, "batch _ 2"]:
+        """Points of a level as the loss compares them."""
+        return points if self.weighting is None else self.weighting.weigh(points, level)
+
+    def unweigh(self, poses: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Rebuilt poses by number of points, as points again."""
+        if self.weighting is None:
+            return poses
+        return {level: self.weighting.back(pose, level) for level, pose in poses.items()}
+
     def forward(self, finest: Float[Tensor, "batch _ 2"]) -> TokenizerOutput:
-        """Alg. 2, lines 3-8, on normalised 2D poses x_f of the finest level."""
+        """Alg. 2, lines 3-8, on 2D poses x_f of the finest level, in the coordinates of the data.
+
+        Its ``poses`` are weighed as the loss compares them.
+        """
         levels, upsampled = self._quantize(finest)
         if self.training:
             self._follow(levels)
@@ -235,6 +286,14 @@ class Tokenizer(nn.Module):
         sparse = self.sparse.mean(sparse_logits.softmax(-1))
         return self._decode(sparse, self.dense.mean(dense_logits.softmax(-1)))
 
+    def decode_codes(
+        self,
+        sparse_codes: Float[Tensor, "batch 16 dim_s"],
+        dense_codes: Float[Tensor, "batch _ dim_d"],
+    ) -> dict[int, Tensor]:
+        """``decode`` of codes, or of means of codes, in the codebooks' own dimensions."""
+        return self._decode(self.sparse.widen(sparse_codes), self.dense.widen(dense_codes))
+
     def _decode(self, sparse: Tensor, dense: Tensor) -> dict[int, Tensor]:
         sizes = [scale // NUM_PARTS for scale in self.scales[1:]]
         groups = dense.unflatten(1, (NUM_PARTS, self.dense_per_part))
@@ -242,14 +301,14 @@ class Tokenizer(nn.Module):
         upsampled: Tensor | None = None
         for coarser, upsampler in zip(codes, self.upsamplers, strict=False):
             upsampled = upsampler(_with(coarser, upsampled))
-        return self._poses(codes, upsampled)
+        return self.unweigh(self._poses(codes, upsampled))
 
     def _quantize(self, finest: Tensor) -> tuple[list[Level], Tensor | None]:
         """Encode from fine to sparse, then quantise from sparse to dense.
 
         Also returns what the last sparser level was upsampled to (z^'_s), if there is one.
         """
-        embeddings, z = [], finest
+        embeddings, z = [], self.weigh(finest, self.levels[-1])
         for encoder in self.encoders:
             z = encoder(z)
             embeddings.append(z)

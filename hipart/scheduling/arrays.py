@@ -27,7 +27,9 @@ OWN: dict[str, frozenset[str]] = {
     "lifter": frozenset({"seed", "learning_rate", "decay"}),
 }
 #: What decides how a needed stage was trained, and no shape of what it left.
-TRAINING = frozenset({"epochs", "batch_size", "warmup_steps", "decay_epochs"})
+TRAINING = frozenset(
+    {"epochs", "steps", "batch_size", "warmup_steps", "decay_epochs", "decay_steps"}
+)
 
 
 def trains_in_arrays(stage: str) -> bool:
@@ -42,7 +44,7 @@ def signature(job: StageJob) -> str:
     """
     if not trains_in_arrays(job.stage):
         return job.key
-    reads = PIPELINE[job.stage].reads
+    reads = job.reads
     shared: dict[str, dict[str, Any]] = {}
     for name, section in job.sections.items():
         left_out = OWN.get(name, frozenset())

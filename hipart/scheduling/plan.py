@@ -132,17 +132,17 @@ class Estimates:
         """The estimate for a job; it is made once for all that only differ in other settings."""
         if job.stage not in self._tables:
             return None
-        read = [job.sections[name] for name in PIPELINE[job.stage].reads]
-        known = (job.stage, *map(id, read))
+        read = {name: job.sections[name] for name in job.reads}
+        known = (job.stage, *map(id, read.values()))
         if known not in self._of_sections:
             self._of_sections[known] = self._seconds(job.stage, read)
         return self._of_sections[known]
 
-    def _seconds(self, stage: str, read: Sequence[Section]) -> float | None:
-        alike = (stage, *map(self._number, read))
+    def _seconds(self, stage: str, read: Mapping[str, Section]) -> float | None:
+        alike = (stage, *map(self._number, read.values()))
         if alike not in self._of_settings:
             mine: dict[str, Any] = {}
-            for name, section in zip(PIPELINE[stage].reads, read, strict=True):
+            for name, section in read.items():
                 mine |= _flat(identity_of(name, section), f"{name}.")
             self._of_settings[alike] = self._tables[stage].nearest(mine)
         return self._of_settings[alike]
@@ -204,7 +204,9 @@ def _samples(stage: str, flat: Mapping[str, Any]) -> float:
     train = flat.get("data.train_samples") or 50_000
     test = flat.get("data.test_samples") or 25_000
     held_out = flat.get("data.validation_samples") or 0
-    epochs = flat.get(f"{stage}.epochs")
+    epochs, steps = flat.get(f"{stage}.epochs"), flat.get(f"{stage}.steps")
+    if steps:
+        return float(steps * flat[f"{stage}.batch_size"])
     return float(train * epochs if epochs else train + test + held_out)
 
 

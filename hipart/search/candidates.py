@@ -70,16 +70,16 @@ class Candidates:
         )
 
     def up_to(self, candidate: Candidate, rung: int) -> tuple[Chain, ...]:
-        """The jobs with as many epochs of the lifter as a rung has.
+        """The jobs with as much of the lifter's training as a rung has.
 
         It goes on where the lifter of the rung before ended, and lets the next one do so.
         """
         rungs = self._search.rungs
         last = rung == len(rungs) - 1
-        chains = candidate.chains if last else self._with_epochs(candidate, rungs[rung])
+        chains = candidate.chains if last else self._of_length(candidate, rungs[rung])
         if len(rungs) == 1:
             return chains
-        before = self._with_epochs(candidate, rungs[rung - 1]) if rung else chains
+        before = self._of_length(candidate, rungs[rung - 1]) if rung else chains
         return tuple(
             {
                 **chain,
@@ -92,8 +92,9 @@ class Candidates:
             for chain, earlier in zip(chains, before, strict=True)
         )
 
-    def _with_epochs(self, candidate: Candidate, epochs: int) -> tuple[Chain, ...]:
-        config = self._changer.changed(candidate.config, {"lifter.epochs": epochs})
+    def _of_length(self, candidate: Candidate, length: int) -> tuple[Chain, ...]:
+        unit, _ = candidate.config.lifter.length
+        config = self._changer.changed(candidate.config, {f"lifter.{unit}": length})
         return self.chains(config, (FINAL_STAGE,))
 
     def on_test(self, candidate: Candidate) -> tuple[Chain, ...]:

@@ -126,9 +126,9 @@ class Values:
                 value += _cost(self._search.space[name], effect, point)
         return value
 
-    def seen(self, point: Point, epochs: int, luck: random.Random) -> float:
+    def seen(self, point: Point, epochs: float, luck: random.Random) -> float:
         """What a trial reports of it after so many epochs of its lifter."""
-        all_epochs = self._search.base_config.lifter.epochs
+        all_epochs = self._search.base_config.lifter.counted_epochs
         late = 1 / epochs - 1 / all_epochs
         noise = luck.gauss(0, self._landscape.noise) if self._landscape.noise else 0.0
         return self.exact(point) + self._landscape.curve * late + noise

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
-from hipart.config import PipelineConfig
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
-from hipart.jobs import canonical_json
+from hipart.jobs import canonical_json, config_of
 from hipart.pipeline import PIPELINE
 from hipart.search.candidates import Candidate, Candidates, Finished, mean_over_seeds
 
@@ -104,7 +103,7 @@ def _point(
             return None
         reached += [identities[key] for key in needs]
     try:
-        config = PipelineConfig.model_validate_json(canonical_json(sections))
+        config = config_of(sections)
     except ValidationError:  # written by a version that had other settings
         return None
     return search.space.point_of(config)

@@ -125,7 +125,7 @@ class VirtualExecutor:
             return [*told, JobFailed(job, "simulated failure")]
         self.trained[job.stage] = self.trained.get(job.stage, 0) + 1
         if job.stage == "lifter":
-            self.epochs += round(self._left(job) * job.config.lifter.epochs)
+            self.epochs += round(self._left(job) * job.config.lifter.counted_epochs)
         metrics = self._metrics(job)
         self._store.add(MadeUp(job.stage, job.key, job.identity, metrics, job.resumable))
         return [*told, JobFinished(job, metrics, seconds)]
@@ -138,8 +138,8 @@ class VirtualExecutor:
         before = job.continues and self._store.find(job.stage, job.continues)
         if not before or not before.resumable:
             return 1.0
-        done = before.identity["config"]["lifter"]["epochs"]
-        return 1.0 - float(done) / job.config.lifter.epochs
+        unit, length = job.config.lifter.length
+        return 1.0 - float(before.identity["config"]["lifter"][unit]) / length
 
 
 def metrics_of(search: Search, values: Values) -> Metrics:
@@ -157,7 +157,7 @@ def metrics_of(search: Search, values: Values) -> Metrics:
             if one.stage == job.stage
         }
         if job.stage == first.stage:
-            epochs = job.config.lifter.epochs if "lifter" in job.sections else 1
+            epochs = job.config.lifter.counted_epochs if "lifter" in job.sections else 1
             found[first.name] = values.seen(point, epochs, _luck(job.key))
         if job.stage == TOKENIZER.name and search.proxy:
             found[search.proxy.metric] = values.exact(point)

@@ -13,9 +13,14 @@ from torch.optim.adamw import adamw
 class Adam:
     """Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
-    def __init__(self, weights: Tensor, weight_decay: list[float]) -> None:
-        """For weights (members, n), which are changed in place; one decay for each member."""
-        self._weights, self._decay = weights, weight_decay
+    def __init__(
+        self, weights: Tensor, weight_decay: list[float], decayed: Tensor | None = None
+    ) -> None:
+        """For weights (members, n), which are changed in place; one decay for each member.
+
+        ``decayed`` (n,) is 1 for weights that decay and 0 for others; None where all do.
+        """
+        self._weights, self._decay, self._decayed = weights, weight_decay, decayed
         self.mean, self.square = torch.zeros_like(weights), torch.zeros_like(weights)
         self._steps = torch.zeros(len(weights), device=weights.device)
 
@@ -23,6 +28,8 @@ class Adam:
     def step(self, gradient: Tensor, rates: Tensor) -> None:
         """One step along a gradient (members, n) at learning rates (members,)."""
         for member, decay in enumerate(self._decay):
+            if self._decayed is not None:
+                self._weights[member].mul_(1 - rates[member] * decay * self._decayed)
             adamw(
                 [self._weights[member]],
                 [gradient[member]],
@@ -36,7 +43,7 @@ class Adam:
                 beta1=0.9,
                 beta2=0.999,
                 lr=rates[member],
-                weight_decay=decay,
+                weight_decay=decay if self._decayed is None else 0.0,
                 eps=1e-8,
                 maximize=False,
             )

@@ -9,10 +9,10 @@ from torch import Tensor
 from hipart.data.plan import sides
 from hipart.data.splits import Side
 from hipart.models.densifier import Densifier
-from hipart.skeleton import LEVEL_NAMES
+from hipart.models.tokenizer import Tokenizer
 from hipart.stages.context import StageContext
 from hipart.stages.prior import load_prior
-from hipart.stages.tensors import error_px, judged_on, split_tensors
+from hipart.stages.tensors import check_extent, errors_px, judged_on, split_tensors
 from hipart.stages.tokenizer import load_tokenizer
 
 POSES = "poses.safetensors"
@@ -21,9 +21,10 @@ POSES = "poses.safetensors"
 def train(context: StageContext) -> dict[str, float]:
     """Generate for the detected joints of every split; measured on test or validation."""
     tokenizer = load_tokenizer(context)
-    densifier = Densifier(load_prior(context, tokenizer), tokenizer)
+    densifier = load_densifier(context, tokenizer)
     corpus, judged = context.corpus, judged_on(context)
-    exact = split_tensors(corpus, judged, context.device).levels
+    for side in sides(context.config.data):
+        check_extent(context, side)
     detected = {
         side: split_tensors(corpus, side, context.device).detected
         for side in sides(context.config.data)
@@ -40,13 +41,24 @@ def train(context: StageContext) -> dict[str, float]:
         for level in tokenizer.levels:
             generated[f"{name}/{level}"] = torch.cat([batch[level] for batch in batches]).cpu()
     save_file(generated, context.work / POSES)
-    size = corpus.image_size
-    return {
-        f"{LEVEL_NAMES[level]}_error_px": error_px(
-            generated[f"{judged}/{level}"], exact[level].cpu(), size
-        )
-        for level in tokenizer.levels
-    }
+
+    def errors(side: Side, name: str) -> dict[str, float]:
+        exact = split_tensors(corpus, side, context.device).levels
+        found: dict[int, Tensor] = {
+            level: generated[f"{side}/{level}"] for level in tokenizer.levels
+        }
+        return errors_px(name, found, exact, corpus)
+
+    seen = errors("train", "train_error_px")
+    trained = {name: value for name, value in seen.items() if name.endswith("_train_error_px")}
+    return trained | errors(judged, "error_px")
+
+
+def load_densifier(context: StageContext, tokenizer: Tokenizer) -> Densifier:
+    """The trained prior and its tokenizer as one, as the config has them decode."""
+    config = context.config
+    prior = load_prior(context, tokenizer)
+    return Densifier(prior, tokenizer, config.data.coordinates, config.densify.decode)
 
 
 def load_poses(

@@ -24,13 +24,13 @@ from hipart.metrics import (
     per_action,
     procrustes,
     scaled,
+    within_part_error,
 )
-from hipart.models.densifier import Densifier
 from hipart.models.windows import lift
 from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
 from hipart.stages.context import StageContext
+from hipart.stages.densify import load_densifier
 from hipart.stages.lifter import lifter_input, load_lifter
-from hipart.stages.prior import load_prior
 from hipart.stages.regressor import load_regressor, regress
 from hipart.stages.tensors import Split, split_tensors
 from hipart.stages.tokenizer import load_tokenizer
@@ -161,7 +161,7 @@ def _densifier(context: StageContext, split: Split) -> Callable[[Tensor], dict[i
     source = context.config.lifter.dense_input
     if source == "generated":
         tokenizer = load_tokenizer(context)
-        return Densifier(load_prior(context, tokenizer), tokenizer)
+        return load_densifier(context, tokenizer)
     if source == "regressed":
         return partial(regress, context, load_regressor(context))
     return lambda _: split.levels
@@ -181,15 +181,21 @@ def _examples(poses: Tensor, hidden: Tensor, lifted: Tensor, split: Split) -> di
 
 
 def _errors_2d(context: StageContext, poses: Tensor, split: Split) -> dict[str, Tensor]:
-    """Mean distance of each sample's dense points from the exact ones, pixels, by level."""
+    """How far each sample's dense points are from the exact ones, pixels, by level.
+
+    All in all, and within parts.
+    """
     sizes = [split.detected.shape[1], *context.config.input_levels]
     scale = context.corpus.image_size[0] / 2
-    return {
-        f"{LEVEL_NAMES[level]}_2d_px": (
-            scale * (points - split.levels[level]).norm(dim=-1).mean(dim=-1).cpu().double()
-        )
-        for level, points in zip(sizes[1:], poses.split(sizes, dim=1)[1:], strict=True)
-    }
+    found: dict[str, Tensor] = {}
+    for level, points in zip(sizes[1:], poses.split(sizes, dim=1)[1:], strict=True):
+        exact, word = split.levels[level], LEVEL_NAMES[level]
+        errors = {
+            "2d_px": (points - exact).norm(dim=-1).mean(dim=-1),
+            "within_part_px": within_part_error(points, exact),
+        }
+        found |= {f"{word}_{name}": scale * e.cpu().double() for name, e in errors.items()}
+    return found
 
 
 def _lifting(context: StageContext, split: Split) -> Callable[[Tensor], Tensor]:

@@ -33,6 +33,8 @@ from hipart.stages.training import Objective, Training, TrainingStep
 CHECKPOINT_SECONDS = float(os.environ.get("HIPART_CHECKPOINT_SECONDS", "5"))
 #: Set when this process has been told to end: every training saves its checkpoint and stops.
 NOTICE = threading.Event()
+#: History rows from one validation to the next.
+ROWS_BETWEEN_VALIDATIONS = 5
 #: How often numbers are fetched from an accelerator, which has to stop for it.
 FETCH_SECONDS = 1.0
 
@@ -51,8 +53,9 @@ def with_adamw(
         batch_size=config.batch_size,
         learning_rate=warmup_cosine(config.learning_rate, config.warmup_steps),
         seed=config.seed,
+        total_steps=config.steps,
     )
-    return Training(objective, plan, config.weight_decay)
+    return Training(objective, plan, config.weight_decay, config.weight_decay_on)
 
 
 def fit(contexts: Sequence[StageContext], trainings: Sequence[Training]) -> list[list[Row]]:
@@ -107,14 +110,15 @@ class _Loop:
             if member.start:
                 self._restore(number, load_checkpoint(member.checkpoint, member.training.model))
         self._run = Captured(self._step, self._device)
-        #: Rows that are still on the device: their step, number of steps, and sums.
-        self._rows: list[tuple[int, int, Tensor]] = []
+        #: Rows that are still on the device: their step, number of steps, sums, and what each
+        #: member's validation gave.
+        self._rows: list[tuple[int, int, Tensor, list[Row]]] = []
+        self._row_every = max(1, self._plans[0].steps // HISTORY_ROWS)
         self._fetched_at = self._saved_at = time.monotonic()
 
     def run(self) -> None:
         """From the members' step to the last."""
         plan, start = self._plans[0], self._members[0].start
-        every = max(1, plan.steps // HISTORY_ROWS)
         seed, *other_seeds = (one.seed for one in self._plans)
         forked = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=forked):
@@ -127,7 +131,7 @@ class _Loop:
                 self._step.rates.copy_(rates[place])
                 self._run()
                 done = step + 1
-                if done % every == 0 or done == plan.steps:
+                if done % self._row_every == 0 or done == plan.steps:
                     self._take_row(done)
                 if NOTICE.is_set() and done < plan.steps:
                     self._fetch()
@@ -142,6 +146,8 @@ class _Loop:
 
     def _epoch(self, epoch: int) -> tuple[Tensor, Tensor]:
         """Samples (steps, members, batch) and learning rates (steps, members) of an epoch."""
+        for member in self._members:
+            member.training.objective.begin_epoch(epoch)
         batches = torch.stack([plan.batches(epoch) for plan in self._plans], dim=1)
         rates = torch.tensor([plan.rates(epoch) for plan in self._plans]).T
         return batches.to(self._device), rates.to(self._device)
@@ -149,7 +155,8 @@ class _Loop:
     def _take_row(self, done: int) -> None:
         sums = self._step.sums
         count, self._row_at = done - self._row_at, done
-        self._rows.append((done, count, torch.stack([*sums.values()]).double()))
+        validated = self._validate(done)
+        self._rows.append((done, count, torch.stack([*sums.values()]).double(), validated))
         for part in sums.values():
             part.zero_()
         last = done == self._plans[0].steps
@@ -161,6 +168,20 @@ class _Loop:
             for member in self._members:
                 means = {name: v for name, v in member.history.rows[-1].items() if name != "step"}
                 member.context.report(done, self._plans[0].steps, means)
+
+    def _validate(self, done: int) -> list[Row]:
+        """Errors on samples held out, of every member that has some, at every few rows."""
+        errors: list[Row] = [{} for _ in self._members]
+        due = done // self._row_every % ROWS_BETWEEN_VALIDATIONS == 0
+        if not due and done != self._plans[0].steps:
+            return errors
+        for number, member in enumerate(self._members):
+            if member.training.validate is not None:
+                member.training.model.eval()
+                with torch.inference_mode():
+                    errors[number] = member.training.validate()
+                member.training.model.train()
+        return errors
 
     def _save(self, step: int) -> None:
         """Leave checkpoints behind, and the histories up to them."""
@@ -187,11 +208,11 @@ class _Loop:
         if not self._rows:
             return
         names = [*self._step.sums]
-        values = torch.stack([sums for _, _, sums in self._rows]).tolist()
-        for (done, count, _), parts in zip(self._rows, values, strict=True):
+        values = torch.stack([sums for _, _, sums, _ in self._rows]).tolist()
+        for (done, count, _, validated), parts in zip(self._rows, values, strict=True):
             for number, member in enumerate(self._members):
                 means = {n: part[number] / count for n, part in zip(names, parts, strict=True)}
-                member.history.add(done, means)
+                member.history.add(done, means | validated[number])
         self._rows = []
         self._fetched_at = time.monotonic()
 

@@ -1,14 +1,19 @@
 """Train stage 3: lift 17 joints, with or without the dense levels, to 3D (Sec. 5.1, App. C)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from hipart.config import window_frames
+from hipart.data.samples import Integers
 from hipart.data.splits import Side
+from hipart.metrics import mpjpe
 from hipart.models.lifters.base import Lifter
 from hipart.models.lifters.build import build_lifter
-from hipart.models.windows import Windows, rows, windows
+from hipart.models.windows import Windows, lift, rows, windows
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.densify import load_poses
@@ -18,6 +23,13 @@ from hipart.stages.schedule import Plan, seeded, step_decay
 from hipart.stages.tensors import Split, split_tensors
 from hipart.stages.tokenizer import WEIGHTS
 from hipart.stages.training import Losses, Objective, Training
+
+#: What a row of the history calls the error on samples held out, and how many are measured.
+VALIDATION, VALIDATED = "validation_mpjpe_mm", 1024
+#: The share of a training whose gain on validation says whether it was over.
+LATE = 0.2
+#: The purpose of a seed: which clips keep their labels.
+LABELS = 4
 
 
 class LifterObjective(Objective):
@@ -55,25 +67,77 @@ def prepare(context: StageContext) -> Training:
     config = context.config.lifter
     split = split_tensors(context.corpus, "train", context.device)
     poses = lifter_input(context, split, "train")
+    samples = context.corpus.train
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_lifter(config.model, poses.shape[1]).to(context.device)
     seen = windows(config.model, split.sequence)
+    if config.train_share < 1:
+        mask = labelled(samples.clip, samples.frame, config.train_share, config.seed)
+        seen = _only(seen, torch.as_tensor(mask, device=context.device))
     plan = Plan(
         samples=len(seen.shown),
         epochs=config.epochs,
         batch_size=config.batch_size,
-        learning_rate=step_decay(config.learning_rate, config.decay, config.decay_epochs),
+        learning_rate=step_decay(
+            config.learning_rate, config.decay, config.decay_epochs, config.decay_steps
+        ),
         seed=config.seed,
+        total_steps=config.steps,
     )
-    return Training(LifterObjective(model, poses, split, seen), plan)
+    validate = _validation(context, model) if context.config.data.validation_samples else None
+    return Training(LifterObjective(model, poses, split, seen), plan, validate=validate)
 
 
 def finish(context: StageContext, training: Training, history: list[Row]) -> dict[str, float]:
-    """Write the weights; the training error of the last history row."""
+    """Write the weights; the training error of the last history row, and validation's course."""
     num_inputs = str(training.objective.get_buffer("poses").shape[-2])
     save_weights(context.work / WEIGHTS, training.model, num_inputs=num_inputs)
-    return {"train_mpjpe_mm": history[-1]["mpjpe_mm"]}
+    found = {"train_mpjpe_mm": history[-1]["mpjpe_mm"]}
+    validated = [(row["step"], row[VALIDATION]) for row in history if VALIDATION in row]
+    if validated:
+        (last, error), *_ = reversed(validated)
+        before = [mm for step, mm in validated if step <= (1 - LATE) * last]
+        found[VALIDATION] = error
+        if before:
+            found["late_gain_pct"] = 100 * (before[-1] - error) / error
+    return found
+
+
+def labelled(clip: Integers, frame: Integers, share: float, seed: int) -> NDArray[np.bool_]:
+    """Which training samples (N,) keep their 3D joints: whole clips, drawn with a seed.
+
+    Clips are taken in the drawn order; of the last one its first frames alone, so that all in all
+    it is the share that was asked for. A smaller share is part of a larger one.
+    """
+    order = np.random.default_rng([seed, LABELS]).permutation(np.unique(clip))
+    place = np.empty(int(clip.max()) + 1, np.int64)
+    place[order] = np.arange(len(order))
+    rank = np.lexsort((frame, place[clip]))
+    kept = np.zeros(len(clip), bool)
+    kept[rank[: max(1, round(share * len(clip)))]] = True
+    return kept
+
+
+def _only(seen: Windows, kept: Tensor) -> Windows:
+    """The windows that answer kept rows alone."""
+    whole = kept[seen.answered].all(dim=1)
+    return seen._replace(shown=seen.shown[whole], answered=seen.answered[whole])
+
+
+def _validation(context: StageContext, model: Lifter) -> Callable[[], dict[str, float]]:
+    """The MPJPE on samples held out, mean over frames, mm: of some that stand for all."""
+    split = split_tensors(context.corpus, "validation", context.device)
+    poses = lifter_input(context, split, "validation")
+    config = context.config.lifter.model
+    count = min(split.size, VALIDATED)
+    chosen = torch.arange(count, device=context.device)
+    if window_frames(config) == 1:  # spread over the split; films stay whole
+        chosen = torch.linspace(0, split.size - 1, count, device=context.device).long()
+    poses, target, sequence = poses[chosen], split.target[chosen], split.sequence[chosen]
+    return lambda: {
+        VALIDATION: mpjpe(lift(model, config, poses, sequence, VALIDATED), target).mean().item()
+    }
 
 
 def load_lifter(context: StageContext, num_inputs: int) -> Lifter:

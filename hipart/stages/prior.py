@@ -1,6 +1,6 @@
 """Train stage 2: the autoregressive prior over the frozen tokenizer's tokens (Sec. 4.2, App. C)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hipart.config import PriorConfig
 from hipart.models.chunks import in_chunks
+from hipart.models.coordinates import Coordinates
 from hipart.models.prior import PriorWeights, prior_loss
 from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import Tokenizer
@@ -17,7 +18,15 @@ from hipart.stages.context import StageContext
 from hipart.stages.fit import train_together, with_adamw
 from hipart.stages.history import Row
 from hipart.stages.schedule import seeded
-from hipart.stages.tensors import Split, judged_on, split_tensors
+from hipart.stages.tensors import (
+    Detections,
+    Split,
+    check_extent,
+    framed,
+    judged_on,
+    split_tensors,
+    training_detections,
+)
 from hipart.stages.tokenizer import EVALUATION_BATCH, WEIGHTS, load_tokenizer
 from hipart.stages.training import Losses, Objective, Training
 
@@ -31,26 +40,57 @@ class PriorObjective(Objective):
     weights: Tensor
 
     def __init__(
-        self, model: AnyPrior, tokenizer: Tokenizer, split: Split, config: PriorConfig
+        self,
+        model: AnyPrior,
+        tokenizer: Tokenizer,
+        split: Split,
+        config: PriorConfig,
+        coordinates: Coordinates = "screen",
+        detections: Detections | None = None,
     ) -> None:
-        sparse, dense = tokens_of(tokenizer, split)
-        data = {
-            "detected": split.detected,
-            "sparse": sparse,
-            "dense": dense,
-            "weights": torch.tensor([config.lambda_dense], device=sparse.device),
-        }
         self.joint_loss_weight = config.joint_loss_weight
-        if config.joint_loss_weight:
-            exact = [split.levels[level] for level in tokenizer.levels]
-            data["exact"] = torch.cat(exact, dim=1)
-        super().__init__(model, data)
+        self.token_corruption = config.token_corruption
+        self._codes = [len(codes) for codes in tokenizer.codebooks]
+        weights = torch.tensor([config.lambda_dense], device=split.action.device)
+
+        def seen(detected: Tensor) -> dict[str, Tensor]:
+            """What a step sees of every sample, under these detections."""
+            pose, levels = framed(split._replace(detected=detected), coordinates)
+            sparse, dense = tokens_of(tokenizer, levels)
+            exact = [levels[level] for level in tokenizer.levels]
+            joint = {"exact": torch.cat(exact, dim=1)} if config.joint_loss_weight else {}
+            return {"detected": pose, "sparse": sparse, "dense": dense} | joint
+
+        super().__init__(model, seen(split.detected) | {"weights": weights})
+        self._seen, self._detections = seen, detections
+        self._now = split.detected
         self.tokenizer = tokenizer if config.joint_loss_weight else None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """This epoch's detections, and the tokens of the poses in their frames."""
+        detected = self._now if self._detections is None else self._detections(epoch)
+        if detected is self._now:
+            return
+        self._now = detected
+        for name, values in self._seen(detected).items():
+            self.get_buffer(name).copy_(values)
+
+    def _corrupted(self, tokens: Tensor, codes: int) -> Tensor:
+        """The tokens, a share of them exchanged for any others."""
+        if not self.token_corruption:
+            return tokens
+        drawn = (torch.rand(tokens.shape, device=tokens.device) * codes).long()
+        wrong = torch.rand(tokens.shape, device=tokens.device) < self.token_corruption
+        return torch.where(wrong, drawn, tokens)
 
     def forward(self, index: Tensor) -> Losses:
         """The loss of the poses at ``index`` (batch,)."""
         sparse, dense = self.sparse[index], self.dense[index]
-        logits = self.model(self.detected[index], sparse, dense)
+        earlier = (
+            self._corrupted(sparse, self._codes[0]),
+            self._corrupted(dense, self._codes[1]),
+        )
+        logits = self.model(self.detected[index], *earlier)
         loss, parts = prior_loss(logits, sparse, dense, PriorWeights(self.weights[0]))
         if self.tokenizer is not None:
             poses = torch.cat([*self.tokenizer.decode_soft(*logits).values()], dim=1)
@@ -74,10 +114,13 @@ def prepare(context: StageContext) -> Training:
     """The untrained model with its loss and data, and how it will be trained."""
     config, tokenizer = context.config.prior, load_tokenizer(context)
     split = split_tensors(context.corpus, "train", context.device)
+    check_extent(context, "train")
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_prior(config, tokenizer).to(context.device)
-    return with_adamw(PriorObjective(model, tokenizer, split, config), config, split.size)
+    coordinates, detections = context.config.data.coordinates, training_detections(context)
+    objective = PriorObjective(model, tokenizer, split, config, coordinates, detections)
+    return with_adamw(objective, config, split.size)
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
@@ -96,9 +139,12 @@ def load_prior(context: StageContext, tokenizer: Tokenizer) -> AnyPrior:
 
 
 @torch.inference_mode()
-def tokens_of(tokenizer: Tokenizer, split: Split) -> tuple[Tensor, Tensor]:
-    """Tokens of the exact poses of the finest level: (N, 16) and, in the paper, (N, 48)."""
-    finest = split.levels[tokenizer.levels[-1]]
+def tokens_of(tokenizer: Tokenizer, levels: Mapping[int, Tensor]) -> tuple[Tensor, Tensor]:
+    """Tokens of poses, by their points of the finest level in the coordinates of the data.
+
+    (N, 16) and, in the paper, (N, 48).
+    """
+    finest = levels[tokenizer.levels[-1]]
     parts = [*in_chunks(tokenizer.encode, finest, EVALUATION_BATCH)]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
@@ -107,10 +153,11 @@ def tokens_of(tokenizer: Tokenizer, split: Split) -> tuple[Tensor, Tensor]:
 def _measure(
     model: AnyPrior, tokenizer: Tokenizer, split: Split, context: StageContext
 ) -> dict[str, float]:
-    sparse, dense = tokens_of(tokenizer, split)
+    detected, levels = framed(split, context.config.data.coordinates)
+    sparse, dense = tokens_of(tokenizer, levels)
 
     def share(index: Tensor) -> Tensor:
-        logits = model(split.detected[index], sparse[index], dense[index])
+        logits = model(detected[index], sparse[index], dense[index])
         loss, _ = prior_loss(logits, sparse[index], dense[index], context.config.prior)
         right_sparse = (logits.sparse.argmax(-1) == sparse[index]).double().mean()
         right_dense = (logits.dense.argmax(-1) == dense[index]).double().mean()

@@ -6,6 +6,7 @@ from einops import reduce
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hipart.models.coordinates import frame_of
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_PARTS
 from hipart.stages.context import StageContext
@@ -24,10 +25,14 @@ def train(context: StageContext) -> dict[str, float]:
     """Measure on poses of test or validation; matrices go into ``probe.safetensors``."""
     tokenizer = load_tokenizer(context)
     split = split_tensors(context.corpus, judged_on(context), context.device)
+    frame = frame_of(split.detected, context.config.data.coordinates)
     finest = split.levels[tokenizer.levels[-1]]
+    finest = finest if frame is None else frame.to(finest)
     generator = torch.Generator().manual_seed(SEED)
     matrices, metrics = _similarity(tokenizer, finest, generator)
-    shift = substructure(tokenizer, finest[:POSES], generator) * context.corpus.image_size[0] / 2
+    unit = finest.new_ones(1) if frame is None else frame.scale[:POSES].flatten()
+    shift = substructure(tokenizer, finest[:POSES], generator, unit)
+    shift = shift * context.corpus.image_size[0] / 2
     own = shift[torch.arange(NUM_PARTS), torch.arange(NUM_PARTS)].mean().item()
     others = (shift.sum() - shift.trace()).item() / (NUM_PARTS * (NUM_PARTS - 1))
     save_file({**matrices, "substructure_px": shift.cpu()}, context.work / "probe.safetensors")
@@ -39,11 +44,14 @@ def train(context: StageContext) -> dict[str, float]:
     }
 
 
-def substructure(tokenizer: Tokenizer, finest: Tensor, generator: torch.Generator) -> Tensor:
+def substructure(
+    tokenizer: Tokenizer, finest: Tensor, generator: torch.Generator, unit: Tensor
+) -> Tensor:
     """Mean shift (16, 16) of the points of part j when part i takes another sparse token.
 
     The new token is one that another pose has for the same part, so that it is a likely one.
-    In the unit of ``finest`` (batch, points, 2).
+    ``unit`` (batch,), or (1,) for all, is how long one of ``finest`` (batch, points, 2) is in the
+    unit of the answer.
     """
     q_s, q_d = tokenizer.encode(finest)
     level = tokenizer.levels[-1]
@@ -52,7 +60,7 @@ def substructure(tokenizer: Tokenizer, finest: Tensor, generator: torch.Generato
     for part in range(NUM_PARTS):
         changed = q_s.clone()
         changed[:, part] = q_s[torch.randperm(len(q_s), generator=generator), part]
-        moved = (tokenizer.decode(changed, q_d)[level] - before).norm(dim=-1)
+        moved = (tokenizer.decode(changed, q_d)[level] - before).norm(dim=-1) * unit[:, None]
         different = changed[:, part] != q_s[:, part]
         by_part = reduce(moved, "b (p n) -> b p", "mean", p=NUM_PARTS)
         rows.append(by_part[different].mean(0) if different.any() else torch.zeros(NUM_PARTS))

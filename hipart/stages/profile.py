@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from hipart.config import window_frames
+from hipart.models.densifier import densified
 from hipart.models.lifters.build import build_lifter
 from hipart.models.parameters import parameter_counts
 from hipart.models.priors import build_prior
@@ -47,7 +48,9 @@ def train(context: StageContext) -> dict[str, float]:
         pose = torch.randn(count, NUM_JOINTS, 2, device=device)
         if source == "regressed":
             return lambda: regressor(pose)
-        return lambda: tokenizer.decode(*prior.generate(pose))
+        return lambda: densified(
+            prior, tokenizer, pose, config.data.coordinates, config.densify.decode
+        )
 
     def lift(windows: int) -> Callable[[], Tensor]:
         shape = (windows, frames, inputs, 2) if frames > 1 else (windows, inputs, 2)

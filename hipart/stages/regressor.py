@@ -8,32 +8,58 @@ from torch import Tensor, nn
 
 from hipart.data.plan import sides
 from hipart.models.chunks import in_chunks
+from hipart.models.coordinates import Coordinates, frame_of
 from hipart.models.regressors.build import build_regressor
-from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.densify import POSES
 from hipart.stages.fit import train_together, with_adamw
 from hipart.stages.history import Row
 from hipart.stages.schedule import seeded
-from hipart.stages.tensors import Split, error_px, judged_on, split_tensors
+from hipart.stages.tensors import (
+    Detections,
+    Split,
+    check_extent,
+    errors_px,
+    judged_on,
+    split_tensors,
+    training_detections,
+)
 from hipart.stages.tokenizer import EVALUATION_BATCH, WEIGHTS
 from hipart.stages.training import Losses, Objective, Training
 
 
 class RegressorObjective(Objective):
-    """Mean distance from the exact points, screen units."""
+    """Mean distance from the exact points, in the coordinates of the data."""
 
     detected: Tensor
     exact: Tensor
 
-    def __init__(self, model: nn.Module, split: Split, levels: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        split: Split,
+        levels: Sequence[int],
+        coordinates: Coordinates = "screen",
+        detections: Detections | None = None,
+    ) -> None:
         exact = torch.cat([split.levels[level] for level in levels], dim=1)
-        super().__init__(model, {"detected": split.detected, "exact": exact})
+        super().__init__(model, {"detected": split.detected.clone(), "exact": exact})
+        self._coordinates: Coordinates = coordinates
+        self._detections = detections
+
+    def begin_epoch(self, epoch: int) -> None:
+        """This epoch's detections."""
+        if self._detections is not None:
+            self.detected.copy_(self._detections(epoch))
 
     def forward(self, index: Tensor) -> Losses:
         """The loss of the poses at ``index`` (batch,)."""
-        return (self.model(self.detected[index]) - self.exact[index]).norm(dim=-1).mean(), {}
+        detected, exact = self.detected[index], self.exact[index]
+        frame = frame_of(detected, self._coordinates)
+        if frame is not None:
+            detected, exact = frame.to(detected), frame.to(exact)
+        return (self.model(detected) - exact).norm(dim=-1).mean(), {}
 
 
 def train(context: StageContext) -> dict[str, float]:
@@ -50,10 +76,19 @@ def prepare(context: StageContext) -> Training:
     """The untrained model with its loss and data, and how it will be trained."""
     config = context.config.regressor
     split = split_tensors(context.corpus, "train", context.device)
+    for side in sides(context.config.data):
+        check_extent(context, side)
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_regressor(config).to(context.device)
-    return with_adamw(RegressorObjective(model, split, config.levels), config, split.size)
+    objective = RegressorObjective(
+        model,
+        split,
+        config.levels,
+        context.config.data.coordinates,
+        training_detections(context),
+    )
+    return with_adamw(objective, config, split.size)
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
@@ -68,19 +103,20 @@ def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str,
         for level, points in regress(context, model, detected).items():
             found[f"{side}/{level}"] = points.cpu().contiguous()
     save_file(found, context.work / POSES)
-    return {
-        f"{LEVEL_NAMES[level]}_error_px": error_px(
-            found[f"{judged}/{level}"], exact[level].cpu(), corpus.image_size
-        )
-        for level in context.config.regressor.levels
+    estimate: dict[int, Tensor] = {
+        level: found[f"{judged}/{level}"] for level in context.config.regressor.levels
     }
+    return errors_px("error_px", estimate, exact, corpus)
 
 
 @torch.inference_mode()
 def regress(context: StageContext, model: nn.Module, poses: Tensor) -> dict[int, Tensor]:
     """Points of each level (N, points, 2) for detected joints (N, 17, 2)."""
     levels = context.config.regressor.levels
-    points = torch.cat([*in_chunks(model, poses, EVALUATION_BATCH)])
+    frame = frame_of(poses, context.config.data.coordinates)
+    seen = poses if frame is None else frame.to(poses)
+    points = torch.cat([*in_chunks(model, seen, EVALUATION_BATCH)])
+    points = points if frame is None else frame.back(points)
     return dict(zip(levels, points.split(list(levels), dim=1), strict=True))
 
 

@@ -13,11 +13,13 @@ class Plan:
     """The course of one training."""
 
     samples: int
-    epochs: int
+    #: None where it is given how many ``total_steps`` there are.
+    epochs: int | None
     batch_size: int
     #: Learning rate at (step, steps per epoch, all steps).
     learning_rate: Callable[[int, int, int], float]
     seed: int
+    total_steps: int | None = None
 
     @property
     def batch(self) -> int:
@@ -32,6 +34,9 @@ class Plan:
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
+        if self.total_steps is not None:
+            return self.total_steps
+        assert self.epochs is not None
         return self.epochs * self.steps_per_epoch
 
     def rates(self, epoch: int) -> list[float]:
@@ -60,11 +65,14 @@ def warmup_cosine(peak: float, warmup_steps: int) -> Callable[[int, int, int], f
     return rate
 
 
-def step_decay(start: float, decay: float, epochs: int) -> Callable[[int, int, int], float]:
-    """``start`` times ``decay`` for every ``epochs`` finished epochs (App. C, lifter)."""
+def step_decay(
+    start: float, decay: float, epochs: int | None, steps: int | None = None
+) -> Callable[[int, int, int], float]:
+    """``start`` times ``decay`` every so many ``epochs`` (App. C), or every so many ``steps``."""
 
     def rate(step: int, steps_per_epoch: int, _: int) -> float:
-        return start * float(decay ** (step // steps_per_epoch // epochs))
+        each = steps if steps is not None else steps_per_epoch * (epochs or 1)
+        return start * float(decay ** (step // each))
 
     return rate
 

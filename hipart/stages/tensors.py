@@ -1,16 +1,24 @@
 """A split of the corpus as tensors on the device, normalised as every model takes it."""
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from hipart.config import DetectorConfig
 from hipart.data.cameras import normalise_screen
 from hipart.data.corpus import Corpus
+from hipart.data.detector import detect_again
 from hipart.data.splits import SIDES, Side
-from hipart.skeleton import LEVELS
+from hipart.metrics import within_part_error
+from hipart.models.coordinates import Coordinates, frame_of, without_extent
+from hipart.skeleton import LEVEL_NAMES, LEVELS
 from hipart.stages.context import StageContext
+
+#: The training side's detected joints (N, 17, 2) in screen units, as an epoch sees them.
+Detections = Callable[[int], Tensor]
 
 
 class Split(NamedTuple):
@@ -62,6 +70,63 @@ def judged_on(context: StageContext) -> Side:
         return "test"
     context.facts["split"] = "validation"
     return "validation"
+
+
+@lru_cache(maxsize=2)
+def _detected_again(
+    corpus: Corpus, detector: DetectorConfig, epoch: int, device: torch.device
+) -> Tensor:
+    pixels = detect_again(corpus.train.exact_2d, detector, SIDES.index("train"), epoch)
+    screen = normalise_screen(pixels, corpus.image_size)
+    return torch.as_tensor(screen, dtype=torch.float32, device=device)
+
+
+def training_detections(context: StageContext) -> Detections:
+    """What training sees of the training side's joints: once drawn, or anew every epoch."""
+    detector = context.config.detector
+    if detector.kind != "simulated" or detector.training_draws == "once":
+        detected = split_tensors(context.corpus, "train", context.device).detected
+        return lambda _: detected
+    return lambda epoch: _detected_again(context.corpus, detector, epoch, context.device)
+
+
+def framed(split: Split, coordinates: Coordinates) -> tuple[Tensor, dict[int, Tensor]]:
+    """Detected joints and levels of a split, in the coordinates in which models see them."""
+    frame = frame_of(split.detected, coordinates)
+    if frame is None:
+        return split.detected, split.levels
+    levels = {level: frame.to(points) for level, points in split.levels.items()}
+    return frame.to(split.detected), levels
+
+
+def check_extent(context: StageContext, side: Side) -> None:
+    """Raise ValueError naming a sample of a side that has no frame of its own."""
+    split = split_tensors(context.corpus, side, context.device)
+    found = without_extent(split.detected, context.config.data.coordinates)
+    if found:
+        samples = context.corpus.side(side)
+        clip = context.corpus.clip_names[samples.clip[found[0]]]
+        raise ValueError(
+            f"{side} sample {found[0]} (clip {clip}, frame {samples.frame[found[0]]}): all 17 "
+            "detected joints are one point, and a pose of no extent cannot be put into "
+            "data.coordinates body; leave it out, or set data.coordinates to screen"
+        )
+
+
+def errors_px(
+    name: str, estimate: Mapping[int, Tensor], truth: Mapping[int, Tensor], corpus: Corpus
+) -> dict[str, float]:
+    """Errors of each level's points (N, points, 2) in screen units, px: mean, and within parts.
+
+    ``name`` is what the mean is called after the level's own name.
+    """
+    found: dict[str, float] = {}
+    for level, points in estimate.items():
+        exact, word = truth[level].to(points), LEVEL_NAMES[level]
+        found[f"{word}_{name}"] = error_px(points, exact, corpus.image_size)
+        within = within_part_error(points, exact).mean()
+        found[f"{word}_within_part_px"] = float(within) * corpus.image_size[0] / 2
+    return found
 
 
 def error_px(estimate: Tensor, truth: Tensor, image_size: tuple[int, int]) -> float:

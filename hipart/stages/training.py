@@ -6,13 +6,14 @@ dimension, runs their steps as one (``torch.vmap``) and leaves every member's pa
 buffers as views into the stack: whoever looks at a member sees a model trained alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from hipart.config import DecayedWeights
 from hipart.models.layers import Dropout
 from hipart.stages.adam import Adam
 from hipart.stages.numerics import Products, forward_in, step_in
@@ -43,6 +44,12 @@ class Objective(nn.Module):
         """The loss of the samples at ``index`` (batch,), and its parts."""
         raise NotImplementedError
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Put in place what an epoch sees, where it is not what the one before saw.
+
+        A function of the epoch's number: a training that goes on in its middle calls it, too.
+        """
+
     def divide(self, micro_batches: int) -> None:
         """Let a step call ``forward`` so many times, once for each part of its batch.
 
@@ -62,6 +69,10 @@ class Training:
     objective: Objective
     plan: Plan
     weight_decay: float = 0.0
+    #: Which weights decay: all, or matrices alone.
+    weight_decay_on: DecayedWeights = "all"
+    #: The error of the model, in eval mode, on samples held out: numbers for the history.
+    validate: Callable[[], dict[str, float]] | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -99,7 +110,7 @@ class TrainingStep:
         self._indices = self.index.tensor_split(self.micro_batches, dim=1)
         objectives = [one.objective for one in members]
         self.weights = _side_by_side([objective.model for objective in objectives])
-        self.optimiser = Adam(self.weights, decay)
+        self.optimiser = Adam(self.weights, decay, _decayed(members[0], self.weights))
         self._run = _Alone(objectives[0]) if len(members) == 1 else _Array(objectives, self.weights)
         for objective in objectives:
             objective.model.train()
@@ -141,6 +152,20 @@ def _side_by_side(models: Sequence[nn.Module]) -> Tensor:
     for model, row in zip(models, weights, strict=True):
         nn.utils.vector_to_parameters(row, model.parameters())
     return weights
+
+
+def _decayed(training: Training, weights: Tensor) -> Tensor | None:
+    """1 for every weight (n,) that decays and 0 for the others; None where all do."""
+    if training.weight_decay_on == "all":
+        return None
+    matrices = {
+        module.weight for module in training.model.modules() if isinstance(module, nn.Linear)
+    }
+    marks = [
+        torch.full((parameter.numel(),), float(parameter in matrices))
+        for parameter in training.model.parameters()
+    ]
+    return torch.cat(marks).to(weights)
 
 
 class _Alone:
