@@ -196,21 +196,3 @@ def identity_of(name: str, section: Section) -> dict[str, Any]:
         if inner[setting] == neutral:
             del inner[setting]
     return values
-
-
-def config_of(stored: Mapping[str, Any]) -> PipelineConfig:
-    """The config of stored sections; settings that came later stand at their neutral value.
-
-    Raises ``ValidationError`` for what was never a config.
-    """
-    sections = {name: dict(values) for name, values in stored.items()}
-    for name, settings in NEUTRAL.items():
-        for path, neutral in settings.items():
-            *parents, setting = path.split(".")
-            if name not in sections:
-                continue
-            inner = sections[name]
-            for parent in parents:
-                inner[parent] = inner = dict(inner.get(parent, {}))
-            inner.setdefault(setting, neutral)
-    return PipelineConfig.model_validate_json(canonical_json(sections))

@@ -4,7 +4,8 @@ No torch here, so a plan costs nothing; the code of stage ``X`` is ``hipart/stag
 only a worker loads. What becomes of a trial's config is in ``hipart/jobs.py``.
 """
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -263,3 +264,21 @@ def needs_of(config: PipelineConfig, targets: Iterable[str]) -> dict[str, tuple[
             found[name] = needs = PIPELINE[name].needs(config)
             wanted += needs
     return {name: found[name] for name in PIPELINE if name in found}
+
+
+def config_of(stored: Mapping[str, Any]) -> PipelineConfig:
+    """The config of stored sections; settings that came later stand at their neutral value.
+
+    Raises ``ValidationError`` for what was never a config.
+    """
+    sections = {name: dict(values) for name, values in stored.items()}
+    for name, settings in NEUTRAL.items():
+        for path, neutral in settings.items():
+            *parents, setting = path.split(".")
+            if name not in sections:
+                continue
+            inner = sections[name]
+            for parent in parents:
+                inner[parent] = inner = dict(inner.get(parent, {}))
+            inner.setdefault(setting, neutral)
+    return PipelineConfig.model_validate_json(json.dumps(sections))

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
-from hipart.jobs import canonical_json, config_of
-from hipart.pipeline import PIPELINE
+from hipart.jobs import canonical_json
+from hipart.pipeline import PIPELINE, config_of
 from hipart.search.candidates import Candidate, Candidates, Finished, mean_over_seeds
 
 
