@@ -56,34 +56,46 @@ _PATHS = {
 
 def problems(written: Written, ablation: Ablation) -> list[Problem]:
     """Every name of an ablation that says what its config has not."""
-    found = [_false(*one) for one in _said(written, ablation)]
+    said = [*_arms(ablation), *_levels(ablation), *_bases(ablation), *_claims(written, ablation)]
+    found = [_false(*one) for one in said]
     return list(dict.fromkeys(problem for problem in found if problem))
 
 
-def _said(
-    written: Written, ablation: Ablation
-) -> Iterator[tuple[Place, str, list[PipelineConfig]]]:
-    """Every text with its place and the configs of which one must be what it names."""
-    tried = arms(ablation)
-    by_name = {arm.name: arm for arm in tried}
-    for arm in ablation.arms:
-        place = _place(ablation, arm.name, place_of(ablation, arm))
-        yield place, arm.name, [by_name[arm.name].config]
-    for arm in tried:
+#: A text, where it stands, and configs of which one must be what it names.
+_Said = tuple[Place, str, list[PipelineConfig]]
+
+
+def _arms(ablation: Ablation) -> Iterator[_Said]:
+    by_name = {arm.name: arm for arm in arms(ablation)}
+    for one in ablation.arms:
+        place = _place(ablation, one.name, place_of(ablation, one))
+        yield place, one.name, [by_name[one.name].config]
+
+
+def _levels(ablation: Ablation) -> Iterator[_Said]:
+    for arm in arms(ablation):
         for factor, level in arm.levels:
-            there = ("factors", factor, "levels", level)
-            yield _place(ablation, level, there), level, [arm.config]
+            place = _place(ablation, level, ("factors", factor, "levels", level))
+            yield place, level, [arm.config]
+
+
+def _bases(ablation: Ablation) -> Iterator[_Said]:
+    tried = arms(ablation)
     for factor in ablation.factors:
-        for arm in _at_base(ablation, factor.name, tried) if factor.base else ():
-            assert factor.base is not None
-            there = ("factors", factor.name, "base")
-            yield _place(ablation, factor.base, there), factor.base, [arm.config]
+        if factor.base is not None:
+            place = _place(ablation, factor.base, ("factors", factor.name, "base"))
+            for arm in _at_base(ablation, factor.name, tried):
+                yield place, factor.base, [arm.config]
+
+
+def _claims(written: Written, ablation: Ablation) -> Iterator[_Said]:
+    configs = {arm.name: arm.config for arm in arms(ablation)}
     for index, (claim, original) in enumerate(zip(ablation.claims, written.claims, strict=True)):
-        if {claim.better, claim.worse} <= by_name.keys():
-            place = ("claims", index, "says")
-            if original.says in ablation.at_scale.says:
-                place = ("scales", ablation.scale, "says", original.says)
-            yield place, claim.says, [by_name[one].config for one in (claim.better, claim.worse)]
+        place: Place = ("claims", index, "says")
+        if original.says in ablation.at_scale.says:
+            place = ("scales", ablation.scale, "says", original.says)
+        if {claim.better, claim.worse} <= configs.keys():
+            yield place, claim.says, [configs[claim.better], configs[claim.worse]]
 
 
 def _place(ablation: Ablation, name: str, place: Place) -> Place:
@@ -124,7 +136,7 @@ def _named(text: str) -> tuple[tuple[str, tuple[Kind, ...]], ...]:
 
 def _kinds(config: PipelineConfig) -> dict[str, str]:
     """What a config has: its kinds of lifter and prior, and of densifier where one is used."""
-    kinds = {"lifter": config.lifter.model.kind, "prior": config.prior.framework}
+    kinds: dict[str, str] = {"lifter": config.lifter.model.kind, "prior": config.prior.framework}
     if config.lifter.dense_input == "regressed":
         kinds["densifier"] = config.regressor.model.kind
     return kinds
@@ -137,6 +149,6 @@ def _problem(place: Place, text: str, word: str, role: str, had: Mapping[str, st
     remedy = "name what is there"
     if called:
         remedy = f"did you mean {shown(text.replace(word, called))}?"
-    remedy += "; a scale has its own `names`, and its own `says` for claims"
+    remedy += " (a scale has its own `names`, and its own `says` for claims)"
     rule = f"names the {role} {word!r}, and its config has {has}"
     return Problem(place, rule, shown(text), remedy=remedy)
