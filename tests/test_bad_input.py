@@ -127,6 +127,10 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
         named_level("{name: a, set: {prior.epochs: 9}}, {name: b, set: {prior.epochs: 9}}"),
         ["mine.yaml", "size=b", "is the same as arm 'size=a'"],
     ),
+    "name of a lifter that is not there": (
+        named_level("{name: transformer, set: {lifter.epochs: 9}}"),
+        ["mine.yaml", "factors.size.levels.transformer", "lifter.model.kind mlp", '"MLP"?'],
+    ),
     "unknown metric": (
         written("name: mpjpe_mm", "name: mpjpe"),
         ["mine.yaml", "metric.name", "unknown metric", "mpjpe", "did you mean mpjpe_mm?"],

@@ -4,7 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
-from hipart.experiment.form import SEEDED, Changes, Combination, Factor, Level, Written
+from hipart.experiment.form import (
+    SEEDED,
+    AtScale,
+    Changes,
+    Combination,
+    Factor,
+    Level,
+    Written,
+)
 from hipart.experiment.metrics import metric_problems
 from hipart.experiment.paths import all_paths, flat, unknown_path
 from hipart.experiment.scales import SCALES
@@ -60,6 +68,7 @@ def _all_changes(written: Written) -> Iterator[tuple[Place, Changes]]:
     yield ("base",), written.base
     for scale, overlay in written.scales.items():
         yield ("scales", scale, "base"), overlay.base
+        yield from _sets(("scales", scale, "arms"), overlay.arms)
         for name, changes in overlay.sets.items():
             yield ("scales", scale, "sets", name), changes
     for index, factor in enumerate(written.factors):
@@ -108,6 +117,11 @@ def _published(written: Written) -> Iterator[Problem]:
     units = {metric.name: metric.unit for metric in metrics}
     stated: list[tuple[Place, Level | Written | Combination]] = [((), written)]
     stated += [(("arms", arm.name), arm) for arm in written.arms]
+    stated += [
+        (("scales", scale, "arms", arm.name), arm)
+        for scale, overlay in written.scales.items()
+        for arm in overlay.arms
+    ]
     stated += [(("combinations", at), one) for at, one in enumerate(written.combinations)]
     for factor in written.factors:
         stated += [(("factors", factor.name, "levels", one.name), one) for one in factor.levels]
@@ -143,12 +157,35 @@ def _scales(written: Written) -> Iterator[Problem]:
         for name in overlay.sets:
             if name not in (names := [level.name for level in named]):
                 yield unknown((*place, "sets", name), "level or arm", name, names)
+        if overlay.arms and written.design == "one_at_a_time":
+            yield Problem((*place, "arms"), f"has no meaning in design {written.design}")
+        yield from _names(place, written, overlay)
         for name, levels in overlay.levels.items():
             here = (*place, "levels", name)
             if name not in factors:
                 yield unknown(here, "factor", name, factors)
             else:
                 yield from _kept(here, factors[name], levels)
+
+
+def _names(place: Place, written: Written, overlay: AtScale) -> Iterator[Problem]:
+    """What is called otherwise must be there as written, and stay apart from its siblings."""
+    levels = [level for factor in written.factors for level in factor.levels]
+    bases = [factor.base for factor in written.factors if factor.base]
+    names = [*bases, *(level.name for level in (*levels, *written.arms))]
+    for name in overlay.names:
+        if name not in names:
+            yield unknown((*place, "names", name), "base, level or arm", name, dict.fromkeys(names))
+    for factor in written.factors:
+        beside = {overlay.names.get(level.name, level.name) for level in factor.levels}
+        base = overlay.names.get(factor.base or "")
+        if base in beside:
+            rule = f"is the name of a level of {factor.name!r}"
+            yield Problem((*place, "names", factor.base or ""), rule, shown(base))
+    texts = [claim.says for claim in written.claims]
+    for text in overlay.says:
+        if text not in texts:
+            yield unknown((*place, "says", text), "claim", text, texts)
 
 
 def _kept(place: Place, factor: Factor, levels: list[object]) -> Iterator[Problem]:

@@ -74,6 +74,11 @@ def arms(ablation: Ablation) -> list[Arm]:
     return list(_arms(ablation))
 
 
+def proposed(ablation: Ablation) -> list[str]:
+    """The names of the arms as the design makes them, also of those that turn out the base."""
+    return [proposal.name for proposal in _DESIGNS[ablation.design](ablation)]
+
+
 @lru_cache(maxsize=64)
 def _arms(ablation: Ablation) -> tuple[Arm, ...]:
     found = _Found(ablation)
@@ -207,12 +212,18 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
 def _written_out(ablation: Ablation) -> Iterator[_Proposal]:
     for arm in ablation.arms:
         yield _Proposal(
-            ("arms", arm.name, "set"),
+            (*place_of(ablation, arm), "set"),
             arm.name,
             arm.set,
             arm.published,
             may_be_base=False,
         )
+
+
+def place_of(ablation: Ablation, arm: Level) -> Place:
+    """Where an arm that is written out stands in the file."""
+    alone = arm in ablation.at_scale.arms
+    return (*(("scales", ablation.scale) if alone else ()), "arms", arm.name)
 
 
 _DESIGNS: dict[str, Callable[[Ablation], Iterator[_Proposal]]] = {

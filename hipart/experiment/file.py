@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hipart.config import PipelineConfig
-from hipart.experiment import checks
+from hipart.experiment import checks, words
+from hipart.experiment.claims import missing_arms
 from hipart.experiment.design import arms
 from hipart.experiment.errors import ExperimentError, Problem, shown, unknown
 from hipart.experiment.explain import problems_of
@@ -103,9 +104,9 @@ def load_any(
         if isinstance(written, WrittenSearch):
             return search_at_scale(written, document.path, (chosen, scale, corpus), _used(written))
         ablation = at_scale(written, document.path, (chosen, scale, corpus))
-        names = [arm.name for arm in arms(ablation)]
-        if scale not in written.scales:  # a scale may leave arms out
-            _check_claims(ablation, names)
+        arms(ablation)
+        if wrong := [*missing_arms(written, ablation), *words.problems(written, ablation)]:
+            raise ExperimentError(wrong)
     except ExperimentError as error:
         if error.file is not None:
             raise
@@ -161,17 +162,6 @@ def _written(document: Document) -> Written | WrittenSearch:
         return form.model_validate(document.data)
     except ValidationError as error:
         raise document.error(problems_of(error, form)) from None
-
-
-def _check_claims(ablation: Ablation, names: list[str]) -> None:
-    problems = [
-        unknown(("claims", index, side), "arm", arm, names)
-        for index, claim in enumerate(ablation.claims)
-        for side, arm in (("better", claim.better), ("worse", claim.worse))
-        if arm not in names
-    ]
-    if problems:
-        raise ExperimentError(problems)
 
 
 def _choices(written: Written | WrittenSearch, scale: str, preset: str | None) -> list[Problem]:

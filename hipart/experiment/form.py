@@ -149,12 +149,21 @@ class Claim(Section):
 class AtScale(Section):
     """What is different at one scale. ``levels`` maps a factor's name to the values that replace
     its own, or to the names of the levels that stay; an empty list rests the factor. ``sets`` maps
-    the name of a level or an arm to what it changes besides."""
+    the name of a level or an arm to what it changes besides. ``names`` and ``says`` give what is
+    something else at this scale a name that is true there: all else in the file keeps the name as
+    written."""
 
     base: Changes = {}
     seeds: Annotated[tuple[Seed, ...] | None, Field(strict=False, min_length=1)] = None
     levels: dict[str, list[Any]] = {}
     sets: dict[str, Changes] = {}
+    #: The written name of a factor's base, of a level or an arm -> what it is called here. What is
+    #: called otherwise, or stands at such a base, has no published value here.
+    names: dict[str, Text] = {}
+    #: What a claim says as written -> what it says here.
+    says: dict[str, Text] = {}
+    #: Arms that stand beside the others at this scale alone.
+    arms: Annotated[tuple[Level, ...], Field(strict=False)] = ()
 
 
 class Written(Section):

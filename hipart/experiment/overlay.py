@@ -9,13 +9,20 @@ from hipart.experiment.errors import ExperimentError
 from hipart.experiment.explain import problems_of
 from hipart.experiment.form import Ablation, Changes, Factor, Level, Written
 from hipart.experiment.metrics import with_goal
+from hipart.experiment.names import renamed
 
 
 def at_scale(written: Written, path: Path, around: tuple[str, str, str]) -> Ablation:
-    """The ablation that a checked file describes, every goal filled in.
+    """The ablation that a checked file describes, every goal filled in, by the scale's own names.
 
     ``around`` names preset, scale and corpus.
     """
+    ablation = renamed(as_written(written, path, around))
+    return ablation.model_copy(update={"arms": (*ablation.arms, *ablation.at_scale.arms)})
+
+
+def as_written(written: Written, path: Path, around: tuple[str, str, str]) -> Ablation:
+    """The same by the names of the file, without the arms of this scale alone."""
     preset, scale, corpus = around
     values = {name: getattr(written, name) for name in Written.model_fields}
     values |= {

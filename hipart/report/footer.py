@@ -8,6 +8,7 @@ from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
 from hipart.pipeline import PIPELINE, needs_of
 from hipart.report.claims import Finding
+from hipart.report.departures import departures, steps
 from hipart.report.model import Effect, Row
 from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds
 
@@ -25,7 +26,8 @@ _REASON_LENGTH = 100
 class Facts:
     """What a table's footer tells about the run: data, stage jobs, where they were trained.
 
-    ``protocol`` says what the errors are, and ``same_corpus`` whether they are of the paper's.
+    ``protocol`` says what the errors are, ``same_corpus`` whether they are of the paper's, and
+    ``locality`` whether an order of parts can mean anything.
     """
 
     data: str = ""
@@ -35,6 +37,7 @@ class Facts:
     provenance: Sequence[Mapping[str, Any]] = ()
     protocol: str = ""
     same_corpus: bool = False
+    locality: str = ""
 
 
 def lines(
@@ -45,6 +48,7 @@ def lines(
     claims: Sequence[Finding] = (),
 ) -> tuple[str, ...]:
     """The footer, one statement a line."""
+    base = ablation.base_config
     reached = {name for arm in arms(ablation) for name in needs_of(arm.config, ablation.targets)}
     told = [
         _data(facts),
@@ -52,6 +56,9 @@ def lines(
         _published(facts) if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",
+        departures(base),
+        steps(base, ablation.targets),
+        facts.locality,
         over_seeds(rows),
         over_clips(rows),
         *of_effects(found),

@@ -28,7 +28,14 @@ def told(columns: Iterable[Column], tried: Sequence[Arm]) -> str:
     if not errors:
         return ""
     measured = [name for name in names if _error(name) in _ERRORS]
-    facts = [*errors, _mean(measured), _patch(tried), _clips(measured, tried), _flip(tried)]
+    facts = [
+        *errors,
+        _mean(measured),
+        _patch(tried),
+        _mask(tried),
+        _clips(measured, tried),
+        _flip(tried),
+    ]
     return f"Protocol: {'; '.join(fact for fact in facts if fact)}."
 
 
@@ -72,6 +79,14 @@ def _clips(names: Sequence[str], tried: Sequence[Arm]) -> str:
 def _patch(tried: Sequence[Arm]) -> str:
     patched = any(arm.config.occlusion.kind == "patch" for arm in tried)
     return "under a sliding patch of visible joints at its worst place" if patched else ""
+
+
+def _mask(tried: Sequence[Arm]) -> str:
+    masked = any(
+        arm.config.occlusion.kind == "mask" and arm.config.occlusion.ratio for arm in tried
+    )
+    where = "masked joints anywhere in the person's box, each by itself"
+    return f"{where}: gross errors of single joints, not a detector's behind a mask" * masked
 
 
 def _flip(tried: Sequence[Arm]) -> str:

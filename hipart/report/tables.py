@@ -14,6 +14,7 @@ from hipart.experiment.form import Ablation, MetricChoice, label
 from hipart.pipeline import PIPELINE
 from hipart.report import (
     footer,
+    locality,
     protocol,
     render_csv,
     render_json,
@@ -110,6 +111,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         tuple(provenance),
         protocol.told(columns, tried),
         protocol.on_paper_corpus(tried),
+        locality.told(columns, rows, tried),
     )
     told = footer.lines(ablation, facts, rows, found, claims)
     crossed = names if _is_crossed(tried) else ()

@@ -1,5 +1,6 @@
 """The experiments that come with the project, and how a file is found."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from hipart.experiment.file import ablations, available, find, load
 from hipart.experiment.scales import SCALES
 from hipart.jobs import jobs
 
+ROOT = Path(__file__).resolve().parents[2]
+KEY_IN_COMMENT = r"#.*\b(figures|claims|seeds|metric|also):\s*[\[{]"
 CODEBOOK = "tokenizer.{}_codebook.{}"
 
 
@@ -23,6 +26,20 @@ def test_every_experiment_is_good_at_every_scale(name: str, scale: str) -> None:
     assert ablation.metric.goal in ("min", "max")
     assert len(arms(ablation)) > 1
     assert len(trials(ablation)) == len(arms(ablation)) * len(ablation.seeds)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*ROOT.glob("experiments/**/*.yaml"), *ROOT.glob("search_spaces/*.yaml")]),
+    ids=lambda path: path.stem,
+)
+def test_no_key_is_swallowed_by_a_comment(path: Path) -> None:
+    assert re.findall(KEY_IN_COMMENT, path.read_text()) == []
+
+
+def test_the_capacity_ablation_draws_its_tradeoff() -> None:
+    assert load("capacity_ablation", "laptop").figures == ("curves", "tradeoff")
+    assert re.findall(KEY_IN_COMMENT, "# dearer.figures: [curves]\n") == ["figures"]
 
 
 def test_the_codebook_ablation_is_figure_5() -> None:

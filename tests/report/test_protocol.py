@@ -71,6 +71,15 @@ def test_it_says_whether_poses_were_mirrored() -> None:
     assert "visible joints" in protocol("mpjpe_mm", arms=(arm(occlusion__kind="patch"),))
 
 
+def test_it_says_what_a_mask_stands_for() -> None:
+    masked = arm(occlusion__kind="mask", occlusion__ratio=0.2)
+    assert (
+        "; masked joints anywhere in the person's box, each by itself: gross errors of single "
+        "joints, not a detector's behind a mask;"
+    ) in protocol("mpjpe_mm", arms=(arm(), masked))
+    assert "mask" not in protocol("mpjpe_mm", arms=(arm(occlusion__kind="mask"),))
+
+
 @pytest.mark.parametrize(
     ("one", "metric", "shown"),
     [

@@ -1,0 +1,154 @@
+"""Whether names are true: a word for a kind of lifter, densifier or prior needs one of that kind.
+
+Levels, arms, bases of factors and what claims say are judged against the configs that they speak
+of. A scale may replace a lifter by a smaller kind, under which the published name stays standing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+
+from hipart.config import PipelineConfig
+from hipart.experiment.design import Arm, arms, place_of
+from hipart.experiment.errors import Place, Problem, shown
+from hipart.experiment.form import Ablation, Written
+
+#: A part of the pipeline and its kind: ("lifter", "mlp").
+Kind = tuple[str, str]
+
+#: Words, as regular expressions of whole words in any case, and the kinds for which each may stand.
+WORDS: dict[str, tuple[Kind, ...]] = {
+    "transformers?": (("lifter", "transformer"),),
+    "PoseFormer": (("lifter", "poseformer"),),
+    "MixSTE": (("lifter", "mixste"),),
+    "diffusion": (("lifter", "diffusion"),),
+    "MLPs?": (("lifter", "mlp"), ("densifier", "mlp")),
+    "direct regression": (("densifier", "mlp"),),
+    "(?<!direct )(?<!linear )regression": (
+        ("densifier", "mlp"),
+        ("densifier", "graph"),
+        ("densifier", "linear"),
+    ),
+    "graph convolutions?": (("densifier", "graph"),),
+    "linear (?:map|regression)": (("densifier", "linear"),),
+    "classification": (("prior", "classification"),),
+    "autoregressi(?:on|ve)": (("prior", "autoregressive"),),
+}
+#: What a kind is best called.
+CALLED: dict[Kind, str] = {
+    ("lifter", "transformer"): "transformer",
+    ("lifter", "mlp"): "MLP",
+    ("lifter", "poseformer"): "PoseFormer",
+    ("lifter", "mixste"): "MixSTE",
+    ("lifter", "diffusion"): "diffusion",
+    ("densifier", "mlp"): "direct regression",
+    ("densifier", "graph"): "graph convolutions",
+    ("densifier", "linear"): "linear map",
+    ("prior", "classification"): "classification",
+    ("prior", "autoregressive"): "autoregression",
+}
+_PATHS = {
+    "lifter": "lifter.model.kind",
+    "densifier": "regressor.model.kind",
+    "prior": "prior.framework",
+}
+
+
+def problems(written: Written, ablation: Ablation) -> list[Problem]:
+    """Every name of an ablation that says what its config has not."""
+    said = [*_arms(ablation), *_levels(ablation), *_bases(ablation), *_claims(written, ablation)]
+    found = [_false(*one) for one in said]
+    return list(dict.fromkeys(problem for problem in found if problem))
+
+
+#: A text, where it stands, and configs of which one must be what it names.
+_Said = tuple[Place, str, list[PipelineConfig]]
+
+
+def _arms(ablation: Ablation) -> Iterator[_Said]:
+    by_name = {arm.name: arm for arm in arms(ablation)}
+    for one in ablation.arms:
+        place = _place(ablation, one.name, place_of(ablation, one))
+        yield place, one.name, [by_name[one.name].config]
+
+
+def _levels(ablation: Ablation) -> Iterator[_Said]:
+    for arm in arms(ablation):
+        for factor, level in arm.levels:
+            place = _place(ablation, level, ("factors", factor, "levels", level))
+            yield place, level, [arm.config]
+
+
+def _bases(ablation: Ablation) -> Iterator[_Said]:
+    tried = arms(ablation)
+    for factor in ablation.factors:
+        if factor.base is not None:
+            place = _place(ablation, factor.base, ("factors", factor.name, "base"))
+            for arm in _at_base(ablation, factor.name, tried):
+                yield place, factor.base, [arm.config]
+
+
+def _claims(written: Written, ablation: Ablation) -> Iterator[_Said]:
+    configs = {arm.name: arm.config for arm in arms(ablation)}
+    for index, (claim, original) in enumerate(zip(ablation.claims, written.claims, strict=True)):
+        place: Place = ("claims", index, "says")
+        if original.says in ablation.at_scale.says:
+            place = ("scales", ablation.scale, "says", original.says)
+        if {claim.better, claim.worse} <= configs.keys():
+            yield place, claim.says, [configs[claim.better], configs[claim.worse]]
+
+
+def _place(ablation: Ablation, name: str, place: Place) -> Place:
+    """Where a name stands: among those of the scale, or at ``place``."""
+    if place[0] != "scales":
+        for old, new in ablation.at_scale.names.items():
+            if new == name:
+                return ("scales", ablation.scale, "names", old)
+    return place
+
+
+def _at_base(ablation: Ablation, factor: str, tried: Iterable[Arm]) -> Iterator[Arm]:
+    """The arms that stand at the base in a factor; where one is varied at a time, the base arm."""
+    base, *others = tried
+    yield base
+    if ablation.design == "factorial":
+        yield from (arm for arm in others if arm.levels and factor not in dict(arm.levels))
+
+
+def _false(place: Place, text: str, configs: list[PipelineConfig]) -> Problem | None:
+    """The problem of the first word in a text that none of the configs is."""
+    had = [_kinds(config) for config in configs]
+    for word, kinds in _named(text):
+        if not any(here.get(role) == kind for here in had for role, kind in kinds):
+            return _problem(place, text, word, kinds[0][0], had[0])
+    return None
+
+
+@cache
+def _named(text: str) -> tuple[tuple[str, tuple[Kind, ...]], ...]:
+    """The words of a text that stand for kinds, as they stand there."""
+    return tuple(
+        (match.group(), kinds)
+        for pattern, kinds in WORDS.items()
+        for match in re.finditer(rf"\b{pattern}\b", text, re.IGNORECASE)
+    )
+
+
+def _kinds(config: PipelineConfig) -> dict[str, str]:
+    """What a config has: its kinds of lifter and prior, and of densifier where one is used."""
+    kinds: dict[str, str] = {"lifter": config.lifter.model.kind, "prior": config.prior.framework}
+    if config.lifter.dense_input == "regressed":
+        kinds["densifier"] = config.regressor.model.kind
+    return kinds
+
+
+def _problem(place: Place, text: str, word: str, role: str, had: Mapping[str, str]) -> Problem:
+    kind = had.get(role)
+    has = f"{_PATHS[role]} {kind}" if kind else "no lifter.dense_input regressed"
+    called = CALLED.get((role, kind or ""))
+    remedy = "name what is there"
+    if called:
+        remedy = f"did you mean {shown(text.replace(word, called))}?"
+    remedy += " (a scale has its own `names`, and its own `says` for claims)"
+    rule = f"names the {role} {word!r}, and its config has {has}"
+    return Problem(place, rule, shown(text), remedy=remedy)
