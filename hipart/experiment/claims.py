@@ -6,7 +6,7 @@ from hipart.experiment.design import arms
 from hipart.experiment.errors import ExperimentError, Problem, unknown
 from hipart.experiment.form import Ablation, Written
 from hipart.experiment.overlay import as_written
-from hipart.experiment.scales import SCALES
+from hipart.experiment.scales import SCALES, section_of
 
 
 def missing_arms(written: Written, ablation: Ablation) -> list[Problem]:
@@ -28,7 +28,8 @@ def _anywhere(written: Written, ablation: Ablation) -> Iterator[str]:
     """The arms of all scales that are good, by the names of the file."""
     for scale in (ablation.scale, *SCALES):
         around = ablation.preset, scale, ablation.corpus
-        alone = written.scales[scale].arms if scale in written.scales else ()
+        here = section_of(written.scales, scale)
+        alone = here.arms if here is not None else ()
         try:
             yield from (arm.name for arm in arms(as_written(written, ablation.path, around)))
             yield from (arm.name for arm in alone)

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from hipart.config import PipelineConfig, Section, Seed
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.paths import Changer, flat, with_changes
-from hipart.experiment.scales import CORPORA, PRESETS, SCALES
+from hipart.experiment.scales import CORPORA, PRESETS, SCALES, section_of
 from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES
 
 Text = Annotated[str, Field(min_length=1)]
@@ -213,7 +213,7 @@ class Ablation(Written):
     @property
     def at_scale(self) -> AtScale:
         """What the file says of this scale."""
-        return self.scales.get(self.scale, AtScale())
+        return section_of(self.scales, self.scale) or AtScale()
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from hipart.experiment.explain import problems_of
 from hipart.experiment.form import Ablation, Changes, Factor, Level, Written
 from hipart.experiment.metrics import with_goal
 from hipart.experiment.names import renamed
+from hipart.experiment.scales import section_of
 
 
 def at_scale(written: Written, path: Path, around: tuple[str, str, str]) -> Ablation:
@@ -38,8 +39,8 @@ def as_written(written: Written, path: Path, around: tuple[str, str, str]) -> Ab
             for claim in written.claims
         ),
     }
-    if scale in written.scales:
-        here = written.scales[scale]
+    here = section_of(written.scales, scale)
+    if here is not None:
         factors = [_factor(factor, here.levels, scale) for factor in written.factors]
         values["factors"] = tuple(
             factor.model_copy(update={"levels": _with_sets(factor.levels, here.sets)})

@@ -1,6 +1,7 @@
 """How big an experiment is, how the paper's sizes are read, on what it runs: dotted paths."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 #: Readings of the paper's parameter counts (design A.8): dotted path -> value.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -15,16 +16,28 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-#: What the data that an experiment runs on change, as an overlay upon a scale.
+#: What the data that an experiment runs on change, as an overlay upon a scale. Of licensed sets
+#: all that the published protocol trains on trains; a search holds out what it chooses by.
 CORPORA: dict[str, dict[str, Any]] = {
     "open": {},
-    "h36m": {"data.corpus": "h36m", "detector.kind": "given"},
-    "3dpw": {"data.corpus": "3dpw", "detector.kind": "given"},
+    "h36m": {"data.corpus": "h36m", "detector.kind": "given", "data.validation_samples": 0},
+    "3dpw": {"data.corpus": "3dpw", "detector.kind": "given", "data.validation_samples": 0},
 }
 
 DEFAULT_SCALE = "laptop"
-#: How big an experiment is, as an overlay upon a preset: dotted path -> value.
-SCALES: dict[str, dict[str, Any]] = {
+
+#: What the first scales left at what then was the only way: settings that came after them.
+_AS_BEFORE: dict[str, Any] = {
+    "data.coordinates": "screen",
+    "detector.training_draws": "once",
+    "tokenizer.joint_init": "random",
+    "tokenizer.sparse_codebook.init": "normal",
+    "tokenizer.sparse_codebook.dead_below": None,
+    "tokenizer.dense_codebook.init": "normal",
+    "tokenizer.dense_codebook.dead_below": None,
+}
+#: The scales as they were in 0.1. As ``laptop-v1`` and so on their results can still be read.
+_FIRST: dict[str, dict[str, Any]] = {
     "smoke": {
         "data.train_samples": 256,
         "data.test_samples": 128,
@@ -98,6 +111,62 @@ SCALES: dict[str, dict[str, Any]] = {
         "lifter.model.dropout": 0.1,
         "lifter.epochs": 12,
     },
-    # All samples, in an order that temporal lifters can share stages in.
     "paper": {"data.sampling": "sequences"},
 }
+
+#: Not the paper's, which a stack of a few narrow blocks needs; footers say so.
+_FOR_NARROW_STACKS: dict[str, Any] = {
+    "prior.conditioning": "every_step",
+    "densify.decode": "mean",
+    "tokenizer.weight_decay_on": "matrices",
+    "prior.weight_decay_on": "matrices",
+    "regressor.weight_decay_on": "matrices",
+}
+#: Codebooks that no schedule of a few hundred steps would fill by itself.
+_CODES_THAT_RESTART: dict[str, Any] = {
+    f"tokenizer.{book}_codebook.{setting}": value
+    for book in ("sparse", "dense")
+    for setting, value in {"dead_code": "restart", "decay": 0.9}.items()
+}
+#: How big an experiment is, as an overlay upon a preset: dotted path -> value.
+SCALES: dict[str, dict[str, Any]] = {
+    "smoke": _FIRST["smoke"] | _FOR_NARROW_STACKS | {"data.validation_samples": 128},
+    "laptop": _FIRST["laptop"]
+    | _FOR_NARROW_STACKS
+    | _CODES_THAT_RESTART
+    | {
+        "data.validation_samples": 2048,
+        "lifter.epochs": 60,
+        "lifter.decay": 0.93,
+        "lifter.decay_epochs": 1,
+    },
+    "workstation": _FIRST["laptop"]
+    | _FOR_NARROW_STACKS
+    | _CODES_THAT_RESTART
+    | {
+        "data.train_samples": 16384,
+        "data.validation_samples": 2048,
+    },
+    # The paper's numbers of steps on whatever data, so that rates warm up and anneal as its own do:
+    # 311,950 frames (every 5th of its 1,559,752) in batches of 128, 64 and 256, for 20, 50 and 25
+    # epochs. Samples in an order that temporal lifters can share stages in.
+    "paper": {
+        "data.sampling": "sequences",
+        "data.validation_samples": 4096,
+        "tokenizer.steps": 48_740,
+        "prior.steps": 243_700,
+        "regressor.steps": 60_900,
+        "lifter.steps": 30_450,
+        "lifter.decay_steps": 4_872,
+    },
+} | {f"{scale}-v1": overlay | _AS_BEFORE for scale, overlay in _FIRST.items()}
+#: Of which scale a file's section holds where it has none of its own for this one: for those of
+#: 0.1 that which took their place, and for a workstation that of the laptop.
+_TAKES_AFTER = {f"{scale}-v1": scale for scale in _FIRST} | {"workstation": "laptop"}
+
+_Section = TypeVar("_Section")
+
+
+def section_of(scales: Mapping[str, _Section], scale: str) -> _Section | None:
+    """What a file says of a scale: its own section, or that of the scale which it takes after."""
+    return scales.get(scale, scales.get(_TAKES_AFTER.get(scale, scale)))

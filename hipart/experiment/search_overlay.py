@@ -9,7 +9,7 @@ from hipart.experiment.errors import ExperimentError, Problem, shown, unknown
 from hipart.experiment.form import changed_at, overlaid
 from hipart.experiment.metrics import with_goal
 from hipart.experiment.paths import with_changes
-from hipart.experiment.scales import SCALES
+from hipart.experiment.scales import SCALES, section_of
 from hipart.experiment.search import VALIDATION_SAMPLES, Search, SearchAtScale, WrittenSearch
 from hipart.experiment.search_checks import repeated
 from hipart.experiment.space import Dimension, at_scale
@@ -26,7 +26,7 @@ def search_at_scale(
     uses. Raises ExperimentError.
     """
     preset, scale, _ = around
-    here = written.scales.get(scale, SearchAtScale())
+    here = section_of(written.scales, scale) or SearchAtScale()
     dimensions = _dimensions(written, here, scale, used)
     base = _base(written, here, around)
     search = Search(
@@ -117,12 +117,13 @@ def _written_at(problem: Problem, written: WrittenSearch, scale: str) -> Problem
     """The problem of a dimension where the file has what it is about."""
     name, *rest = map(str, problem.place)
     key = rest[0] if rest else ""
-    if scale in written.scales and key in written.scales[scale].space.get(name, {}):
+    here = section_of(written.scales, scale)
+    if here is not None and key in here.space.get(name, {}):
         return problem.within("scales", scale, "space")
     own = {one.name: one for one in written.space}
     if name not in own:
         return problem.within("use")
-    scaled = ("scales", scale) if key in own[name].scales.get(scale, {}) else ()
+    scaled = ("scales", scale) if key in (section_of(own[name].scales, scale) or {}) else ()
     return replace(problem, place=("space", name, *scaled, *rest))
 
 

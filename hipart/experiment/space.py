@@ -17,6 +17,7 @@ from hipart.config import PipelineConfig, Section
 from hipart.experiment.errors import shown
 from hipart.experiment.form import Level, Text, changed_at, named_level
 from hipart.experiment.paths import Changer, flat, value_at
+from hipart.experiment.scales import section_of
 
 #: A drawn value: a number of a range, or the name of a level.
 Value = int | float | str
@@ -276,7 +277,7 @@ def at_scale(
 ) -> Dimension:
     """The dimension as it and then the experiment have it at a scale."""
     values = {name: getattr(dimension, name) for name in Dimension.model_fields}
-    for changes in (dimension.scales.get(scale, {}), overrules.get(dimension.name, {})):
+    for changes in (section_of(dimension.scales, scale) or {}, overrules.get(dimension.name, {})):
         if not changes:
             continue
         # A dimension has a range or levels: what comes later decides which.

@@ -138,7 +138,7 @@ def load_prior(context: StageContext, tokenizer: Tokenizer) -> AnyPrior:
     return model.requires_grad_(False).eval()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def tokens_of(tokenizer: Tokenizer, levels: Mapping[int, Tensor]) -> tuple[Tensor, Tensor]:
     """Tokens of poses, by their points of the finest level in the coordinates of the data.
 
