@@ -17,11 +17,8 @@ def problems(written: Written) -> list[Problem]:
 
 
 def _layout(written: Written) -> Iterator[Problem]:
-    # A factorial design may have arms beside it, as controls.
-    wanted, unwanted = (
-        "factors",
-        {"one_at_a_time": ("arms", "combinations")}.get(written.design, ()),
-    )
+    # A design of factors may have arms beside it, as controls.
+    wanted, unwanted = "factors", {"one_at_a_time": ("combinations",)}.get(written.design, ())
     if written.design == "arms":
         wanted, unwanted = "arms", ("factors", "combinations")
     if not getattr(written, wanted):

@@ -1,4 +1,4 @@
-"""Train a densifier that knows no tokens, and densify every split with it (Fig. 12)."""
+"""Train or fit a densifier that knows no tokens, and densify every split with it (Fig. 12)."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hipart.data.plan import sides
 from hipart.models.chunks import in_chunks
 from hipart.models.regressors.build import build_regressor
+from hipart.models.regressors.fitted import FittedRegressor
 from hipart.skeleton import LEVEL_NAMES
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
@@ -28,8 +29,7 @@ class RegressorObjective(Objective):
     exact: Tensor
 
     def __init__(self, model: nn.Module, split: Split, levels: Sequence[int]) -> None:
-        exact = torch.cat([split.levels[level] for level in levels], dim=1)
-        super().__init__(model, {"detected": split.detected, "exact": exact})
+        super().__init__(model, {"detected": split.detected, "exact": _exact(split, levels)})
 
     def forward(self, index: Tensor) -> Losses:
         """The loss of the poses at ``index`` (batch,)."""
@@ -37,13 +37,26 @@ class RegressorObjective(Objective):
 
 
 def train(context: StageContext) -> dict[str, float]:
-    """Train on the mean distance to the exact points; measured on test or validation."""
+    """Train on the mean distance to the exact points, or fit; measured on test or validation."""
     return train_array([context])[0]
 
 
 def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
-    """``train`` for every context, at once."""
+    """``train`` for every context, at once; those that are fitted, one by one."""
+    if contexts[0].config.regressor.is_fitted:
+        return [_fit(context) for context in contexts]
     return train_together(contexts, prepare, finish)
+
+
+def _fit(context: StageContext) -> dict[str, float]:
+    """Fit a model in closed form: one step, and no history."""
+    config = context.config.regressor
+    split = split_tensors(context.corpus, "train", context.device)
+    model = build_regressor(config).to(context.device)
+    assert isinstance(model, FittedRegressor)
+    model.fit(split.detected, _exact(split, config.levels))
+    context.report(1, 1, {})
+    return _published(context, model.eval())
 
 
 def prepare(context: StageContext) -> Training:
@@ -57,8 +70,13 @@ def prepare(context: StageContext) -> Training:
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
+    """Write what was trained, and how far it is off."""
+    return _published(context, training.model)
+
+
+def _published(context: StageContext, model: nn.Module) -> dict[str, float]:
     """Write the weights and the poses of every split; how far those it is judged on are off."""
-    model, corpus = training.model, context.corpus
+    corpus = context.corpus
     save_weights(context.work / WEIGHTS, model)
     judged = judged_on(context)
     exact = split_tensors(corpus, judged, context.device).levels
@@ -74,6 +92,11 @@ def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str,
         )
         for level in context.config.regressor.levels
     }
+
+
+def _exact(split: Split, levels: Sequence[int]) -> Tensor:
+    """The exact points of all levels (N, points, 2)."""
+    return torch.cat([split.levels[level] for level in levels], dim=1)
 
 
 @torch.inference_mode()
