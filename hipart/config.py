@@ -236,9 +236,7 @@ class LinearRegressorConfig(Section):
 
 
 #: Kinds that are fitted in closed form: nothing beside `levels` changes them, and no seed does.
-FittedRegressorConfig = (
-    MeanPoseRegressorConfig | JointOffsetRegressorConfig | LinearRegressorConfig
-)
+FittedRegressorConfig = MeanPoseRegressorConfig | JointOffsetRegressorConfig | LinearRegressorConfig
 
 
 class RegressorConfig(Section):

@@ -156,7 +156,9 @@ def describe_data(facts: Mapping[str, Any]) -> RenderableType:
         if name not in ("judged_on", "baselines"):
             for label, found in _by_side(name.replace("_", " "), value):
                 rows.add_row(label, found)
-    title = f"\nDensifiers without training, 96 points from detected joints ({facts['judged_on']})\n"
+    title = (
+        f"\nDensifiers without training, 96 points from detected joints ({facts['judged_on']})\n"
+    )
     return Group(rows, Text(title, style="bold"), _baselines(facts["baselines"]))
 
 

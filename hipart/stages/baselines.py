@@ -11,7 +11,6 @@ from hipart.data.samples import Samples
 from hipart.metrics import within_part_error
 from hipart.models.regressors.build import build_regressor
 from hipart.models.regressors.fitted import FittedRegressor
-from hipart.skeleton import NUM_FINE
 
 #: Samples that are looked at on each side, spread evenly over it.
 MOST_SAMPLES = 8192
@@ -27,7 +26,7 @@ def baselines(train: Samples, judged: Samples) -> dict[str, dict[str, float]]:
     found = {}
     for config in get_args(FittedRegressorConfig):
         kind = config()
-        model = build_regressor(RegressorConfig(model=kind, levels=(NUM_FINE,)))
+        model = build_regressor(RegressorConfig(model=kind, levels=(96,)))
         assert isinstance(model, FittedRegressor)
         model.fit(detected, exact)
         points = model(seen)

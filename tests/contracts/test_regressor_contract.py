@@ -119,7 +119,10 @@ class TestFitted:
     def test_chunks_change_nothing(
         self, kind: str, levels: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        whole, parts, (detected, exact) = *(unfitted(kind, levels) for _ in "ab"), samples(50, levels)
+        whole, parts, (detected, exact) = (
+            *(unfitted(kind, levels) for _ in "ab"),
+            samples(50, levels),
+        )
         whole.fit(detected, exact)
         monkeypatch.setattr(fitted, "CHUNK", 7)
         parts.fit(detected, exact)

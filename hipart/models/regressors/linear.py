@@ -57,4 +57,5 @@ def least_squares(
     variances, directions = torch.linalg.eigh(gram)
     kept = variances > SMALLEST_VARIANCE * variances[-1]
     inverse = torch.where(kept, 1 / variances, torch.zeros_like(variances))
-    return directions @ (inverse[:, None] * (directions.T @ cross))
+    weight: Tensor = directions @ (inverse[:, None] * (directions.T @ cross))
+    return weight
