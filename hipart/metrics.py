@@ -122,7 +122,7 @@ def within_part_error(
     Points of one level, part after part (a multiple of 16), in any unit, which is the result's. A
     part that is put in the wrong place as a whole costs a lifter nothing, which has the joints
     beside it; points scattered within a part cost nearly all that dense points give: measured on
-    exact points with either error (docs/decisions, 0039).
+    exact points with either error (docs/decisions/0039).
     """
     errors = (estimate - truth).unflatten(1, (NUM_PARTS, -1))
     within = errors - errors.mean(2, keepdim=True)
