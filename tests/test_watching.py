@@ -77,7 +77,7 @@ def test_who_looks_on_sees_what_the_runner_says_and_disturbs_nothing(
     assert set(done.findall(told)) <= set(done.findall(output))
     assert not re.search(r"[\x00-\x08\x0b-\x1f]", told)
     (then,) = json.loads(said(tmp_path, "status", "--json"))
-    assert (then["state"], then["done"], then["left_s"]) == ("finished", 30, None)
+    assert (then["state"], then["done"], then["left_s"]) == ("finished", 46, None)
 
 
 def test_a_run_that_was_killed_is_said_to_be(
