@@ -287,10 +287,33 @@ class GraphRegressorConfig(Section):
     blocks: Blocks = 3
 
 
-class RegressorConfig(Schedule):
-    """A densifier without tokens, of about the size of prior and decoders (Fig. 12)."""
+class MeanPoseRegressorConfig(Section):
+    """The mean dense pose of training on the detected hip; fitted without steps."""
 
-    model: MlpRegressorConfig | GraphRegressorConfig = Field(
+    kind: Literal["mean_pose"] = "mean_pose"
+
+
+class JointOffsetRegressorConfig(Section):
+    """Each point at its mean offset from its part's detected joint; fitted without steps."""
+
+    kind: Literal["joint_offset"] = "joint_offset"
+
+
+class LinearRegressorConfig(Section):
+    """Least squares from the 17 detected joints to all points; fitted without steps."""
+
+    kind: Literal["linear"] = "linear"
+
+
+#: Kinds that are fitted in closed form: nothing beside `levels` changes them, and no seed does.
+FittedRegressorConfig = MeanPoseRegressorConfig | JointOffsetRegressorConfig | LinearRegressorConfig
+
+
+class RegressorConfig(Schedule):
+    """A densifier without tokens, of about the size of prior and decoders (Fig. 12), or fitted in
+    closed form, which ignores epochs, batches, rates and the seed."""
+
+    model: MlpRegressorConfig | GraphRegressorConfig | FittedRegressorConfig = Field(
         default=MlpRegressorConfig(), discriminator="kind"
     )
     levels: Levels = (48, 96)
@@ -301,6 +324,11 @@ class RegressorConfig(Schedule):
     weight_decay_on: DecayedWeights = "all"
     warmup_steps: NonNegativeInt = 500
     seed: Seed = 0
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the model is fitted in closed form, without a training of steps."""
+        return isinstance(self.model, FittedRegressorConfig)
 
 
 def _odd(frames: int) -> int:
