@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hipart.report.footer import reach
 from hipart.report.grid import grid, number
 from hipart.report.page.charts.base import Chart, rounded
 from hipart.report.page.charts.results import by_arm, differences, history
-from hipart.report.page.charts.training import Curve, codebooks, learning
+from hipart.report.page.charts.training import Curve, codebooks, learning, validation
 from hipart.report.page.charts.work import sharing, timeline
 from hipart.report.page.poses import poses
 from hipart.report.page.render import Entry, Index, Page, write_index, write_page
@@ -35,6 +36,8 @@ from hipart.store import Artifact
 
 PAGE, INDEX = "report.html", "index.html"
 HISTORY = "history.jsonl"
+#: How the names of metrics begin that a stage measures on samples held out, as it trains.
+VALIDATION = "validation_"
 #: Curves of a stage that are read.
 MOST_CURVES = 400
 
@@ -163,7 +166,7 @@ def _page(found: _Found, made: Table, beside: Sequence[Chart] = ()) -> Page:
             ),
         ],
         "training": [
-            *(learning(stage, _curves(found, stage)) for stage in PIPELINE),
+            *(chart for stage in PIPELINE for chart in _training(found, stage)),
             codebooks(
                 (found.users.arms(job.key), found.users.seeds(job.key), one.metrics)
                 for job, one in found.of_stage("tokenizer")
@@ -225,19 +228,36 @@ def _facts(found: _Found) -> list[tuple[str, str]]:
     return facts
 
 
-def _curves(found: _Found, stage: str) -> list[Curve]:
-    """The history of the stage's distinct jobs; of very many, those that come first."""
-    curves: list[Curve] = []
-    for job, artifact in found.of_stage(stage):
-        if len(curves) == MOST_CURVES:
-            break
+def _training(found: _Found, stage: str) -> Iterator[Chart | None]:
+    """The loss of a stage's trainings, and beside it what they measured on samples held out."""
+    told = _histories(found, stage)
+    yield learning(stage, _curves(told, stage, "loss"))
+    held_out = [one for one in PIPELINE[stage].metrics if one.name.startswith(VALIDATION)]
+    for metric in held_out:
+        yield validation(stage, metric, _curves(told, stage, metric.name))
+
+
+def _histories(found: _Found, stage: str) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Arms, seeds and history rows of the stage's distinct jobs; of very many, the first ones."""
+    told: list[tuple[str, str, list[dict[str, Any]]]] = []
+    for job, artifact in islice(found.of_stage(stage), MOST_CURVES):
         rows: list[dict[str, Any]] = []
         with suppress(OSError, ValueError):  # a stage that trains nothing; a damaged file
             lines = artifact.file(HISTORY).read_text().splitlines()
-            rows = [row for line in lines if "loss" in (row := json.loads(line))]
-        arms, seeds = found.users.arms(job.key), found.users.seeds(job.key)
-        steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
-        curves.append(Curve(stage, arms, seeds, steps, losses))
+            rows = [json.loads(line) for line in lines]
+        told.append((found.users.arms(job.key), found.users.seeds(job.key), rows))
+    return told
+
+
+def _curves(
+    told: Sequence[tuple[str, str, list[dict[str, Any]]]], stage: str, name: str
+) -> list[Curve]:
+    """A number of the histories, after the steps whose rows have it."""
+    curves = []
+    for arms, seeds, rows in told:
+        mine = [row for row in rows if name in row]
+        steps, values = [row["step"] for row in mine], [row[name] for row in mine]
+        curves.append(Curve(stage, arms, seeds, steps, values))
     return curves
 
 
