@@ -16,7 +16,7 @@ from hipart.data.splits import SIDES, Side
 from hipart.models.chunks import in_chunks
 from hipart.models.coordinates import Coordinates, frame_of
 from hipart.models.densifier import GENERATION_BATCH, densified
-from hipart.models.generation import most_probable, sampled
+from hipart.models.generation import Choose, most_probable, sampled
 from hipart.models.priors import AnyPrior
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_PARTS
@@ -76,7 +76,7 @@ class Oracle(NamedTuple):
         self, detected: Tensor, given: Tensor | None, place: tuple[int, ...]
     ) -> dict[int, Tensor]:
         """One generation of the most probable tokens, or the mean of several that are drawn."""
-        choices = [most_probable] if not self.config.samples else []
+        choices: list[Choose] = [most_probable] if not self.config.samples else []
         for draw in range(self.config.samples):
             seed = seeded(self.seed, DRAWS, *place, draw)
             choices.append(sampled(torch.Generator().manual_seed(seed)))
@@ -95,7 +95,7 @@ def with_part_means(points: Tensor, other: Tensor) -> Tensor:
     The points of the 16 parts follow one another, as many in each.
     """
     parts, others = (poses.unflatten(1, (NUM_PARTS, -1)) for poses in (points, other))
-    moved = parts - parts.mean(dim=2, keepdim=True) + others.mean(dim=2, keepdim=True)
+    moved: Tensor = parts - parts.mean(dim=2, keepdim=True) + others.mean(dim=2, keepdim=True)
     return moved.flatten(1, 2)
 
 
@@ -108,7 +108,7 @@ def oracle_batches(
     oracle = Oracle(prior, tokenizer, config.data.coordinates, config.densify, config.prior.seed)
 
     def run(rows: Tensor) -> dict[int, Tensor]:
-        exact = {level: split.levels[level][rows] for level in tokenizer.levels}
+        exact: dict[int, Tensor] = {level: split.levels[level][rows] for level in tokenizer.levels}
         return oracle.points(split.detected[rows], exact, SIDES.index(side), int(rows[0]))
 
     rows = torch.arange(split.size, device=context.device)
