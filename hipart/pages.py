@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -18,8 +16,9 @@ from hipart.report.footer import reach
 from hipart.report.grid import grid, number
 from hipart.report.page.charts.base import Chart, rounded
 from hipart.report.page.charts.results import by_arm, differences, history
-from hipart.report.page.charts.training import Curve, codebooks, learning, validation
+from hipart.report.page.charts.training import codebooks
 from hipart.report.page.charts.work import sharing, timeline
+from hipart.report.page.histories import history_of, training_charts
 from hipart.report.page.poses import poses
 from hipart.report.page.render import Entry, Index, Page, write_index, write_page
 from hipart.report.page.sharing import Users, blocks, summary
@@ -36,8 +35,6 @@ from hipart.store import Artifact
 
 PAGE, INDEX = "report.html", "index.html"
 HISTORY = "history.jsonl"
-#: How the names of metrics begin that a stage measures on samples held out, as it trains.
-VALIDATION = "validation_"
 #: Curves of a stage that are read.
 MOST_CURVES = 400
 
@@ -228,37 +225,14 @@ def _facts(found: _Found) -> list[tuple[str, str]]:
     return facts
 
 
-def _training(found: _Found, stage: str) -> Iterator[Chart | None]:
-    """The loss of a stage's trainings, and beside it what they measured on samples held out."""
-    told = _histories(found, stage)
-    yield learning(stage, _curves(told, stage, "loss"))
-    held_out = [one for one in PIPELINE[stage].metrics if one.name.startswith(VALIDATION)]
-    for metric in held_out:
-        yield validation(stage, metric, _curves(told, stage, metric.name))
-
-
-def _histories(found: _Found, stage: str) -> list[tuple[str, str, list[dict[str, Any]]]]:
-    """Arms, seeds and history rows of the stage's distinct jobs; of very many, the first ones."""
-    told: list[tuple[str, str, list[dict[str, Any]]]] = []
-    for job, artifact in islice(found.of_stage(stage), MOST_CURVES):
-        rows: list[dict[str, Any]] = []
-        with suppress(OSError, ValueError):  # a stage that trains nothing; a damaged file
-            lines = artifact.file(HISTORY).read_text().splitlines()
-            rows = [json.loads(line) for line in lines]
-        told.append((found.users.arms(job.key), found.users.seeds(job.key), rows))
-    return told
-
-
-def _curves(
-    told: Sequence[tuple[str, str, list[dict[str, Any]]]], stage: str, name: str
-) -> list[Curve]:
-    """A number of the histories, after the steps whose rows have it."""
-    curves = []
-    for arms, seeds, rows in told:
-        mine = [row for row in rows if name in row]
-        steps, values = [row["step"] for row in mine], [row[name] for row in mine]
-        curves.append(Curve(stage, arms, seeds, steps, values))
-    return curves
+def _training(found: _Found, stage: str) -> list[Chart]:
+    """How the stage's distinct jobs were trained; of very many, those that come first."""
+    users = found.users
+    histories = [
+        history_of(users.arms(job.key), users.seeds(job.key), artifact.file(HISTORY))
+        for job, artifact in islice(found.of_stage(stage), MOST_CURVES)
+    ]
+    return training_charts(stage, histories)
 
 
 def _origins(found: _Found) -> tuple[list[str], list[list[str]]]:
