@@ -29,20 +29,6 @@ def mpjpe(
     return MM_PER_M * distances.mean(-1)
 
 
-def within_part_error(
-    estimate: Float[Tensor, "batch points axes"], truth: Float[Tensor, "batch points axes"]
-) -> Float[Tensor, " batch"]:
-    """Mean distance of each sample's points after each part's own mean error is taken out.
-
-    Points lie part by part, as many in each of the 16 parts. In the unit of the points. A part put
-    in the wrong place as a whole costs a lifter next to nothing, points scattered within it cost
-    nearly all (docs/decisions/0042).
-    """
-    error = (estimate - truth).unflatten(1, (NUM_PARTS, -1))
-    scattered: Tensor = (error - error.mean(dim=2, keepdim=True)).norm(dim=-1)
-    return scattered.mean(dim=(1, 2))
-
-
 def p_mpjpe(
     pred: Float[Tensor, "batch joints 3"], target: Float[Tensor, "batch joints 3"]
 ) -> Float[Tensor, " batch"]:
