@@ -32,7 +32,7 @@ from hipart.models.lifters.build import build_lifter
 from hipart.models.prior import Prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.predicting.files import predict_file
-from hipart.predictor import MAX_POSES, Predictor
+from hipart.predictor import FORMAT, MAX_POSES, Predictor
 from hipart.store import ArtifactStore
 
 DATA = "feedbeef"
@@ -251,7 +251,7 @@ DAMAGE = {
     "no config": (lambda b: (b / "config.json").unlink(), "is it a bundle"),
     "not JSON": (lambda b: (b / "config.json").write_text("{"), "not JSON"),
     "another JSON": (lambda b: (b / "config.json").write_text("[]"), "kind must be"),
-    "newer format": (lambda b: edit(b, format=2, novelty=1), "written by a newer hipart-search"),
+    "newer format": (lambda b: edit(b, format=FORMAT + 1, novelty=1), "written by a newer hipart-search"),
     "unknown field": (lambda b: edit(b, novelty=1), "novelty"),
     "another config": (lambda b: edit(b, num_actions=9), "not the weights of config.json"),
 }
