@@ -128,7 +128,13 @@ def test_a_bundle_predicts_what_its_models_compute(store, tmp_path, poses):
     found = Predictor.load(bundle).predict(poses, SIZE)
     with torch.inference_mode():
         screen = doubled(poses)
-        generated = Densifier(made["prior"].double(), made["tokenizer"].double())(screen)
+        densifier = Densifier(
+            made["prior"].double(),
+            made["tokenizer"].double(),
+            TINY.data.coordinates,
+            TINY.densify.decode,
+        )
+        generated = densifier(screen)
         seen = torch.cat([screen, *generated.values()], dim=1)
         lifted = made["lifter"].double()(seen) * 1000
     assert (found["pose_3d_mm"] == lifted.float().numpy()).all()
