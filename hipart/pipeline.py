@@ -271,14 +271,13 @@ def config_of(stored: Mapping[str, Any]) -> PipelineConfig:
 
     Raises ``ValidationError`` for what was never a config.
     """
-    sections = {name: dict(values) for name, values in stored.items()}
+    sections: dict[str, Any] = json.loads(json.dumps(stored))
     for name, settings in NEUTRAL.items():
         for path, neutral in settings.items():
             *parents, setting = path.split(".")
-            if name not in sections:
-                continue
-            inner = sections[name]
+            inner = sections.get(name)
             for parent in parents:
-                inner[parent] = inner = dict(inner.get(parent, {}))
-            inner.setdefault(setting, neutral)
+                inner = inner.get(parent) if isinstance(inner, dict) else None
+            if isinstance(inner, dict):  # else it is for the model to refuse
+                inner.setdefault(setting, neutral)
     return PipelineConfig.model_validate_json(json.dumps(sections))

@@ -51,6 +51,6 @@ def simulate_search(session: SearchSession, limits: Limits, source: str, console
     share = 100 * busy / (slots * now or 1)
     console.print(
         f"{duration(now)} on {slots} workers, busy {share:.0f} % of it; "
-        f"{found.executor.epochs} epochs of lifters. It ended: {found.ended.reason}.",
+        f"{found.executor.epochs:.0f} epochs of lifters. It ended: {found.ended.reason}.",
         highlight=False,
     )

@@ -33,7 +33,7 @@ from hipart.models.lifters.build import build_lifter
 from hipart.models.prior import Prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.predicting.files import predict_file
-from hipart.predictor import MAX_POSES, Predictor
+from hipart.predictor import FORMAT, MAX_POSES, Predictor
 from hipart.store import ArtifactStore
 
 DATA = "feedbeef"
@@ -129,7 +129,13 @@ def test_a_bundle_predicts_what_its_models_compute(store, tmp_path, poses):
     found = Predictor.load(bundle).predict(poses, SIZE)
     with torch.inference_mode():
         screen = doubled(poses)
-        generated = Densifier(made["prior"].double(), made["tokenizer"].double())(screen)
+        densifier = Densifier(
+            made["prior"].double(),
+            made["tokenizer"].double(),
+            TINY.data.coordinates,
+            TINY.densify.decode,
+        )
+        generated = densifier(screen)
         seen = torch.cat([screen, *generated.values()], dim=1)
         lifted = made["lifter"].double()(seen) * 1000
     assert (found["pose_3d_mm"] == lifted.float().numpy()).all()
@@ -266,7 +272,7 @@ DAMAGE = {
     "no config": (lambda b: (b / "config.json").unlink(), "is it a bundle"),
     "not JSON": (lambda b: (b / "config.json").write_text("{"), "not JSON"),
     "another JSON": (lambda b: (b / "config.json").write_text("[]"), "kind must be"),
-    "newer format": (lambda b: edit(b, format=2, novelty=1), "written by a newer hipart-search"),
+    "newer format": (lambda b: edit(b, format=FORMAT + 1, novelty=1), "written by a newer hipart-search"),
     "unknown field": (lambda b: edit(b, novelty=1), "novelty"),
     "another config": (lambda b: edit(b, num_actions=9), "not the weights of config.json"),
 }

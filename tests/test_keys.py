@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from hipart.config import PipelineConfig
 from hipart.experiment.design import trials
 from hipart.experiment.file import ablations, base_at_scale, load
 from hipart.experiment.paths import with_changes
@@ -34,14 +33,49 @@ SHARED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, version in VERSIONS.items():
+def _set_versions(monkeypatch: pytest.MonkeyPatch, versions: dict[str, int]) -> None:
+    for name, version in versions.items():
         monkeypatch.setitem(PIPELINE, name, replace(PIPELINE[name], version=version))
 
 
+@pytest.fixture(autouse=True)
+def _versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    _set_versions(monkeypatch, VERSIONS)
+
+
+#: The trials of ``codebook_ablation`` at the smoke scale of 0.1, evaluated: (arm, seed) -> key.
+ABLATION = {
+    ("base", 0): "88bcaa206acd65a5",
+    ("sparse codebook size=16", 0): "7bb0e804934c5e8f",
+    ("dense code dimension=8", 0): "028b0b49baeeac35",
+    ("base", 1): "67d41edfeaa758db",
+    ("sparse codebook size=16", 1): "f8c97155b3ef1993",
+    ("dense code dimension=8", 1): "91180f790e6ec2a5",
+}
+#: What evaluation needs, of its base and seed 0, and the versions under which 0.1 made all of them.
+BEFORE = {
+    "tokenizer": "feb4da9d7f00e86b",
+    "prior": "e58642407c7d1ed7",
+    "densify": "361585da421166e2",
+    "lifter": "ee9d4c6ab99f7d9b",
+    "evaluate": "88bcaa206acd65a5",
+}
+VERSIONS_OF_0_1 = {
+    "tokenizer": 3,
+    "prior": 2,
+    "densify": 3,
+    "regressor": 2,
+    "lifter": 2,
+    "evaluate": 5,
+    "probe": 2,
+    "profile": 3,
+}
+
+
 def test_keys_of_the_defaults() -> None:
-    assert {name: job.key for name, job in jobs(PipelineConfig(), DATA).items()} == {
+    """Those of 0.1, which drew its samples at random."""
+    config = with_changes(base_at_scale("paper-v1"), {"data.sampling": "frames"})
+    assert {name: job.key for name, job in jobs(config, DATA).items()} == {
         "tokenizer": "8178e247fb186c6e",
         "prior": "bd9f508ff6faf401",
         "densify": "6ad0098b7acaa197",
@@ -50,8 +84,30 @@ def test_keys_of_the_defaults() -> None:
     }
 
 
+def test_keys_at_the_papers_scale() -> None:
+    found = jobs(base_at_scale("paper-v1"), DATA)
+    assert {name: job.key for name, job in found.items()} == {
+        "tokenizer": "42aac2667baf1f6e",
+        "prior": "b37c4ac59b85261f",
+        "densify": "20148df839daa711",
+        "lifter": "f7453caed60fd78f",
+        "evaluate": "62019a26f1e77b23",
+    }
+
+
+def test_an_ablation_of_0_1_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What 0.1 left in a store at its smoke scale is what ``--scale smoke-v1`` asks for."""
+    _set_versions(monkeypatch, VERSIONS_OF_0_1)
+    found = {
+        (trial.arm.name, trial.seed): jobs(trial.config, DATA, trial.targets)
+        for trial in trials(load("codebook_ablation", "smoke-v1"))
+    }
+    assert {which: made["evaluate"].key for which, made in found.items()} == ABLATION
+    assert {name: job.key for name, job in found["base", 0].items()} == BEFORE
+
+
 def test_keys_with_a_regressor_and_a_flip() -> None:
-    config = with_changes(base_at_scale("laptop"), REGRESSED)
+    config = with_changes(base_at_scale("laptop-v1"), REGRESSED)
     assert {name: job.key for name, job in jobs(config, DATA).items()} == {
         "regressor": "5600c2cdc56b814f",
         "lifter": "679c9e38f0f8887f",
@@ -60,7 +116,7 @@ def test_keys_with_a_regressor_and_a_flip() -> None:
 
 
 def test_keys_with_side_stages_of_which_one_has_no_seed() -> None:
-    config = with_changes(base_at_scale("smoke"), SHARED)
+    config = with_changes(base_at_scale("smoke-v1"), SHARED)
     found = jobs(config, DATA, ("evaluate", "probe", "profile"))
     assert {name: job.key for name, job in found.items()} == {
         "tokenizer": "78401ebf7e684b32",
@@ -74,7 +130,7 @@ def test_keys_with_side_stages_of_which_one_has_no_seed() -> None:
 
 
 def test_a_validation_split_is_in_keys_only_where_there_is_one() -> None:
-    config = base_at_scale("smoke")
+    config = base_at_scale("smoke-v1")
     before = jobs(config, DATA, tuple(PIPELINE))
     for job in before.values():
         assert "validation_samples" not in job.hashed

@@ -1,6 +1,10 @@
 """Keys: what reaches them, what does not, and what a job may look at."""
 
+import json
+from typing import Any
+
 import pytest
+from pydantic import ValidationError
 
 from hipart import pipeline
 from hipart.config import (
@@ -10,8 +14,10 @@ from hipart.config import (
     PriorConfig,
     TokenizerConfig,
 )
-from hipart.jobs import Jobs, canonical_json, jobs, key_of
-from hipart.pipeline import PIPELINE, SIDE_STAGES
+from hipart.experiment.file import base_at_scale
+from hipart.experiment.paths import with_changes
+from hipart.jobs import Jobs, canonical_json, identity_of, jobs, key_of
+from hipart.pipeline import NEUTRAL, PIPELINE, SIDE_STAGES, config_of
 
 BASE = PipelineConfig()
 
@@ -34,7 +40,7 @@ ALL = set(PIPELINE) - {*SIDE_STAGES, "regressor"}
     [
         (BASE.model_copy(update={"tokenizer": TokenizerConfig(lambda_local=0.5)}), ALL),
         (BASE.model_copy(update={"prior": PriorConfig(order="raster")}), ALL - {"tokenizer"}),
-        (BASE.model_copy(update={"detector": DetectorConfig(seed=1)}), ALL - {"tokenizer"}),
+        (BASE.model_copy(update={"detector": DetectorConfig(seed=1)}), ALL),
         (BASE.model_copy(update={"lifter": LifterConfig(seed=1)}), {"lifter", "evaluate"}),
         (BASE, set()),
     ],
@@ -43,6 +49,14 @@ def test_a_change_reaches_its_stage_and_those_after_it(
     config: PipelineConfig, expected: set[str]
 ) -> None:
     assert changed(config) == expected
+
+
+def test_detections_reach_the_tokenizer_only_where_poses_are_put_into_their_frames() -> None:
+    data = BASE.data.model_copy(update={"coordinates": "screen"})
+    screen = BASE.model_copy(update={"data": data})
+    before = keys(screen)
+    after = keys(screen.model_copy(update={"detector": DetectorConfig(seed=1)}))
+    assert {name for name in after if after[name] != before[name]} == ALL - {"tokenizer"}
 
 
 def test_other_data_changes_every_key() -> None:
@@ -99,3 +113,50 @@ def test_a_later_field_at_its_neutral_value_leaves_old_keys_valid(
     assert "lambda_dense" not in jobs(BASE, "d")["prior"].identity["config"]["prior"]
     other = BASE.model_copy(update={"prior": PriorConfig(lambda_dense=2.0)})
     assert jobs(other, "d")["prior"].identity["config"]["prior"]["lambda_dense"] == 2.0
+
+
+def test_every_setting_that_came_later_is_neutral_at_the_scales_of_0_1() -> None:
+    """So that nothing of them is in identities there, and each of them is as it was then."""
+    for scale in ("smoke-v1", "laptop-v1", "paper-v1"):
+        config = base_at_scale(scale)
+        for name, settings in NEUTRAL.items():
+            written = identity_of(name, getattr(config, name))
+            for path in settings.keys() - {"sampling"}:  # which paper-v1 sets
+                value: object = written
+                for part in path.split("."):
+                    value = value.get(part, {}) if isinstance(value, dict) else {}
+                assert value == {}, f"{scale}: {name}.{path}"
+
+
+def test_an_identity_of_0_1_means_the_settings_of_0_1() -> None:
+    old = with_changes(
+        base_at_scale("smoke-v1"), {"tokenizer.sparse_codebook.size": 48, "lifter.seed": 3}
+    )
+    found = jobs(old, "d")
+    sections: dict[str, Any] = {}
+    for job in found.values():
+        sections |= json.loads(job.hashed)["config"]
+    assert {"tokenizer", "prior", "detector", "lifter"} <= sections.keys()
+    for name in sections:
+        assert getattr(config_of(sections), name) == getattr(old, name)
+    assert sections["lifter"].keys().isdisjoint({"train_share", "steps"})
+    assert keys(config_of(sections)) == {name: job.key for name, job in found.items()}
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "workstation", "paper"])
+def test_what_is_stored_of_todays_settings_comes_back(scale: str) -> None:
+    config = base_at_scale(scale)
+    assert config_of(config.model_dump(mode="json")) == config
+    sections: dict[str, Any] = {}
+    for job in jobs(config, "d").values():
+        sections |= json.loads(job.hashed)["config"]
+    assert keys(config_of(sections)) == keys(config)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"tokenizer": 3}, {"tokenizer": {"sparse_codebook": 3}}, {"data": []}, {"prior": {"x": 1}}],
+)
+def test_what_was_never_a_config_is_refused(stored: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        config_of(stored)

@@ -28,7 +28,7 @@ def densified(
 ) -> dict[int, Tensor]:
     """Generated poses (N, points, 2) by number of points for detected ones (N, 17, 2).
 
-    All of them in screen units.     ``choose`` and ``given`` are as in ``Prior.generate``.
+    All of them in screen units. ``choose`` and ``given`` are as in ``Prior.generate``.
     """
     frame = frame_of(poses, coordinates)
     seen = poses if frame is None else frame.to(poses)

@@ -293,7 +293,8 @@ class FullDecoding:
         choose: Choose = most_probable,
     ) -> tuple[Float[Tensor, "batch r k_d"], Int[Tensor, "batch r"]]:
         """PH on all slots; when nested, once for each dense slot."""
-        r, nested = self.prior.dense_per_part, self.prior.nested
+        r = self.prior.dense_per_part
+        nested = self.prior.nested and r > 0
         z_s = F.embedding(sparse.unsqueeze(1), self.tables[0])
         dense = sparse.new_zeros(sparse.shape[0], r)
         for slot in range(r if nested else 1):

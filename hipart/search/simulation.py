@@ -92,7 +92,7 @@ class VirtualExecutor:
         self.spans: list[tuple[float, float]] = []
         #: Jobs trained, by stage, and epochs of lifters.
         self.trained: dict[str, int] = {}
-        self.epochs = 0
+        self.epochs = 0.0
 
     @property
     def slots(self) -> int:
@@ -125,7 +125,8 @@ class VirtualExecutor:
             return [*told, JobFailed(job, "simulated failure")]
         self.trained[job.stage] = self.trained.get(job.stage, 0) + 1
         if job.stage == "lifter":
-            self.epochs += round(self._left(job) * job.config.lifter.counted_epochs)
+            # Of whole epochs a whole number.
+            self.epochs += round(self._left(job) * job.config.lifter.counted_epochs, 6)
         metrics = self._metrics(job)
         self._store.add(MadeUp(job.stage, job.key, job.identity, metrics, job.resumable))
         return [*told, JobFinished(job, metrics, seconds)]

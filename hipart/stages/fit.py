@@ -25,7 +25,7 @@ from hipart.stages.checkpoint import (
     save_checkpoint,
 )
 from hipart.stages.context import StageContext
-from hipart.stages.history import HISTORY_ROWS, History, Row
+from hipart.stages.history import HISTORY_ROWS, VALIDATION, History, Row
 from hipart.stages.schedule import Plan, seeded, warmup_cosine
 from hipart.stages.training import Objective, Training, TrainingStep
 
@@ -114,6 +114,10 @@ class _Loop:
         #: member's validation gave.
         self._rows: list[tuple[int, int, Tensor, list[Row]]] = []
         self._row_every = max(1, self._plans[0].steps // HISTORY_ROWS)
+        if self._row_at < self._plans[0].steps and not self._due(self._row_at):
+            # A shorter training ended there.
+            for member in members:
+                member.history.forget_last(VALIDATION)
         self._fetched_at = self._saved_at = time.monotonic()
 
     def run(self) -> None:
@@ -172,8 +176,7 @@ class _Loop:
     def _validate(self, done: int) -> list[Row]:
         """Errors on samples held out, of every member that has some, at every few rows."""
         errors: list[Row] = [{} for _ in self._members]
-        due = done // self._row_every % ROWS_BETWEEN_VALIDATIONS == 0
-        if not due and done != self._plans[0].steps:
+        if not self._due(done) and done != self._plans[0].steps:
             return errors
         for number, member in enumerate(self._members):
             if member.training.validate is not None:
@@ -182,6 +185,9 @@ class _Loop:
                     errors[number] = member.training.validate()
                 member.training.model.train()
         return errors
+
+    def _due(self, step: int) -> bool:
+        return step // self._row_every % ROWS_BETWEEN_VALIDATIONS == 0
 
     def _save(self, step: int) -> None:
         """Leave checkpoints behind, and the histories up to them."""

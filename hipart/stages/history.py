@@ -10,6 +10,8 @@ HISTORY_ROWS = 100
 HISTORY = "history.jsonl"
 
 Row = dict[str, float]
+#: How the names of numbers begin that were measured on samples held out, not on those seen.
+VALIDATION = "validation_"
 
 
 class History:
@@ -29,6 +31,11 @@ class History:
         if bad:
             raise FloatingPointError(f"{', '.join(bad)} is not finite at step {step}")
         self.rows.append({"step": step, **means})
+
+    def forget_last(self, prefix: str) -> None:
+        """Leave numbers whose names begin so out of the last row."""
+        if self.rows:
+            self.rows[-1] = {k: v for k, v in self.rows[-1].items() if not k.startswith(prefix)}
 
     def write(self) -> None:
         """Write all rows: the file is either the old one or the new one."""

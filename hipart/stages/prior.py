@@ -61,7 +61,9 @@ class PriorObjective(Objective):
             joint = {"exact": torch.cat(exact, dim=1)} if config.joint_loss_weight else {}
             return {"detected": pose, "sparse": sparse, "dense": dense} | joint
 
-        super().__init__(model, seen(split.detected) | {"weights": weights})
+        data = seen(split.detected)
+        data["detected"] = data["detected"].clone()  # on the screen it is the split's own
+        super().__init__(model, data | {"weights": weights})
         self._seen, self._detections = seen, detections
         self._now = split.detected
         self.tokenizer = tokenizer if config.joint_loss_weight else None

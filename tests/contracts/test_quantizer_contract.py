@@ -130,7 +130,7 @@ def test_a_passed_generator_decides_the_codes() -> None:
 
 
 def test_a_dead_code_restarts_at_an_embedding_of_the_batch() -> None:
-    config = CodebookConfig(size=4, dim=DIM, decay=0.5, dead_code="restart")
+    config = CodebookConfig(size=4, dim=DIM, decay=0.5, dead_code="restart", dead_below=None)
     quantizer = EmaQuantizer(config).train()
     quantizer.codes[1:] += 100
     quantizer.code_sum.copy_(quantizer.codes)

@@ -428,7 +428,7 @@ MISTAKES = SPACE_MISTAKES | {
     "stopping by epochs that are searched over": Mistake(
         DROPOUT,
         "{name: epochs, path: lifter.epochs, range: [1, 4]}",
-        (":16: at stopping: needs one number of epochs for all trials, and lifter.epochs is sear",),
+        (":16: at stopping: needs one length of training for all trials, and lifter.epochs is se",),
     ),
     "stopping by two objectives": Mistake(
         OBJECTIVE,
@@ -515,7 +515,7 @@ MISTAKES = SPACE_MISTAKES | {
     ),
     "scale": Mistake(
         *_scale("smok: {rest: [dropout]}"),
-        (":20: at scales.smok: unknown scale", "allowed smoke, laptop, paper", "mean smoke?"),
+        (":20: at scales.smok: unknown scale", "allowed smoke, laptop, workstation, paper", "mean smoke?"),
     ),
     "top-level key": Mistake(
         "reseed:", "reseeds:", (":20: at reseeds: unknown name", "did you mean reseed?")

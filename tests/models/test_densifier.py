@@ -15,7 +15,9 @@ def build() -> tuple[Densifier, Tokenizer]:
     config = base_at_scale("smoke")
     torch.manual_seed(0)
     tokenizer = Tokenizer(config.tokenizer, 3).eval()
-    return Densifier(build_prior(config.prior, tokenizer).eval(), tokenizer), tokenizer
+    prior = build_prior(config.prior, tokenizer).eval()
+    how = config.data.coordinates, config.densify.decode
+    return Densifier(prior, tokenizer, *how), tokenizer
 
 
 def test_every_pose_is_answered_in_its_place() -> None:

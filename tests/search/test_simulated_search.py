@@ -101,7 +101,7 @@ def test_tpe_with_60_trials_is_as_good_as_random_search_with_150(tmp_path: Path)
 def test_asha_spares_most_epochs_although_luck_is_as_large_as_what_it_looks_for(
     tmp_path: Path,
 ) -> None:
-    search = _search(tmp_path, SMOOTH)
+    search = _search(tmp_path, SMOOTH, "paper-v1")  # whose lifter is counted in epochs
     landscape = made_up(search).model_copy(update={"noise": 1.0})
     for seed in SEEDS:
         whole = _with_sampler(search, "random", seed)
@@ -345,7 +345,8 @@ def test_a_search_that_ran_out_of_time_goes_on_where_it_was(
 
 def test_a_trial_that_was_let_on_before_a_kill_is_not_judged_again(tmp_path: Path) -> None:
     """When it came to the rung it was the best one there; now others are better."""
-    search = _search(tmp_path, SMOOTH).model_copy(update={"stopping": Stopping(reduction=3)})
+    search = _search(tmp_path, SMOOTH, "paper-v1")
+    search = search.model_copy(update={"stopping": Stopping(reduction=3)})
     storage = InMemoryStorage()
     killed = Study(search, "simulated", storage)
     let_on = killed.draw()

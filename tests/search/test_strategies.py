@@ -6,6 +6,7 @@ from statistics import median
 
 import pytest
 
+from hipart.config import PAPER_LIFTER_EPOCH
 from hipart.experiment.file import load_any
 from hipart.experiment.search import Sampler, Search, Stopping
 from hipart.search.budget import Limits
@@ -23,7 +24,8 @@ def space(name: str, scale: str) -> Search:
     return search
 
 
-QUICK = space("quick_search", "paper")
+#: Whose lifter is counted in epochs.
+QUICK = space("quick_search", "paper-v1")
 LANDSCAPE = made_up(QUICK)
 
 
@@ -33,9 +35,10 @@ def run(
     seed: int,
     stopping: Stopping | None = None,
     store: MemoryStore | None = None,
+    search: Search = QUICK,
 ) -> Simulated:
     sampler = {"kind": kind, "seed": seed, "startup": 10}
-    search = QUICK.model_copy(update={"sampler": Sampler(**sampler), "stopping": stopping})
+    search = search.model_copy(update={"sampler": Sampler(**sampler), "stopping": stopping})
     return simulate(search, LANDSCAPE, 2, Limits(trials), store=store)
 
 
@@ -76,6 +79,16 @@ def test_a_promoted_trial_goes_on_where_it_was() -> None:
     found = run("random", 30, 0, ASHA)
     expected = sum(max(one.rungs) for one in found.study.own)
     assert found.executor.epochs == expected
+
+
+def test_a_promoted_trial_goes_on_where_it_was_when_it_is_counted_in_steps() -> None:
+    in_steps = space("quick_search", "paper")
+    assert in_steps.base_config.lifter.length == ("steps", 30_450)
+    found = run("random", 30, 0, ASHA, search=in_steps)
+    rungs = {rung for one in found.study.own for rung in one.rungs}
+    assert rungs == {3383, 10150, 30450}
+    expected = sum(max(one.rungs) for one in found.study.own) / PAPER_LIFTER_EPOCH
+    assert found.executor.epochs == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_search_after_an_ablation_begins_with_its_results() -> None:

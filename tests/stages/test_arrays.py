@@ -23,6 +23,7 @@ from hipart.stages.training import Training
 PLAIN = with_changes(
     base_at_scale("smoke"),
     {
+        "data.validation_samples": 0,  # they stay in single precision
         "prior.dropout": 0.0,
         "lifter.model.dropout": 0.0,
         "tokenizer.epochs": 7,
@@ -76,7 +77,8 @@ def parents(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> dict[in
 
     found: dict[int, dict[str, Path]] = {}
     for seed in (0, 1):
-        config = with_changes(base_at_scale("smoke"), {"tokenizer.seed": seed})
+        changes = {"tokenizer.seed": seed, "data.validation_samples": 0}
+        config = with_changes(base_at_scale("smoke"), changes)
         root = tmp_path_factory.mktemp("parents")
         found[seed] = {}
         for stage in (tokenizer, prior, densify):
@@ -198,6 +200,54 @@ def test_pcts_joint_loss_trains_alone_and_in_arrays(
     found = prior.train_array(together)[0]["cross_entropy"]
     assert prior.train(alone)["cross_entropy"] == pytest.approx(found, rel=1e-3)
     assert prior.train(plain)["cross_entropy"] != pytest.approx(found, rel=1e-3)
+
+
+#: Of what came after 0.1, what the smoke scale leaves out.
+LATER: dict[str, dict[str, object]] = {
+    "tokenizer": {
+        "data.coordinates": "hip",
+        "tokenizer.part_weighting": 0.5,
+        "tokenizer.steps": 210,
+        "tokenizer.sparse_codebook.init": "normal",
+    },
+    "prior": {"data.coordinates": "screen", "prior.steps": 210, "prior.weight_decay_on": "all"},
+    "regressor": {"data.coordinates": "hip", "regressor.steps": 210},
+    "lifter": {
+        "lifter.train_share": 0.5,
+        "lifter.steps": 210,
+        "lifter.decay_steps": 20,
+        "lifter.dense_input": "none",
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_member_equals_the_job_trained_alone_under_later_settings(
+    stage: str, corpus: Corpus, parents: dict[int, dict[str, Path]], tmp_path: Path
+) -> None:
+    """In double precision; the other settings of today are those of ``PLAIN``."""
+    base = with_changes(PLAIN, LATER[stage])
+    configs = [with_changes(base, {f"{stage}.seed": seed}) for seed in (0, 1)]
+    seen = dict.fromkeys((0, 1), parents[0])
+    array, alone = array_and_alone(stage, configs, corpus, seen, tmp_path, torch.float64)
+    for member, single in zip(array, alone, strict=True):
+        assert member.plan.steps == 210
+        assert relative_difference(member, single) < 1e-9
+    assert relative_difference(*array) > 1e-2
+
+
+def test_members_are_shown_wrong_tokens_of_their_own(
+    corpus: Corpus, parents: dict[int, dict[str, Path]], tmp_path: Path
+) -> None:
+    shown = with_changes(PLAIN, {"prior.token_corruption": 0.3, "prior.epochs": 1})
+    contexts = [
+        context(with_changes(shown, {"prior.seed": seed}), corpus, tmp_path / str(seed), parents[0])
+        for seed in (0, 1)
+    ]
+    one, other = prior.train_array(contexts)
+    assert one["cross_entropy"] != other["cross_entropy"]
+    assert one["cross_entropy"] == pytest.approx(other["cross_entropy"], rel=0.2)
 
 
 DROPPED = {
