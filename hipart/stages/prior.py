@@ -61,9 +61,10 @@ class PriorObjective(Objective):
             joint = {"exact": torch.cat(exact, dim=1)} if config.joint_loss_weight else {}
             return {"detected": pose, "sparse": sparse, "dense": dense} | joint
 
-        super().__init__(model, seen(split.detected) | {"weights": weights})
+        # Those of the first epoch at once: encoding every pose takes a fifth of a short epoch.
+        self._now = split.detected if detections is None else detections(0)
+        super().__init__(model, seen(self._now) | {"weights": weights})
         self._seen, self._detections = seen, detections
-        self._now = split.detected
         self.tokenizer = tokenizer if config.joint_loss_weight else None
 
     def begin_epoch(self, epoch: int) -> None:
