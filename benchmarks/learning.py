@@ -74,13 +74,18 @@ class Bound:
 HIGHER = ("dense usage %", "locality")
 #: What the laptop scale itself has to reach.
 LIMITS = {"rebuilt px": 7.5, "locality": 4.0, "generated px": 20.0}
-#: What each cause does, with a margin below what was measured.
+#: What each cause does, with a margin below what was measured. Codes that begin as normal numbers
+#: have no bound: where dead codes restart, as at this scale, they cost 7 to 11 %, which is little.
 BOUNDS = (
-    Bound("coordinates screen", "generated px", 1.5),
-    Bound("joint_init random", "locality", 2.0),
-    Bound("conditioning start", "generated px", 1.2),
-    Bound("decode argmax", "generated px", 1.05),
+    Bound("coordinates screen", "rebuilt px", 3.0),
+    Bound("coordinates screen", "generated px", 2.0),
+    Bound("joint_init random", "rebuilt px", 1.4),
+    Bound("joint_init random", "locality", 3.0),
+    Bound("conditioning start", "generated px", 1.4),
+    Bound("decode argmax", "generated px", 1.08),
+    Bound("all of these", "generated px", 3.0),
     Bound(SHIPPED, "generated px", 3.0),
+    Bound("joint_offset", "generated px", 1.2),
 )
 
 #: The paper's tokenizer, briefly, on as much as the open corpus has.
@@ -154,21 +159,29 @@ def lines_of(rows: Mapping[str, Row]) -> list[Line]:
     base = rows[BASE]
     found = [_line(column, base[column], limit=limit) for column, limit in LIMITS.items()]
     for bound in BOUNDS:
+        if bound.row not in rows:
+            continue
         worse = rows[bound.row][bound.column]
         found.append(_line(bound.column, base[bound.column], bound.row, worse, bound.times))
     return found
 
 
 def codebook_lines(place: Workplace) -> list[Line]:
-    """Usage of the paper's codebooks, as its scale has them and with codes that restart."""
+    """Usage of the paper's codebooks, with dead codes that stay and that restart.
+
+    Asked for where they restart, and of the setting that the paper's scale has.
+    """
     base = with_changes(base_at_scale("paper"), PAPER_CODEBOOKS)
-    restart = {f"tokenizer.{book}_codebook.dead_code": "restart" for book in BOOKS}
     found = []
-    for name, config in (("as the scale has it", base), ("restart", with_changes(base, restart))):
+    for dead_code in ("none", "restart"):
+        changes = {f"tokenizer.{book}_codebook.dead_code": dead_code for book in BOOKS}
         usage = {book: ("tokenizer", f"{book}_usage_pct") for book in BOOKS}
-        for book, value in measure(config, usage, place).items():
-            limit = LEAST_USAGE_PCT
-            what = f"{book} codebook, {name}"
+        own = base.tokenizer.sparse_codebook.dead_code == dead_code
+        limit = LEAST_USAGE_PCT if own or dead_code == "restart" else None
+        for book, value in measure(with_changes(base, changes), usage, place).items():
+            what = (
+                f"{book} codebook, dead codes: {dead_code}{', as the scale has it' if own else ''}"
+            )
             found.append(Line(what, "%", value, better="higher", limit=limit))
     return found
 
