@@ -127,6 +127,14 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
         named_level("{name: a, set: {prior.epochs: 9}}, {name: b, set: {prior.epochs: 9}}"),
         ["mine.yaml", "size=b", "is the same as arm 'size=a'"],
     ),
+    "exact tokens of a pose that is made anew": (
+        written("prior.order: raster", "densify.exact: tokens\n  evaluation.flip: true"),
+        ["mine.yaml", "densify.exact tokens", "evaluation.flip", "set densify.exact to nothing"],
+    ),
+    "samples whose mean code is decoded": (
+        written("prior.order: raster", "densify.samples: 8"),
+        ["mine.yaml", "densify", "samples 8", "set decode to argmax"],
+    ),
     "name of a lifter that is not there": (
         named_level("{name: transformer, set: {lifter.epochs: 9}}"),
         ["mine.yaml", "factors.size.levels.transformer", "lifter.model.kind mlp", '"MLP"?'],
