@@ -122,7 +122,8 @@ _FOR_NARROW_STACKS: dict[str, Any] = {
     "prior.weight_decay_on": "matrices",
     "regressor.weight_decay_on": "matrices",
 }
-#: Codebooks that no schedule of a few hundred steps would fill by itself.
+#: Codes that fall out of use restart. The paper says nothing of it; without, two thirds of 2,048 are
+#: out of use after a hundred steps and stay so (docs/decisions/0040).
 _CODES_THAT_RESTART: dict[str, Any] = {
     f"tokenizer.{book}_codebook.{setting}": value
     for book in ("sparse", "dense")
@@ -170,7 +171,8 @@ SCALES: dict[str, dict[str, Any]] = {
     # The paper's numbers of steps on whatever data, so that rates warm up and anneal as its own do:
     # 311,950 frames (every 5th of its 1,559,752) in batches of 128, 64 and 256, for 20, 50 and 25
     # epochs. Samples in an order that temporal lifters can share stages in.
-    "paper": {
+    "paper": _CODES_THAT_RESTART
+    | {
         "data.sampling": "sequences",
         "data.validation_samples": 4096,
         "tokenizer.steps": 48_740,
