@@ -43,7 +43,7 @@ CALLED: dict[Kind, str] = {
     ("lifter", "diffusion"): "diffusion",
     ("densifier", "mlp"): "direct regression",
     ("densifier", "graph"): "graph convolutions",
-    ("densifier", "linear"): "linear map",
+    ("densifier", "linear"): "linear regression",
     ("prior", "classification"): "classification",
     ("prior", "autoregressive"): "autoregression",
 }

@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hipart.config import LifterConfig, PipelineConfig
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
 from hipart.pipeline import PIPELINE, needs_of
@@ -54,7 +55,7 @@ def lines(
     told = [
         _data(facts),
         f"{facts.protocol} {SPREAD}".lstrip(),
-        _published(facts) if any(row.published for row in rows) else "",
+        _published(facts, base) if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",
         departures(base),
@@ -108,8 +109,12 @@ def _short(reason: str) -> str:
     return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"
 
 
-def _published(facts: Facts) -> str:
-    return PUBLISHED.format("on all its test frames" if facts.same_corpus else "on its data")
+def _published(facts: Facts, base: PipelineConfig) -> str:
+    told = PUBLISHED.format("on all its test frames" if facts.same_corpus else "on its data")
+    kind = base.lifter.model.kind
+    if kind == LifterConfig().model.kind:
+        return told
+    return f"{told} Its lifter is a transformer, and here one of kind {kind}."
 
 
 def _data(facts: Facts) -> str:

@@ -22,7 +22,8 @@ _INDENT = "  "
 class TerminalTable:
     """Give it to a Rich console; where that has no styles, ¹ and ² mark the best means.
 
-    Metrics beside the main one are left out, last first, where the console is too narrow.
+    Metrics beside the main one stand below it where the console is too narrow, in tables of the
+    same rows; without ``notes``, as in a live view, they are left out.
     """
 
     def __init__(self, table: Content, notes: bool = True) -> None:
@@ -34,22 +35,24 @@ class TerminalTable:
         from rich.text import Text as RichText
 
         plain = console.color_system is None
-        columns, dropped = self._fitting(options.max_width)
+        columns, others = self._fitting(options.max_width)
         yield RichText(self.table.caption, style="bold")
         yield _body(columns, options.max_width, plain)
         if not self.notes:
             return
+        while others:
+            below, others = _first_that_fit(columns[0], others, options.max_width)
+            yield RichText("")
+            yield _body(below, options.max_width, plain)
         best = "¹ best, ² second best" if plain else "bold: best, underlined: second best"
         yield RichText(f"{best} of the arms with all their seeds.", style="dim")
-        if dropped:
-            yield RichText(f"No room for: {', '.join(dropped)}.", style="dim")
         for line in self.table.footer:
             yield RichText(line, style="dim")
 
-    def _fitting(self, width: int) -> tuple[list[GridColumn], list[str]]:
-        """The columns that fit, and the headings of those left out."""
+    def _fitting(self, width: int) -> tuple[list[GridColumn], list[GridColumn]]:
+        """The columns that fit, and the others."""
         columns = grid(self.table).columns
-        dropped: list[str] = []
+        others: list[GridColumn] = []
         if self.table.layout == "full" and len(self.table.factors) > 1 and not self.table.crossed:
             columns = _merged(self.table, columns)
         if self.table.ranked:
@@ -59,8 +62,18 @@ class TerminalTable:
             if not optional:
                 break
             columns.remove(optional[-1])
-            dropped.insert(0, optional[-1].top)
-        return columns, dropped
+            others.insert(0, optional[-1])
+        return columns, others
+
+
+def _first_that_fit(
+    names: GridColumn, columns: list[GridColumn], width: int
+) -> tuple[list[GridColumn], list[GridColumn]]:
+    """The names of the rows with as many columns as fit beside them, at least one; the others."""
+    count = len(columns)
+    while count > 1 and _spare([names, *columns[:count]], width) < 0:
+        count -= 1
+    return [names, *columns[:count]], columns[count:]
 
 
 def _body(columns: list[GridColumn], width: int, plain: bool) -> RichTable:
