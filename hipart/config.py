@@ -267,6 +267,34 @@ class DensifyConfig(Section):
     #: The code of the most probable token (Alg. 1), or the mean of all codes under their
     #: probabilities, as PCT decodes. The most probable token is what is fed back either way.
     decode: Literal["argmax", "mean"] = "argmax"
+    #: What is not generated but taken from the exact pose, to see what it would be worth.
+    #: tokens: all of them are the tokenizer's own of the exact pose; sparse_tokens: these are, and
+    #: dense ones are generated upon them; part_means: generated points are moved, part by part, so
+    #: that each part has its exact mean; part_offsets: exact points are moved so that each part
+    #: has its generated mean. No prediction can do so.
+    exact: Literal["nothing", "tokens", "sparse_tokens", "part_means", "part_offsets"] = "nothing"
+    #: The mean of the points of so many generations, whose tokens are drawn from the prior's
+    #: distributions with a seed that comes of ``prior.seed``; 0 decodes once, as ``decode`` says.
+    samples: Annotated[int, Field(ge=0, le=1000)] = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether points are what a prediction has them be: of detected joints, decoded once."""
+        return self.exact == "nothing" and not self.samples
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DensifyConfig":
+        if self.samples and self.decode == "mean":
+            raise ValueError(
+                f"samples {self.samples} are tokens that were drawn, and decode mean reads codes "
+                "off the distributions they are drawn from; set decode to argmax, or samples to 0"
+            )
+        if self.samples and self.exact == "tokens":
+            raise ValueError(
+                f"samples {self.samples} and exact tokens: where all tokens are exact, none is "
+                "drawn; set samples to 0, or exact to another value"
+            )
+        return self
 
 
 class MlpRegressorConfig(Section):
@@ -287,10 +315,33 @@ class GraphRegressorConfig(Section):
     blocks: Blocks = 3
 
 
-class RegressorConfig(Schedule):
-    """A densifier without tokens, of about the size of prior and decoders (Fig. 12)."""
+class MeanPoseRegressorConfig(Section):
+    """The mean dense pose of training on the detected hip; fitted without steps."""
 
-    model: MlpRegressorConfig | GraphRegressorConfig = Field(
+    kind: Literal["mean_pose"] = "mean_pose"
+
+
+class JointOffsetRegressorConfig(Section):
+    """Each point at its mean offset from its part's detected joint; fitted without steps."""
+
+    kind: Literal["joint_offset"] = "joint_offset"
+
+
+class LinearRegressorConfig(Section):
+    """Least squares from the 17 detected joints to all points; fitted without steps."""
+
+    kind: Literal["linear"] = "linear"
+
+
+#: Kinds that are fitted in closed form: nothing beside `levels` changes them, and no seed does.
+FittedRegressorConfig = MeanPoseRegressorConfig | JointOffsetRegressorConfig | LinearRegressorConfig
+
+
+class RegressorConfig(Schedule):
+    """A densifier without tokens, of about the size of prior and decoders (Fig. 12), or fitted in
+    closed form, which ignores epochs, batches, rates and the seed."""
+
+    model: MlpRegressorConfig | GraphRegressorConfig | FittedRegressorConfig = Field(
         default=MlpRegressorConfig(), discriminator="kind"
     )
     levels: Levels = (48, 96)
@@ -301,6 +352,11 @@ class RegressorConfig(Schedule):
     weight_decay_on: DecayedWeights = "all"
     warmup_steps: NonNegativeInt = 500
     seed: Seed = 0
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the model is fitted in closed form, without a training of steps."""
+        return isinstance(self.model, FittedRegressorConfig)
 
 
 def _odd(frames: int) -> int:
@@ -495,6 +551,15 @@ class PipelineConfig(Section):
             raise ValueError(
                 "evaluation.flip needs dense points of the mirrored pose, and there are no exact "
                 "ones; choose another lifter.dense_input"
+            )
+        anew = "evaluation.flip" if self.evaluation.flip else "occlusion.kind"
+        made_anew = self.evaluation.flip or self.occlusion.kind != "none"
+        if made_anew and self.lifter.dense_input == "generated" and not self.densify.plain:
+            what = "exact" if self.densify.exact != "nothing" else "samples"
+            raise ValueError(
+                f"densify.{what} {getattr(self.densify, what)} is of poses as they are detected, "
+                f"and {anew} has dense points generated anew from other joints; set densify.exact "
+                "to nothing and densify.samples to 0, or leave flip false and occlusion none"
             )
         # Every stage that reads ``evaluation`` reads ``data``.
         if self.evaluation.split == "validation" and not self.data.validation_samples:

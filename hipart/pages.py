@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -17,8 +16,9 @@ from hipart.report.footer import reach
 from hipart.report.grid import grid, number
 from hipart.report.page.charts.base import Chart, rounded
 from hipart.report.page.charts.results import by_arm, differences, history
-from hipart.report.page.charts.training import Curve, codebooks, learning
+from hipart.report.page.charts.training import codebooks
 from hipart.report.page.charts.work import sharing, timeline
+from hipart.report.page.histories import history_of, training_charts
 from hipart.report.page.poses import poses
 from hipart.report.page.render import Entry, Index, Page, write_index, write_page
 from hipart.report.page.sharing import Users, blocks, summary
@@ -163,7 +163,7 @@ def _page(found: _Found, made: Table, beside: Sequence[Chart] = ()) -> Page:
             ),
         ],
         "training": [
-            *(learning(stage, _curves(found, stage)) for stage in PIPELINE),
+            *(chart for stage in PIPELINE for chart in _training(found, stage)),
             codebooks(
                 (found.users.arms(job.key), found.users.seeds(job.key), one.metrics)
                 for job, one in found.of_stage("tokenizer")
@@ -225,20 +225,14 @@ def _facts(found: _Found) -> list[tuple[str, str]]:
     return facts
 
 
-def _curves(found: _Found, stage: str) -> list[Curve]:
-    """The history of the stage's distinct jobs; of very many, those that come first."""
-    curves: list[Curve] = []
-    for job, artifact in found.of_stage(stage):
-        if len(curves) == MOST_CURVES:
-            break
-        rows: list[dict[str, Any]] = []
-        with suppress(OSError, ValueError):  # a stage that trains nothing; a damaged file
-            lines = artifact.file(HISTORY).read_text().splitlines()
-            rows = [row for line in lines if "loss" in (row := json.loads(line))]
-        arms, seeds = found.users.arms(job.key), found.users.seeds(job.key)
-        steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
-        curves.append(Curve(stage, arms, seeds, steps, losses))
-    return curves
+def _training(found: _Found, stage: str) -> list[Chart]:
+    """How the stage's distinct jobs were trained; of very many, those that come first."""
+    users = found.users
+    histories = [
+        history_of(users.arms(job.key), users.seeds(job.key), artifact.file(HISTORY))
+        for job, artifact in islice(found.of_stage(stage), MOST_CURVES)
+    ]
+    return training_charts(stage, histories)
 
 
 def _origins(found: _Found) -> tuple[list[str], list[list[str]]]:

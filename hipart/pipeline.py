@@ -243,7 +243,7 @@ NEUTRAL: dict[str, dict[str, Any]] = {
         "steps": None,
         "weight_decay_on": "all",
     },
-    "densify": {"decode": "argmax"},
+    "densify": {"decode": "argmax", "exact": "nothing", "samples": 0},
     "regressor": {"steps": None, "weight_decay_on": "all"},
     "lifter": {"levels": None, "train_share": 1.0, "steps": None, "decay_steps": None},
     "evaluation": {"flip": False, "split": "test"},

@@ -162,6 +162,13 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
     "no share of labels": (
         written("prior.order: raster", "lifter.train_share: 0"),
         ["mine.yaml:4", "lifter.train_share", "out of range", "above 0"],
+    "exact tokens of a pose that is made anew": (
+        written("prior.order: raster", "densify.exact: tokens\n  evaluation.flip: true"),
+        ["mine.yaml", "densify.exact tokens", "evaluation.flip", "set densify.exact to nothing"],
+    ),
+    "samples whose mean code is decoded": (
+        written("prior.order: raster", "densify.samples: 8"),
+        ["mine.yaml", "densify", "samples 8", "set decode to argmax"],
     ),
     "name of a lifter that is not there": (
         named_level("{name: transformer, set: {lifter.epochs: 9}}"),

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from hipart.config import (
     CodebookConfig,
     DataConfig,
+    DensifyConfig,
     EvaluationConfig,
     LifterConfig,
     MlpLifterConfig,
@@ -213,6 +214,20 @@ def test_exact_dense_poses_cannot_be_had_for_a_new_image(store, tmp_path):
     train(store, config, 10.0)
     with pytest.raises(ValueError, match="takes exact or regressed dense poses can.t predict"):
         export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
+
+
+@pytest.mark.parametrize("oracle", [{"exact": "part_means"}, {"samples": 8}])
+def test_what_is_exact_or_averaged_in_densify_cannot_be_predicted(store, tmp_path, oracle):
+    config = TINY.model_copy(update={"densify": DensifyConfig(**oracle)})
+    train(store, config, 10.0)
+    with pytest.raises(ValueError, match="something in densify.exact or densify.samples"):
+        export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
+    train(store, TINY, 50.0)
+    out = export_bundle(
+        store, ABLATION, [trial(config, "oracle"), trial(TINY, "plain")], DATA, "mpjpe_mm",
+        tmp_path / "best",
+    )  # fmt: skip
+    assert json.loads((out / "lineage.json").read_text())["arm"] == "plain"
 
 
 @pytest.mark.parametrize(

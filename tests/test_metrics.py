@@ -25,6 +25,7 @@ from hipart.metrics import (
     procrustes,
     scaled,
     token_histogram,
+    within_part_error,
 )
 from hipart.skeleton import OTHER_SIDE
 
@@ -219,6 +220,30 @@ def test_codebook_usage() -> None:
     assert perplexity(torch.tensor([9, 1])) == pytest.approx(math.exp(entropy))
     with pytest.raises(ValueError, match="at least one token"):
         perplexity(torch.tensor([0, 0]))
+
+
+@pytest.mark.parametrize("points", [48, 96, 192])
+def test_a_part_that_is_shifted_as_a_whole_has_no_error_within(points: int) -> None:
+    truth, shift = torch.randn(5, points, 2), torch.randn(5, 16, 1, 2)
+    shifted = (truth.unflatten(1, (16, -1)) + shift).flatten(1, 2)
+    assert torch.allclose(within_part_error(shifted, truth), torch.zeros(5), atol=1e-6)
+
+
+def test_points_scattered_by_themselves_keep_nearly_all_of_their_error_within() -> None:
+    """Of 6 independent errors a mean takes out a sixth of the variance."""
+    truth, noise = torch.randn(2, 400, 96, 2, dtype=torch.float64).unbind(0)
+    within = within_part_error(truth + noise, truth)
+    plain = noise.norm(dim=-1).mean(1)
+    assert (within < plain).all()
+    assert float(within.mean() / plain.mean()) == pytest.approx(math.sqrt(5 / 6), rel=0.01)
+
+
+def test_the_error_within_parts_is_taken_by_part() -> None:
+    """Errors of 2 px in opposite directions, in one part of 16."""
+    truth = torch.zeros(1, 48, 2)
+    estimate = truth.clone()
+    estimate[0, 3:6, 0] = torch.tensor([-2.0, 2.0, 0.0])
+    assert float(within_part_error(estimate, truth)) == pytest.approx(4 / 48)
 
 
 def test_flip_is_its_own_inverse_and_exchanges_the_sides() -> None:

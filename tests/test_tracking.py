@@ -33,6 +33,7 @@ from hipart.tracking.records import STAMP_TAG, TAG_LENGTH
 from hipart.tracking.runs import RunBook
 
 DATA = "feedbeef"
+HELD_OUT = "validation_mpjpe_mm"
 STEPS = 600  # of the tokenizer, times two metrics: more than MLflow takes in one call
 
 
@@ -88,6 +89,9 @@ class Lab:
         with self.store.claim(job) as work:
             steps = STEPS if job.stage == "tokenizer" else 5
             rows = [{"step": step, "loss": 1 / step, "rate": 0.1} for step in range(1, steps + 1)]
+            if job.stage == "lifter":  # which validates at some rows alone
+                rows = [row | {HELD_OUT: 80.0 + row["step"]} if row["step"] % 2 == 0 else row
+                        for row in rows]  # fmt: skip
             text = "".join(json.dumps(row) + "\n" for row in rows)
             if job.stage != "evaluate":
                 (work / "history.jsonl").write_text(text)
@@ -277,6 +281,15 @@ def test_history_is_logged_once_with_its_steps(finished):
     assert run.info.end_time == 1767323045000 + 60_000
     assert (run.data.tags["key"], run.data.tags["stage"]) == (job.key, "tokenizer")
     assert run.data.params["config.tokenizer.width"] == "128"
+
+
+def test_what_only_some_rows_of_a_history_have_is_logged_at_their_steps(finished):
+    job = finished.jobs[0]["lifter"]
+    run = finished.runs("stages")[f"lifter {job.key[:8]}"]
+    history = finished.client.get_metric_history(run.info.run_id, HELD_OUT)
+    assert [(point.step, point.value) for point in history] == [(2, 82.0), (4, 84.0)]
+    losses = finished.client.get_metric_history(run.info.run_id, "loss")
+    assert [point.step for point in losses] == [1, 2, 3, 4, 5]
 
 
 def test_files_lie_at_the_parent_and_are_replaced(finished):

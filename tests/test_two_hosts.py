@@ -55,7 +55,7 @@ def test_both_hosts_see_the_store_and_do_jobs(tmp_path: Path) -> None:
     artifacts = ArtifactStore(tmp_path / "workspace/store").artifacts()
     jobs = Counter(one.provenance["host"] for one in artifacts)
     assert set(jobs) == {"alpha", "beta"}
-    assert jobs.total() == 30
+    assert jobs.total() == 46
     figure = tmp_path / "results/codebook_ablation/figures/codebook_ablation_schedule.svg"
     for host in jobs:
         assert f"{host}, cpu: {jobs[host]} job" in figure.read_text()

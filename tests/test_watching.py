@@ -60,7 +60,7 @@ def test_who_looks_on_sees_what_the_runner_says_and_disturbs_nothing(
     assert (now["state"], now["experiment"], now["pid"]) == (
         "running", "codebook_ablation", running.pid,
     )  # fmt: skip
-    assert now["waiting"] + now["running"] + now["done"] == 30
+    assert now["waiting"] + now["running"] + now["done"] == 46
     killed.kill()
     assert stopped.wait(timeout=20) == 0
     output, _ = running.communicate(timeout=100)
@@ -70,14 +70,14 @@ def test_who_looks_on_sees_what_the_runner_says_and_disturbs_nothing(
     killed.wait()
     lines = told.splitlines()
     assert lines[-1].endswith("finished")
-    assert "0 waiting · 0 running · 0 reused · 30 done" in lines[-1]
+    assert "0 waiting · 0 running · 0 reused · 46 done" in lines[-1]
     # Jobs with their counts, as the runner's own lines have them.
     done = re.compile(r"(\w+ [0-9a-f]{8} done in .*? \d+ done)")
     assert done.findall(told)
     assert set(done.findall(told)) <= set(done.findall(output))
     assert not re.search(r"[\x00-\x08\x0b-\x1f]", told)
     (then,) = json.loads(said(tmp_path, "status", "--json"))
-    assert (then["state"], then["done"], then["left_s"]) == ("finished", 30, None)
+    assert (then["state"], then["done"], then["left_s"]) == ("finished", 46, None)
 
 
 def test_a_run_that_was_killed_is_said_to_be(

@@ -12,7 +12,10 @@ from hipart.experiment.scales import DEFAULT_SCALE
 from hipart.runtime import default_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
-SCALE_HELP = "smoke (seconds), laptop (minutes on two cores), paper (the paper's numbers)."
+SCALE_HELP = (
+    "smoke (seconds), laptop (minutes on two cores), workstation (a night), paper (the paper's "
+    "numbers)."
+)
 
 
 class Commands(click.Group):

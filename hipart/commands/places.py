@@ -34,12 +34,17 @@ def data_commands() -> None:
 @data_options
 @json_option
 def data_info(scale: str, data: Path | None, as_json: bool) -> None:
-    """Clips, subjects, actions, splits and the fingerprint."""
+    """Clips, subjects, actions, splits, the fingerprint, and what simple densifiers come to."""
+    from hipart.data.corpus import load_corpus
     from hipart.data.preview import info
     from hipart.report.description import describe_data
+    from hipart.stages.baselines import baselines
 
     config = config_at(scale, data)
-    facts = info(config.data, config.detector, data)
+    corpus = load_corpus(config.data, config.detector, data)
+    facts = info(corpus, config.data, config.detector, data)
+    facts["judged_on"] = "test" if corpus.validation is None else "validation"
+    facts["baselines"] = baselines(corpus.train, corpus.side(facts["judged_on"]))
     tell(lambda: facts, partial(describe_data, facts), as_json)
 
 

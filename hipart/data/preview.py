@@ -15,7 +15,7 @@ from hipart.data.detector import detect
 from hipart.data.motion import Motion, read_motion
 from hipart.data.open_corpus import CAMERAS, lay_out, project, seen
 from hipart.data.plan import SUBJECTS, Plan, Views, make_plan, sides
-from hipart.data.samples import Samples
+from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import recording, segments
 from hipart.skeleton import LEFT, NUM_PARTS, PARENTS, RIGHT
 
@@ -105,9 +105,10 @@ def _draw(poses: _Poses, out: Path) -> None:
     figure.savefig(out, dpi=110)
 
 
-def info(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> dict[str, Any]:
-    """Counts of a corpus: plain numbers and texts, ready for JSON."""
-    corpus = load_corpus(data, detector, folder)
+def info(
+    corpus: Corpus, data: DataConfig, detector: DetectorConfig, folder: Path | None = None
+) -> dict[str, Any]:
+    """Counts of the corpus that these settings describe: plain numbers and texts, for JSON."""
     samples: dict[str, Samples] = {side: corpus.side(side) for side in sides(data)}
     error = {n: np.linalg.norm(s.detected_2d - s.exact_2d, axis=2) for n, s in samples.items()}
     told = {

@@ -24,14 +24,17 @@ def problems(written: Written) -> list[Problem]:
     return [problem for check in _CHECKS for problem in check(written)]
 
 
+#: What each design is made of, and what has no meaning in it.
+_LAYOUTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "one_at_a_time": ("factors", ("combinations",)),
+    "factorial": ("factors", ()),
+    "arms": ("arms", ("factors", "combinations")),
+}
+
+
 def _layout(written: Written) -> Iterator[Problem]:
-    # A factorial design may have arms beside it, as controls.
-    wanted, unwanted = (
-        "factors",
-        {"one_at_a_time": ("arms", "combinations")}.get(written.design, ()),
-    )
-    if written.design == "arms":
-        wanted, unwanted = "arms", ("factors", "combinations")
+    # A design of factors may have arms beside it, as controls.
+    wanted, unwanted = _LAYOUTS[written.design]
     if not getattr(written, wanted):
         yield Problem((wanted,), f"is required by design {written.design} and must not be empty")
     for key in unwanted:

@@ -97,13 +97,14 @@ def _arms(ablation: Ablation) -> tuple[Arm, ...]:
 
 def trials(ablation: Ablation) -> list[Trial]:
     """Every arm with every seed, all arms of a seed before the next seed."""
-    tried, seeded, targets = arms(ablation), _Seeded(), ablation.targets
+    tried, seeded = arms(ablation), _Seeded()
+    targets = [ablation.targets_of(arm.config) for arm in tried]
     made: list[Trial] = []
     for seed in ablation.seeds:
         with_changes(tried[0].config, {f"{stage}.seed": seed for stage in ablation.reseed})
-        for arm in tried:
+        for arm, wanted in zip(tried, targets, strict=True):
             config = seeded.config(arm.config, ablation.reseed, seed)
-            made.append(Trial(arm, seed, config, targets))
+            made.append(Trial(arm, seed, config, wanted))
     return made
 
 
@@ -179,6 +180,7 @@ def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
                 may_be_base=plain,
                 levels=((factor.name, level.name),),
             )
+    yield from _written_out(ablation)  # controls
 
 
 def _factorial(ablation: Ablation) -> Iterator[_Proposal]:

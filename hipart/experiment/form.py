@@ -11,7 +11,7 @@ from hipart.config import PipelineConfig, Section, Seed
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.paths import Changer, flat, with_changes
 from hipart.experiment.scales import CORPORA, PRESETS, SCALES, section_of
-from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES
+from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES, needs_of
 
 Text = Annotated[str, Field(min_length=1)]
 #: Dotted path -> value.
@@ -217,9 +217,22 @@ class Ablation(Written):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Stages that a trial has to reach: the metric's, and side stages that stand beside it."""
+        """Stages that trials have to reach: the metric's, and side stages that stand beside it."""
         wanted = {self.metric.stage} | {one.stage for one in self.also if one.stage in SIDE_STAGES}
         return tuple(stage for stage in PIPELINE if stage in wanted)
+
+    def targets_of(self, config: PipelineConfig) -> tuple[str, ...]:
+        """Those that a trial with this config has, less side stages of what it does without.
+
+        No tokenizer is trained only to be probed beside a lifter that uses none: such a cell stays
+        empty.
+        """
+        chain = needs_of(config, [self.metric.stage])
+        return tuple(
+            stage
+            for stage in self.targets
+            if stage in chain or chain.keys() >= set(PIPELINE[stage].needs(config))
+        )
 
     @cached_property
     def base_config(self) -> PipelineConfig:

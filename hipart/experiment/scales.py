@@ -136,8 +136,9 @@ SCALES: dict[str, dict[str, Any]] = {
     | _CODES_THAT_RESTART
     | {
         "data.validation_samples": 2048,
-        "lifter.epochs": 60,
-        "lifter.decay": 0.93,
+        "lifter.epochs": 48,
+        "lifter.learning_rate": 6e-3,
+        "lifter.decay": 0.92,
         "lifter.decay_epochs": 1,
     },
     "workstation": _FIRST["laptop"]
@@ -146,6 +147,25 @@ SCALES: dict[str, dict[str, Any]] = {
     | {
         "data.train_samples": 16384,
         "data.validation_samples": 2048,
+        "tokenizer.width": 48,
+        "tokenizer.decoder_width": 48,
+        "tokenizer.sparse_codebook.size": 512,
+        "tokenizer.sparse_codebook.dim": 48,
+        "tokenizer.dense_codebook.size": 512,
+        "tokenizer.dense_codebook.dim": 48,
+        "tokenizer.epochs": 8,
+        "prior.width": 64,
+        "prior.blocks": 3,
+        "prior.attention_width": 64,
+        "prior.mlp_hidden": 128,
+        "prior.heads": 4,
+        "prior.epochs": 12,
+        "regressor.model.width": 256,
+        "regressor.epochs": 16,
+        "lifter.epochs": 40,
+        "lifter.learning_rate": 6e-3,
+        "lifter.decay": 0.9,
+        "lifter.decay_epochs": 1,
     },
     # The paper's numbers of steps on whatever data, so that rates warm up and anneal as its own do:
     # 311,950 frames (every 5th of its 1,559,752) in batches of 128, 64 and 256, for 20, 50 and 25

@@ -46,7 +46,8 @@ def export_bundle(
 ) -> Path:
     """Write the best finished trial by ``metric`` (``NAME`` or ``STAGE/NAME``) as a bundle.
 
-    Trials that lift exact dense poses are no candidates: for a new image nobody has these.
+    Trials that lift exact dense poses are no candidates, nor those with exact tokens or parts: for
+    a new image nobody has these. A prediction decodes once, so means of samples are none, either.
     ``finish`` may add to the bundle before it appears, or raise so that it doesn't.
     A bundle that is there already is replaced; raises ValueError for any other ``out``.
     """
@@ -93,7 +94,9 @@ def best_trial(
         needed = jobs(trial.config, data_fingerprint, trial.targets)
         found = {name: store.find(name, job.key) for name, job in needed.items()}
         artifacts = {name: artifact for name, artifact in found.items() if artifact is not None}
-        can_predict = "prior" in needed or trial.config.lifter.dense_input == "none"
+        can_predict = trial.config.lifter.dense_input == "none" or (
+            "prior" in needed and trial.config.densify.plain
+        )
         finished = len(artifacts) == len(needed) and FINAL_STAGE in needed
         if can_predict and finished and stage in artifacts:
             value = artifacts[stage].metrics.get(metric.name, math.nan)
@@ -103,7 +106,7 @@ def best_trial(
         raise ValueError(
             f"no finished trial that can predict has {stage}/{metric.name} "
             f"({len(trials)} trials; one whose lifter takes exact or regressed dense poses "
-            "can't predict): "
+            "can't predict, nor can one with something in densify.exact or densify.samples): "
             "run the experiment at this scale first"
         )
     pick = min if metric.goal == "min" else max

@@ -150,11 +150,26 @@ def _lineage(artifact: Artifact, store: ArtifactStore) -> dict[str, Any]:
 
 
 def describe_data(facts: Mapping[str, Any]) -> RenderableType:
-    """Counts of a corpus, one fact a row; both sides of the split in one."""
+    """Counts of a corpus, one fact a row; both sides of the split in one. Then the baselines."""
     rows = _rows("fact", "value")
     for name, value in facts.items():
-        for label, found in _by_side(name.replace("_", " "), value):
-            rows.add_row(label, found)
+        if name not in ("judged_on", "baselines"):
+            for label, found in _by_side(name.replace("_", " "), value):
+                rows.add_row(label, found)
+    title = (
+        f"\nDensifiers without training, 96 points from detected joints ({facts['judged_on']})\n"
+    )
+    return Group(rows, Text(title, style="bold"), _baselines(facts["baselines"]))
+
+
+def _baselines(found: Mapping[str, Mapping[str, float]]) -> RichTable:
+    """A row for each kind of regressor that is fitted in closed form."""
+    rows = _rows("densifier", "error px", "within part px")
+    for column in rows.columns[1:]:
+        column.justify = "right"
+    for kind, one in found.items():
+        errors = one["fine_error_px"], one["within_part_px"]
+        rows.add_row(kind.replace("_", " "), *(f"{error:.1f}" for error in errors))
     return rows
 
 

@@ -49,7 +49,8 @@ def lines(
 ) -> tuple[str, ...]:
     """The footer, one statement a line."""
     base = ablation.base_config
-    reached = {name for arm in arms(ablation) for name in needs_of(arm.config, ablation.targets)}
+    configs = [arm.config for arm in arms(ablation)]
+    reached = {name for one in configs for name in needs_of(one, ablation.targets_of(one))}
     told = [
         _data(facts),
         f"{facts.protocol} {SPREAD}".lstrip(),

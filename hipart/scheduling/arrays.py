@@ -40,9 +40,11 @@ def trains_in_arrays(stage: str) -> bool:
 def signature(job: StageJob) -> str:
     """Equal for two jobs if, and only if, both may be members of one array.
 
-    What a job needs counts by its shapes: its settings without those of its training.
+    What a job needs counts by its shapes: its settings without those of its training. A job that
+    takes no steps is alone.
     """
-    if not trains_in_arrays(job.stage):
+    fitted = job.stage == "regressor" and job.config.regressor.is_fitted
+    if fitted or not trains_in_arrays(job.stage):
         return job.key
     reads = job.reads
     shared: dict[str, dict[str, Any]] = {}

@@ -1,5 +1,7 @@
 """Between prior and lifter: generate dense and fine poses for every sample, once (Alg. 1)."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,6 +13,7 @@ from hipart.data.splits import Side
 from hipart.models.densifier import Densifier
 from hipart.models.tokenizer import Tokenizer
 from hipart.stages.context import StageContext
+from hipart.stages.oracles import oracle_batches
 from hipart.stages.prior import load_prior
 from hipart.stages.tensors import check_extent, errors_px, judged_on, split_tensors
 from hipart.stages.tokenizer import load_tokenizer
@@ -21,20 +24,18 @@ POSES = "poses.safetensors"
 def train(context: StageContext) -> dict[str, float]:
     """Generate for the detected joints of every split; measured on test or validation."""
     tokenizer = load_tokenizer(context)
-    densifier = load_densifier(context, tokenizer)
+    batches_of = _batches(context, tokenizer)
     corpus, judged = context.corpus, judged_on(context)
     for side in sides(context.config.data):
         check_extent(context, side)
-    detected = {
-        side: split_tensors(corpus, side, context.device).detected
-        for side in sides(context.config.data)
-    }
-    total = sum(map(len, detected.values()))
+    total = sum(
+        split_tensors(corpus, side, context.device).size for side in sides(context.config.data)
+    )
     done = 0
     generated: dict[str, Tensor] = {}
-    for name, poses in detected.items():
+    for name in sides(context.config.data):
         batches = []
-        for batch in densifier.batches(poses):
+        for batch in batches_of(name):
             batches.append(batch)
             done += len(batch[tokenizer.levels[-1]])
             context.report(done, total, {})
@@ -52,6 +53,18 @@ def train(context: StageContext) -> dict[str, float]:
     seen = errors("train", "train_error_px")
     trained = {name: value for name, value in seen.items() if name.endswith("_train_error_px")}
     return trained | errors(judged, "error_px")
+
+
+def _batches(
+    context: StageContext, tokenizer: Tokenizer
+) -> Callable[[Side], Iterator[dict[int, Tensor]]]:
+    """From a side to its dense poses, batch by batch: generated, or what an oracle makes of it."""
+    if not context.config.densify.plain:
+        return partial(oracle_batches, context, tokenizer)
+    densifier = load_densifier(context, tokenizer)
+    return lambda side: densifier.batches(
+        split_tensors(context.corpus, side, context.device).detected
+    )
 
 
 def load_densifier(context: StageContext, tokenizer: Tokenizer) -> Densifier:

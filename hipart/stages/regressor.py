@@ -1,4 +1,4 @@
-"""Train a densifier that knows no tokens, and densify every split with it (Fig. 12)."""
+"""Train or fit a densifier that knows no tokens, and densify every split with it (Fig. 12)."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from hipart.data.plan import sides
 from hipart.models.chunks import in_chunks
 from hipart.models.coordinates import Coordinates, frame_of
 from hipart.models.regressors.build import build_regressor
+from hipart.models.regressors.fitted import FittedRegressor
 from hipart.stages.checkpoint import load_weights, save_weights
 from hipart.stages.context import StageContext
 from hipart.stages.densify import POSES
@@ -21,6 +22,7 @@ from hipart.stages.tensors import (
     Split,
     check_extent,
     errors_px,
+    framed,
     judged_on,
     split_tensors,
     training_detections,
@@ -43,8 +45,8 @@ class RegressorObjective(Objective):
         coordinates: Coordinates = "screen",
         detections: Detections | None = None,
     ) -> None:
-        exact = torch.cat([split.levels[level] for level in levels], dim=1)
-        super().__init__(model, {"detected": split.detected.clone(), "exact": exact})
+        data = {"detected": split.detected.clone(), "exact": _exact(split, levels)}
+        super().__init__(model, data)
         self._coordinates: Coordinates = coordinates
         self._detections = detections
 
@@ -63,13 +65,27 @@ class RegressorObjective(Objective):
 
 
 def train(context: StageContext) -> dict[str, float]:
-    """Train on the mean distance to the exact points; measured on test or validation."""
+    """Train on the mean distance to the exact points, or fit; measured on test or validation."""
     return train_array([context])[0]
 
 
 def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
-    """``train`` for every context, at once."""
+    """``train`` for every context, at once; those that are fitted, one by one."""
+    if contexts[0].config.regressor.is_fitted:
+        return [_fit(context) for context in contexts]
     return train_together(contexts, prepare, finish)
+
+
+def _fit(context: StageContext) -> dict[str, float]:
+    """Fit a model in closed form: one step, and no history."""
+    config = context.config.regressor
+    split = split_tensors(context.corpus, "train", context.device)
+    model = build_regressor(config).to(context.device)
+    assert isinstance(model, FittedRegressor)
+    detected, levels = framed(split, context.config.data.coordinates)
+    model.fit(detected, _exact(split._replace(levels=levels), config.levels))
+    context.report(1, 1, {})
+    return _published(context, model.eval())
 
 
 def prepare(context: StageContext) -> Training:
@@ -92,8 +108,13 @@ def prepare(context: StageContext) -> Training:
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
+    """Write what was trained, and how far it is off."""
+    return _published(context, training.model)
+
+
+def _published(context: StageContext, model: nn.Module) -> dict[str, float]:
     """Write the weights and the poses of every split; how far those it is judged on are off."""
-    model, corpus = training.model, context.corpus
+    corpus = context.corpus
     save_weights(context.work / WEIGHTS, model)
     judged = judged_on(context)
     exact = split_tensors(corpus, judged, context.device).levels
@@ -107,6 +128,11 @@ def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str,
         level: found[f"{judged}/{level}"] for level in context.config.regressor.levels
     }
     return errors_px("error_px", estimate, exact, corpus)
+
+
+def _exact(split: Split, levels: Sequence[int]) -> Tensor:
+    """The exact points of all levels (N, points, 2)."""
+    return torch.cat([split.levels[level] for level in levels], dim=1)
 
 
 @torch.inference_mode()

@@ -305,8 +305,26 @@ MISTAKES = {
         "one_at_time",
         (":4: at design", '"one_at_time"', "factorial, arms", "did you mean one_at_a_time?"),
     ),
-    "arms in another design": Mistake(
-        "seeds:", f"arms: [{ORDER}]\nseeds:", (":10: at arms: has no meaning", "use factors")
+    "a control that is a level": Mistake(
+        "seeds:",
+        f"arms: [{ORDER}]\nseeds:",
+        (":10: at arms.by index.set: arm 'by index' is the same as arm 'order=by index'",),
+    ),
+    "a control with a seed of its own": Mistake(
+        "seeds:",
+        "arms: [{name: other, set: {prior.seed: 9}}]\nseeds:",
+        (":10: at arms[0].set.prior.seed: is set by `seeds`",),
+    ),
+    "combinations of factors that are varied one at a time": Mistake(
+        "seeds:",
+        "combinations:\n  - levels: ['16', by index]\n"
+        "    published: {value: 1, unit: mm, place: x}\nseeds:",
+        (":10: at combinations: has no meaning", "use factors"),
+    ),
+    "factors among arms": Mistake(
+        "one_at_a_time",
+        f"arms\narms: [{ORDER}]",
+        (":6: at factors: has no meaning", "use arms"),
     ),
     "plain levels without a path": Mistake(
         SIZE,

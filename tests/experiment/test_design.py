@@ -9,6 +9,7 @@ import pytest
 from hipart.experiment.design import arms, trials
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import Ablation, load
+from hipart.jobs import jobs
 
 HEAD = """\
 kind: ablation
@@ -110,6 +111,43 @@ scales: {smoke: {levels: {width: [96]}}}
     )
     assert [arm.name for arm in found] == ["base", "kind=transformer"]
     assert found[1].config.lifter.model.width == 96
+
+
+@pytest.mark.parametrize("design", ["one_at_a_time", "factorial"])
+def test_factors_may_have_controls_beside_them(write: Write, design: str) -> None:
+    ablation = write(f"""
+design: {design}
+factors:
+  - {{name: size, path: tokenizer.dense_codebook.size, levels: [16, 32]}}
+arms: [{{name: 17 joints, set: {{lifter.dense_input: none}}}}]
+scales: {{smoke: {{sets: {{17 joints: {{lifter.epochs: 5}}}}}}}}
+""")
+    *_, control = arms(ablation)
+    assert [arm.name for arm in arms(ablation)] == ["base", "size=16", "17 joints"]
+    assert (control.factor, control.level) == (None, None)
+    assert control.config.lifter.epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "alone"),
+    [
+        ("evaluate", "mpjpe_mm", ["lifter", "evaluate", "profile"]),
+        ("probe", "locality", ["tokenizer", "probe", "profile"]),
+    ],
+)
+def test_a_side_stage_trains_nothing_that_an_arm_does_without(
+    write: Write, stage: str, name: str, alone: list[str]
+) -> None:
+    written = write("""
+also: [{stage: probe, name: matched_cosine}, {stage: profile, name: gflops}]
+design: arms
+arms: [{name: 17 joints, set: {lifter.dense_input: none}}]
+""")
+    measured = written.metric.model_copy(update={"stage": stage, "name": name})
+    values = {field: getattr(written, field) for field in Ablation.model_fields}
+    base, control, *_ = trials(Ablation(**values | {"metric": measured}))
+    assert "probe" in jobs(base.config, "d", base.targets)
+    assert list(jobs(control.config, "d", control.targets)) == alone
 
 
 def test_a_named_level_that_changes_nothing_is_refused_in_a_factorial(write: Write) -> None:

@@ -80,6 +80,15 @@ def test_classification_has_the_papers_count() -> None:
     assert 2.1 <= round(counts["total_without_action_head"] / 1e6, 1) <= 2.2  # Table 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "count"), [("mean_pose", 288), ("joint_offset", 288), ("linear", 35 * 288)]
+)
+def test_what_a_regressor_is_fitted_by_counts(kind: str, count: int) -> None:
+    regressed = {"dense_input": "regressed"}
+    config = PipelineConfig(regressor={"model": {"kind": kind}}, lifter=regressed)
+    assert parameter_counts(config, num_actions=15)["regressor"] == count
+
+
 def test_counts_are_those_of_the_real_modules() -> None:
     config = PipelineConfig(tokenizer={"sparse_codebook": {"dim": 32}, "encoder_blocks": 1})
     counts = parameter_counts(config, num_actions=4)

@@ -6,20 +6,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import polars as pl
 import pytest
 
 from hipart.config import PipelineConfig
 from hipart.experiment.design import Arm, Trial
 from hipart.experiment.paths import with_changes
 from hipart.jobs import StageJob, jobs
+from hipart.pages import _Found, _training
+from hipart.pipeline import PIPELINE
 from hipart.report.grid import Grid, GridColumn, Text
 from hipart.report.page.charts.base import Chart
-from hipart.report.page.charts.training import POINTS, SINGLE, Curve, codebooks, learning
+from hipart.report.page.charts.training import (
+    POINTS,
+    SINGLE,
+    Curve,
+    codebooks,
+    learning,
+    validation,
+)
 from hipart.report.page.charts.work import sharing
 from hipart.report.page.render import Page, write_page
 from hipart.report.page.sharing import Users, blocks, summary
+from hipart.session import Session
 from hipart.store import Artifact, ArtifactStore
 
 HOSTILE = '</script><script>alert(1)</script> \u2028 & "quoted"'
@@ -160,20 +172,55 @@ def test_curves_keep_their_ends_and_of_very_many_the_arms_mean_is_drawn() -> Non
     few = learning("lifter", [curve("base", 0)])
     assert few is not None
     (one,) = few.spec["data"]["values"]
-    assert len(one["step"]) == len(one["loss"]) == POINTS
+    assert len(one["step"]) == len(one["value"]) == POINTS
     assert (one["step"][0], one["step"][-1], one["name"]) == (1, 200, "base, seed 0")
     arms = [f"arm {number}" for number in range(SINGLE)]
     many = learning("lifter", [curve(arm, seed) for arm in arms for seed in (0, 1)])
     assert many is not None
     drawn = many.spec["data"]["values"]
     assert [one["name"] for one in drawn] == arms
-    assert drawn[0]["loss"][0] == pytest.approx(2.5)
+    assert drawn[0]["value"][0] == pytest.approx(2.5)
     assert learning("prior", [curve("base", 0)]) is None
+
+
+def test_errors_on_samples_held_out_have_a_chart_and_a_unit_of_their_own() -> None:
+    metric = next(one for one in PIPELINE["lifter"].metrics if one.name == "validation_mpjpe_mm")
+    measured = Curve("lifter", "base", "seed 0", [20, 40], [90.0, 80.0])
+    chart = validation("lifter", metric, [measured, replace(measured, steps=[], values=[])])
+    assert chart is not None and chart.title == "On samples held out: lifter"
+    assert chart.spec["encoding"]["y"]["title"] == "validation MPJPE, frame mean [mm]"
+    (one,) = chart.spec["data"]["values"]
+    assert (one["step"], one["value"]) == ([20, 40], [90.0, 80.0])
+    assert validation("prior", metric, [measured]) is None
+
+
+def test_a_validation_that_only_some_rows_tell_is_drawn_beside_the_loss(lab: Lab) -> None:
+    """Of a lifter that measured none there is the loss alone."""
+    finished = lab.finish(*lab.chains)
+    first, second = (chain["lifter"] for chain in lab.chains[:2])
+    rows: list[dict[str, float]] = [{"step": step, "loss": 1 / step} for step in (1, 2, 3, 4)]
+    write_history(finished[second.key], rows)
+    rows = [row | ({"validation_mpjpe_mm": 90.0 / row["step"]} if row["step"] % 2 == 0 else {})
+            for row in rows]  # fmt: skip
+    write_history(finished[first.key], rows)
+    session = SimpleNamespace(distinct={first.key: first, second.key: second})
+    found = _Found(cast(Session, session), finished, lab.users, pl.DataFrame())
+    loss, held_out = _training(found, "lifter")
+    assert [one["step"] for one in loss.spec["data"]["values"]] == [[1, 2, 3, 4]] * 2
+    (drawn,) = held_out.spec["data"]["values"]
+    assert (drawn["step"], drawn["value"]) == ([2, 4], [45.0, 22.5])
+    assert drawn["name"] == "base, seed 0"
+
+
+def write_history(artifact: Artifact, rows: Sequence[Mapping[str, float]]) -> None:
+    artifact.path.chmod(0o755)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (artifact.path / "history.jsonl").write_text(text)
 
 
 def test_a_loss_that_is_not_positive_has_no_logarithm() -> None:
     positive = learning("lifter", [curve("base", 0)])
-    mixed = learning("lifter", [replace(curve("base", 0), losses=[-1.0] * 200)])
+    mixed = learning("lifter", [replace(curve("base", 0), values=[-1.0] * 200)])
     assert positive is not None and mixed is not None
     assert positive.spec["encoding"]["y"]["scale"] == {"type": "log"}
     assert mixed.spec["encoding"]["y"]["scale"] == {"zero": False}

@@ -68,6 +68,12 @@ def test_members_are_equal_in_shapes_steps_and_data(stage: str, changes: dict[st
     assert signature(job(stage, **changes)) != signature(job(stage))
 
 
+def test_a_regressor_that_is_fitted_is_alone() -> None:
+    linear = {"regressor__model__kind": "linear"}
+    first, second = (job("regressor", regressor__seed=seed, **linear) for seed in (0, 1))
+    assert len({signature(one) for one in (first, second, job("regressor"))}) == 3
+
+
 def test_other_data_another_stage_and_stages_that_train_alone_are_not_alike() -> None:
     assert signature(jobs(BASE, "other")["tokenizer"]) != signature(job("tokenizer"))
     assert signature(job("prior")) != signature(job("tokenizer"))

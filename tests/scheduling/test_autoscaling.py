@@ -143,6 +143,6 @@ def test_it_grows_for_a_run_and_shrinks_again(address: str, tmp_path: Path) -> N
         run.kill()
         watch.kill()
     assert run.returncode == 0, output
-    assert "trained 30 now" in " ".join(output.split())
+    assert "trained 46 now" in " ".join(output.split())
     assert max(sizes) == 2
     assert sizes[-1] == 0

@@ -89,6 +89,8 @@ def kinds(stage: str) -> Iterator[tuple[str, PipelineConfig]]:
         if isinstance(experiment, Search):
             continue
         for arm in arms(experiment):
+            if stage == "regressor" and arm.config.regressor.is_fitted:
+                continue  # without steps
             facts = arm.config.model_dump(mode="json")
             mine = tuple(kind(facts[section]) for section in SECTIONS[stage])
             if mine not in seen:

@@ -1,9 +1,10 @@
-"""How training went: losses, and how much of the codebooks is used."""
+"""How training went: losses, errors on samples held out, and how much of codebooks is used."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from hipart.pipeline import Metric
 from hipart.report.page.charts.base import MEAN, OTHER, Chart, Spec, rounded, tooltip
 
 #: Curves of a stage that are told apart by colour; of more than the second number their arms' mean
@@ -18,17 +19,28 @@ POINTS = 60
 
 @dataclass(frozen=True)
 class Curve:
-    """What a training's history tells: the arms that stand on it, and the loss after steps."""
+    """What a training's history tells: the arms that stand on it, and a number after steps."""
 
     stage: str
     arms: str
     seed: str
     steps: Sequence[int]
-    losses: Sequence[float]
+    values: Sequence[float]
 
 
 def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
     """The training loss of every distinct job of a stage; of very many the mean by arm."""
+    return _lines(f"Learning curves: {stage}", "training loss", stage, curves)
+
+
+def validation(stage: str, metric: Metric, curves: Sequence[Curve]) -> Chart | None:
+    """The same of a metric that a stage measures as it trains, on samples held out."""
+    title = f"{metric.title} [{metric.unit}]"
+    return _lines(f"On samples held out: {stage}", title, stage, curves)
+
+
+def _lines(heading: str, what_of: str, stage: str, curves: Sequence[Curve]) -> Chart | None:
+    """A line for every curve of a stage; ``what_of`` is what its values are."""
     mine = [curve for curve in curves if curve.stage == stage and curve.steps]
     if not mine:
         return None
@@ -40,12 +52,12 @@ def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
             "name": f"{one.arms}{', ' if one.seed else ''}{one.seed}",
             "arm": one.arms,
             "step": list(one.steps),
-            "loss": [rounded(loss) for loss in one.losses],
+            "value": [rounded(value) for value in one.values],
         }
         for one in map(_thinned, shown)
     ]
     arms = list(dict.fromkeys(one.arms for one in shown))
-    positive = all(loss > 0 for one in shown for loss in one.losses)
+    positive = all(value > 0 for one in shown for value in one.values)
     colour: Spec = {"value": MEAN}
     names = 0
     if 1 < len(arms) <= COLOURED:
@@ -58,7 +70,7 @@ def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
         names = -(-len(arms) // 2)
     spec = {
         "data": {"values": values},
-        "transform": [{"flatten": ["step", "loss"]}],
+        "transform": [{"flatten": ["step", "value"]}],
         "height": PLOT,
         "params": [
             {"name": "near", "select": {"type": "point", "fields": ["name"], "on": "pointerover"}}
@@ -67,19 +79,19 @@ def learning(stage: str, curves: Sequence[Curve]) -> Chart | None:
         "encoding": {
             "x": {"field": "step", "type": "quantitative", "title": "step"},
             "y": {
-                "field": "loss",
+                "field": "value",
                 "type": "quantitative",
-                "title": "training loss",
+                "title": what_of,
                 "scale": {"type": "log"} if positive else {"zero": False},
             },
             "detail": {"field": "name"},
             "color": colour,
             "opacity": {"condition": {"param": "near", "value": 1, "empty": True}, "value": 0.2},
-            "tooltip": tooltip("name", "step", "loss"),
+            "tooltip": tooltip("name", "step", value=what_of),
         },
     }
     told = f"{what}; {len(mine)} of this stage."
-    return Chart(f"Learning curves: {stage}", told, spec, PLOT + NAME * names)
+    return Chart(heading, told, spec, PLOT + NAME * names)
 
 
 def codebooks(users: Iterable[tuple[str, str, Mapping[str, float]]]) -> Chart | None:
@@ -128,8 +140,8 @@ def _mean_by_arms(curves: Sequence[Curve]) -> list[Curve]:
     means = []
     for arms, some in groups.items():
         steps = min((one.steps for one in some), key=len)
-        losses = [fmean(part) for part in zip(*(one.losses for one in some), strict=False)]
-        means.append(Curve(some[0].stage, arms, "", steps, losses))
+        values = [fmean(part) for part in zip(*(one.values for one in some), strict=False)]
+        means.append(Curve(some[0].stage, arms, "", steps, values))
     return means
 
 
@@ -137,5 +149,5 @@ def _thinned(curve: Curve) -> Curve:
     """At most ``POINTS`` of a curve, the last among them."""
     last = len(curve.steps) - 1
     places = sorted({round(last * place / (POINTS - 1)) for place in range(POINTS)})
-    steps, losses = ([some[at] for at in places] for some in (curve.steps, curve.losses))
-    return Curve(curve.stage, curve.arms, curve.seed, [int(one) for one in steps], losses)
+    steps, values = ([some[at] for at in places] for some in (curve.steps, curve.values))
+    return Curve(curve.stage, curve.arms, curve.seed, [int(one) for one in steps], values)

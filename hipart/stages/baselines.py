@@ -1,0 +1,44 @@
+"""What densifiers without training come to on a corpus: the numbers that any other has to beat."""
+
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hipart.config import FittedRegressorConfig, RegressorConfig
+from hipart.data.samples import Samples
+from hipart.metrics import within_part_error
+from hipart.models.regressors.build import build_regressor
+from hipart.models.regressors.fitted import FittedRegressor
+
+#: Samples that are looked at on each side, spread evenly over it.
+MOST_SAMPLES = 8192
+
+
+def baselines(train: Samples, judged: Samples) -> dict[str, dict[str, float]]:
+    """Of each kind that is fitted to ``train``: the errors of its fine points on ``judged``.
+
+    ``fine_error_px`` is their mean distance from the exact points, and ``within_part_px`` that
+    after each part's own mean error is taken out. Both are means over samples, in pixels.
+    """
+    (detected, exact), (seen, truth) = _points(train), _points(judged)
+    found = {}
+    for config in get_args(FittedRegressorConfig):
+        kind = config()
+        model = build_regressor(RegressorConfig(model=kind, levels=(96,)))
+        assert isinstance(model, FittedRegressor)
+        model.fit(detected, exact)
+        points = model(seen)
+        found[kind.kind] = {
+            "fine_error_px": round(float((points - truth).norm(dim=-1).mean()), 2),
+            "within_part_px": round(float(within_part_error(points, truth).mean()), 2),
+        }
+    return found
+
+
+def _points(samples: Samples) -> tuple[Tensor, Tensor]:
+    """Detected joints (N, 17, 2) and exact fine points (N, 96, 2) in pixels."""
+    count = min(len(samples), MOST_SAMPLES)
+    rows = np.linspace(0, len(samples) - 1, count).round().astype(int)
+    return torch.as_tensor(samples.detected_2d[rows]), torch.as_tensor(samples.fine_2d[rows])

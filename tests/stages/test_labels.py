@@ -1,0 +1,49 @@
+"""Which training samples keep their 3D labels, and that a lifter learns from these alone."""
+
+import numpy as np
+import pytest
+
+from hipart.data.corpus import load_corpus
+from hipart.experiment.file import base_at_scale
+from hipart.stages.lifter import labelled
+
+SHARES = (0.01, 0.0625, 0.25, 0.5, 1.0)
+
+
+@pytest.fixture(scope="module")
+def samples() -> tuple[np.ndarray, np.ndarray]:
+    config = base_at_scale("smoke")
+    train = load_corpus(config.data, config.detector).train
+    return train.clip, train.frame
+
+
+def test_as_many_keep_them_as_are_asked_for(samples: tuple[np.ndarray, np.ndarray]) -> None:
+    for share in SHARES:
+        assert labelled(*samples, share, 0).sum() == round(share * len(samples[0]))
+    assert labelled(*samples, 1e-9, 0).sum() == 1, "one at least"
+
+
+def test_a_smaller_share_is_part_of_a_larger_one(samples: tuple[np.ndarray, np.ndarray]) -> None:
+    masks = [labelled(*samples, share, 3) for share in SHARES]
+    for fewer, more in zip(masks, masks[1:], strict=False):
+        assert not (fewer & ~more).any()
+
+
+def test_clips_are_kept_whole_but_for_the_end_of_one(
+    samples: tuple[np.ndarray, np.ndarray],
+) -> None:
+    clip, frame = samples
+    for share in SHARES:
+        kept = labelled(clip, frame, share, 0)
+        cut = [one for one in np.unique(clip[kept]) if not kept[clip == one].all()]
+        assert len(cut) <= 1
+        for one in cut:
+            mine = clip == one
+            assert frame[mine & kept].max() <= frame[mine & ~kept].min()
+
+
+def test_another_seed_keeps_other_clips(samples: tuple[np.ndarray, np.ndarray]) -> None:
+    first, again, other = (labelled(*samples, 0.25, seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert set(samples[0][first]) != set(samples[0][other])
