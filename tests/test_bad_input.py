@@ -162,6 +162,7 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
     "no share of labels": (
         written("prior.order: raster", "lifter.train_share: 0"),
         ["mine.yaml:4", "lifter.train_share", "out of range", "above 0"],
+    ),
     "exact tokens of a pose that is made anew": (
         written("prior.order: raster", "densify.exact: tokens\n  evaluation.flip: true"),
         ["mine.yaml", "densify.exact tokens", "evaluation.flip", "set densify.exact to nothing"],

@@ -272,7 +272,10 @@ DAMAGE = {
     "no config": (lambda b: (b / "config.json").unlink(), "is it a bundle"),
     "not JSON": (lambda b: (b / "config.json").write_text("{"), "not JSON"),
     "another JSON": (lambda b: (b / "config.json").write_text("[]"), "kind must be"),
-    "newer format": (lambda b: edit(b, format=FORMAT + 1, novelty=1), "written by a newer hipart-search"),
+    "newer format": (
+        lambda b: edit(b, format=FORMAT + 1, novelty=1),
+        "written by a newer hipart-search",
+    ),
     "unknown field": (lambda b: edit(b, novelty=1), "novelty"),
     "another config": (lambda b: edit(b, num_actions=9), "not the weights of config.json"),
 }

@@ -1,4 +1,4 @@
-"""Bundle, pyfunc, ONNX and torch.export repeat the table's error in all coordinates and decodings."""
+"""Bundle, pyfunc, ONNX and torch.export repeat the table's error, however poses are decoded."""
 
 from collections.abc import Iterator
 from itertools import product

@@ -515,7 +515,11 @@ MISTAKES = SPACE_MISTAKES | {
     ),
     "scale": Mistake(
         *_scale("smok: {rest: [dropout]}"),
-        (":20: at scales.smok: unknown scale", "allowed smoke, laptop, workstation, paper", "mean smoke?"),
+        (
+            ":20: at scales.smok: unknown scale",
+            "allowed smoke, laptop, workstation, paper",
+            "mean smoke?",
+        ),
     ),
     "top-level key": Mistake(
         "reseed:", "reseeds:", (":20: at reseeds: unknown name", "did you mean reseed?")

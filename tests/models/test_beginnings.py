@@ -38,9 +38,7 @@ def build(**update: Any) -> Tokenizer:
 
 
 def poses(levels: tuple[int, ...], count: int = 50) -> dict[int, torch.Tensor]:
-    return {
-        level: torch.randn(count, level, 2, generator=generator(level)) for level in levels
-    }
+    return {level: torch.randn(count, level, 2, generator=generator(level)) for level in levels}
 
 
 def distances(codes: torch.Tensor, z: torch.Tensor) -> torch.Tensor:

@@ -72,9 +72,7 @@ def test_golden_number(scale: str, stage: str, measured: Measured) -> None:
 
 @pytest.mark.parametrize("scale", GOLDEN)
 @pytest.mark.parametrize("stage", PIPELINE)
-def test_a_stage_reports_what_the_pipeline_says(
-    scale: str, stage: str, measured: Measured
-) -> None:
+def test_a_stage_reports_what_the_pipeline_says(scale: str, stage: str, measured: Measured) -> None:
     stated = {metric.name for metric in PIPELINE[stage].metrics}
     found = {name for name in measured[scale][stage] if "/" not in name}
     sound = {name for name in stated if "_sound_" in name}

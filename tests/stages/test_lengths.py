@@ -54,9 +54,7 @@ def rates(plan: Plan) -> list[float]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_so_many_steps_are_taken(
-    stage: str, corpus: Corpus, trained: Path, tmp_path: Path
-) -> None:
+def test_so_many_steps_are_taken(stage: str, corpus: Corpus, trained: Path, tmp_path: Path) -> None:
     config = with_changes(BASE, {f"{stage}.steps": STEPS})
     told: list[tuple[int, int]] = []
     context = StageContext(

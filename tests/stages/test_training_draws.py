@@ -207,7 +207,7 @@ def test_a_share_of_the_earlier_tokens_is_wrong_and_no_target(
         wrong = (given != true).double().mean().item()
         # A token that is drawn at random may be the right one.
         assert wrong == pytest.approx(share * 31 / 32, abs=0.03)
-        assert 0 <= given.min() and given.max() < 32
+        assert given.min() >= 0 and given.max() < 32
     assert (share == 0) == torch.equal(inputs[0][0], exact[0])
 
 
