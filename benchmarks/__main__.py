@@ -22,6 +22,8 @@ BENCHMARKS = (
     "unshared",
     "searching",
     "preparing",
+    "learning",
+    "learning_speed",
 )
 
 

@@ -1,4 +1,4 @@
-"""Bundle, pyfunc, ONNX and torch.export repeat the table's error, however poses are decoded."""
+"""Every exported form repeats the table's error in all coordinates and decodings."""
 
 from collections.abc import Iterator
 from itertools import product
