@@ -127,6 +127,42 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
         named_level("{name: a, set: {prior.epochs: 9}}, {name: b, set: {prior.epochs: 9}}"),
         ["mine.yaml", "size=b", "is the same as arm 'size=a'"],
     ),
+    "steps beside epochs": (
+        named_level("{name: a, set: {prior.epochs: 9, prior.steps: 100}}"),
+        ["mine.yaml:7", "both are given, epochs and steps; give one of them", "prior"],
+    ),
+    "neither steps nor epochs": (
+        written("prior.order: raster", "tokenizer.epochs: null"),
+        ["mine.yaml:4", "tokenizer", "neither is given, epochs and steps; give one of them"],
+    ),
+    "decay over steps beside epochs": (
+        written("prior.order: raster", "lifter.decay_epochs: 4\n  lifter.decay_steps: 100"),
+        ["mine.yaml", "lifter", "both are given, decay_epochs and decay_steps"],
+    ),
+    "no step at all": (
+        written("prior.order: raster", "prior.steps: 0"),
+        ["mine.yaml:4", "prior.steps", "out of range", "got 0", "at least 1"],
+    ),
+    "misspelt coordinates": (
+        written("prior.order: raster", "data.coordinates: bodi"),
+        ["mine.yaml:4", "data.coordinates", "bodi", "body", "hip", "screen", "did you mean body?"],
+    ),
+    "misspelt decoding": (
+        written("prior.order: raster", "densify.decode: meen"),
+        ["mine.yaml:4", "densify.decode", "meen", "argmax", "did you mean mean?"],
+    ),
+    "misspelt setting of densify": (
+        written("prior.order: raster", "densify.decod: mean"),
+        ["mine.yaml:4", "densify.decod", "did you mean densify.decode?"],
+    ),
+    "tokens of which more than all are wrong": (
+        written("prior.order: raster", "prior.token_corruption: 1.5"),
+        ["mine.yaml:4", "prior.token_corruption", "out of range", "got 1.5"],
+    ),
+    "no share of labels": (
+        written("prior.order: raster", "lifter.train_share: 0"),
+        ["mine.yaml:4", "lifter.train_share", "out of range", "above 0"],
+    ),
     "exact tokens of a pose that is made anew": (
         written("prior.order: raster", "densify.exact: tokens\n  evaluation.flip: true"),
         ["mine.yaml", "densify.exact tokens", "evaluation.flip", "set densify.exact to nothing"],

@@ -322,14 +322,14 @@ def test_validation_samples_need_something_held_out(corpus: Corpus) -> None:
 def test_what_is_held_out_is_said(corpus: Corpus, held: Corpus) -> None:
     assert "validation" not in corpus.description
     assert "200 validation samples of S8 held out of training" in held.description
-    found = info(HELD, DetectorConfig())
+    found = info(held, HELD, DetectorConfig())
     assert found["samples"] == {"train": 600, "test": 300, "validation": 200}
     assert found["poses_by_side"] == {"train": 1179, "test": 766, "validation": 401}
     assert found["samples_by_subject"]["S8"] == {"train": 0, "test": 0, "validation": 200}
 
 
-def test_info_counts_what_is_there() -> None:
-    found = info(SMALL, DetectorConfig())
+def test_info_counts_what_is_there(corpus: Corpus) -> None:
+    found = info(corpus, SMALL, DetectorConfig())
     assert found["samples"] == {"train": 600, "test": 300}
     assert sum(row["train"] for row in found["samples_by_action"].values()) == 600
     assert sum(row["test"] for row in found["samples_by_subject"].values()) == 300

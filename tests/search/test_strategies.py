@@ -10,6 +10,7 @@ from hipart.config import PAPER_LIFTER_EPOCH
 from hipart.experiment.file import load_any
 from hipart.experiment.search import Sampler, Search, Stopping
 from hipart.search.budget import Limits
+from hipart.search.candidates import Candidates
 from hipart.search.front import front, hypervolume, worst
 from hipart.search.landscape import Landscape, Values, made_up
 from hipart.search.simulation import MemoryStore, Simulated, simulate
@@ -106,6 +107,23 @@ def test_a_search_after_an_ablation_begins_with_its_results() -> None:
         first_without.append(exact(run("tpe", 2, 100 + seed), 1))
         quarters.append(sorted(exact(ablation, one.number) for one in ablation.study.own)[10])
     assert median(first_with) < median(quarters) < median(first_without)
+
+
+def test_what_0_1_left_in_a_store_is_remembered() -> None:
+    """Its identities name no setting that came later, and mean the settings of then."""
+    store = MemoryStore()
+    run("random", 10, 0, store=store)
+    sections = [one.identity["config"] for one in store.artifacts()]
+    assert any("tokenizer" in each for each in sections)
+    for each in sections:
+        assert not {"coordinates", "training_draws", "joint_init", "steps"} & {
+            setting for values in each.values() for setting in values
+        }
+    after = run("tpe", 1, 100, store=store)
+    remembered = [one for one in after.study.records.values() if one.origin == "store"]
+    assert len(remembered) == 10
+    config = Candidates(QUICK, "made up").of(remembered[0].point).config
+    assert (config.data.coordinates, config.tokenizer.joint_init) == ("screen", "random")
 
 
 @pytest.mark.parametrize("kind", ["random", "tpe"])

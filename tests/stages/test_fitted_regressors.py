@@ -23,7 +23,12 @@ from hipart.store import Artifact, ArtifactStore
 KINDS = [config.model_fields["kind"].default for config in get_args(FittedRegressorConfig)]
 #: Enough poses for 35 numbers to be fitted well.
 BASE = with_changes(
-    base_at_scale("smoke"), {"data.train_samples": 1024, "lifter.dense_input": "regressed"}
+    base_at_scale("smoke"),
+    {
+        "data.train_samples": 1024,
+        "data.validation_samples": 0,
+        "lifter.dense_input": "regressed",
+    },
 )
 DATA = fingerprint(BASE.data)
 

@@ -127,7 +127,9 @@ def test_no_generation_needs_the_host() -> None:
     poses = torch.zeros(3, NUM_JOINTS, 2, device=META)
     for name, config in kinds("prior"):
         tokenizer = Tokenizer(config.tokenizer, ACTIONS).to(META).eval()
-        densifier = Densifier(build_prior(config.prior, tokenizer).to(META).eval(), tokenizer)
+        prior = build_prior(config.prior, tokenizer).to(META).eval()
+        how = config.data.coordinates, config.densify.decode
+        densifier = Densifier(prior, tokenizer, *how)
         assert not on_the_host(lambda generate=densifier._generate: generate(poses)), name
 
 

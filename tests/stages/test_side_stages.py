@@ -51,11 +51,17 @@ def test_a_token_that_is_not_read_moves_nothing() -> None:
         torch.manual_seed(0)
         tokenizer = Tokenizer(SMOKE.tokenizer, num_actions=5).eval()
         poses = torch.randn(32, 96, 2)
-    shift = substructure(tokenizer, poses, torch.Generator().manual_seed(0))
+    unit = torch.full((1,), 2.0)
+    shift = substructure(tokenizer, poses, torch.Generator().manual_seed(0), unit)
     assert shift.max() > 0
+    each = torch.full((32,), 2.0)
+    again = substructure(tokenizer, poses, torch.Generator().manual_seed(0), each)
+    assert torch.equal(again, shift)
+    single = substructure(tokenizer, poses, torch.Generator().manual_seed(0), torch.ones(1))
+    assert torch.allclose(shift, 2 * single)
     for parameter in tokenizer.upsamplers.parameters():
         torch.nn.init.zeros_(parameter)
-    assert substructure(tokenizer, poses, torch.Generator().manual_seed(0)).max() == 0
+    assert substructure(tokenizer, poses, torch.Generator().manual_seed(0), unit).max() == 0
 
 
 def test_profile_reports_what_the_pipeline_says_and_trains_nothing(workplace: Workplace) -> None:
