@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hipart.data.corpus import check_corpus, corpus_name, fingerprint
+from hipart.data.corpus import check_corpus, fingerprint, overlay_name
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
 from hipart.experiment.scales import DEFAULT_SCALE
@@ -64,7 +64,7 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
     Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
     """
     with without_collection():
-        ablation = load(name, scale, preset, corpus_name(runtime.data))
+        ablation = load(name, scale, preset, overlay_name(runtime.data))
         data = fingerprint(ablation.base_config.data, runtime.data)
         all_trials = trials(ablation)
         shared = {(id(one.config.data), id(one.config.detector)): one for one in all_trials}

@@ -64,7 +64,7 @@ def open_all(experiment: str | None, suite: str | None, **options: Any) -> "Work
 
 def config_at(scale: str, data: "Path | None" = None) -> Any:
     """The base configuration of a scale on the data of a folder."""
-    from hipart.data.corpus import corpus_name
+    from hipart.data.corpus import overlay_name
     from hipart.experiment.file import base_at_scale
 
-    return base_at_scale(scale, corpus_name(data))
+    return base_at_scale(scale, overlay_name(data))

@@ -44,7 +44,9 @@ def data_info(scale: str, data: Path | None, as_json: bool) -> None:
     corpus = load_corpus(config.data, config.detector, data)
     facts = info(corpus, config.data, config.detector, data)
     facts["judged_on"] = "test" if corpus.validation is None else "validation"
-    facts["baselines"] = baselines(corpus.train, corpus.side(facts["judged_on"]))
+    facts["baselines"] = baselines(
+        corpus.train, corpus.side(facts["judged_on"]), config.data.coordinates
+    )
     tell(lambda: facts, partial(describe_data, facts), as_json)
 
 

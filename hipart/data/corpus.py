@@ -9,7 +9,7 @@ from hipart.data.cameras import IMAGE_SIZE
 from hipart.data.detector import describe
 from hipart.data.motion import motion_files, read_motion
 from hipart.data.open_corpus import action_names, choose, make_samples
-from hipart.data.plan import SUBJECTS, sides
+from hipart.data.plan import SUBJECTS, make_plan, sides
 from hipart.data.prepared import ABOUT, PLAN, read_about
 from hipart.data.prepared_corpus import check_prepared, load_prepared
 from hipart.data.samples import Corpus, Samples
@@ -23,7 +23,12 @@ __all__ = [
     "fingerprint",
     "is_prepared",
     "load_corpus",
+    "overlay_name",
 ]
+
+
+#: Validation samples of the packaged scales on motion; see ``overlay_name``.
+LEAST_HELD_OUT = 2048
 
 
 def corpus_name(folder: Path | None) -> str:
@@ -31,6 +36,20 @@ def corpus_name(folder: Path | None) -> str:
     if folder is None or not is_prepared(folder):
         return "open"
     return str(read_about(folder)["corpus"])
+
+
+def overlay_name(folder: Path | None) -> str:
+    """Which overlay of a scale holds for these data: ``corpus_name``, or that of too little motion.
+
+    A folder of motion from which fewer than ``LEAST_HELD_OUT`` samples can be held out trains on
+    all that does not test.
+    """
+    name = corpus_name(folder)
+    if folder is None or is_prepared(folder):
+        return name
+    holding_out = DataConfig(validation_samples=LEAST_HELD_OUT)
+    held_out = len(make_plan(read_motion(folder), holding_out, "validation"))
+    return name if held_out >= LEAST_HELD_OUT else "little motion"
 
 
 def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> Corpus:

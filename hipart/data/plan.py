@@ -154,6 +154,7 @@ def draw(
         raise ValueError(
             f"data.{plan.side}_samples asks for {wanted or 'all'} samples of {total} that exist; "
             "ask for fewer, raise data.placements or give more motion"
+            + ("; 0 holds nothing out" if plan.side == "validation" else "")
         )
     if sampling == "sequences":
         return _draw_sequences(plan, total if wanted is None else wanted, rng)

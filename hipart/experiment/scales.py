@@ -20,6 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 #: all that the published protocol trains on trains; a search holds out what it chooses by.
 CORPORA: dict[str, dict[str, Any]] = {
     "open": {},
+    "little motion": {"data.validation_samples": 0},
     "h36m": {"data.corpus": "h36m", "detector.kind": "given", "data.validation_samples": 0},
     "3dpw": {"data.corpus": "3dpw", "detector.kind": "given", "data.validation_samples": 0},
 }
@@ -122,8 +123,8 @@ _FOR_NARROW_STACKS: dict[str, Any] = {
     "prior.weight_decay_on": "matrices",
     "regressor.weight_decay_on": "matrices",
 }
-#: Codes that fall out of use restart. The paper says nothing of it; without, two thirds of 2,048 are
-#: out of use after a hundred steps and stay so (docs/decisions/0040).
+#: Codes that fall out of use restart. The paper says nothing of it; without, two thirds of 2,048
+#: are out of use after a hundred steps and stay so (docs/decisions/0040).
 _CODES_THAT_RESTART: dict[str, Any] = {
     f"tokenizer.{book}_codebook.{setting}": value
     for book in ("sparse", "dense")

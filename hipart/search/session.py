@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optuna.study import get_all_study_names
 
-from hipart.data.corpus import check_corpus, corpus_name, fingerprint
+from hipart.data.corpus import check_corpus, fingerprint, overlay_name
 from hipart.experiment.design import BASE, Arm, Trial
 from hipart.experiment.file import load_any
 from hipart.experiment.form import Ablation, label
@@ -168,7 +168,7 @@ def open_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> 
 
     Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
     """
-    search = load_any(name, scale, preset, corpus_name(runtime.data))
+    search = load_any(name, scale, preset, overlay_name(runtime.data))
     if not isinstance(search, Search):
         raise ValueError(f"{search.path}: is no search")
     data = search.base_config.data

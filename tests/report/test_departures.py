@@ -24,11 +24,12 @@ def test_what_is_not_as_in_the_paper_is_named(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("scale", "changes", "expected"),
     [
-        ("laptop", {}, "Steps: tokenizer 384, prior 384, lifter 384."),
+        ("laptop", {}, "Steps: tokenizer 384, prior 384, lifter 1536."),
         ("smoke", {"lifter.dense_input": "none"}, "Steps: lifter 8."),
         ("smoke", {"lifter.dense_input": "none", "lifter.batch_size": 1000}, "Steps: lifter 2."),
         ("smoke", {"lifter.dense_input": "regressed"}, "Steps: regressor 8, lifter 8."),
-        ("paper", {}, "Steps: tokenizer 20 epochs, prior 50 epochs, lifter 25 epochs."),
+        ("paper", {}, "Steps: tokenizer 48740, prior 243700, lifter 30450."),
+        ("paper-v1", {}, "Steps: tokenizer 20 epochs, prior 50 epochs, lifter 25 epochs."),
         (
             "smoke",
             {"data.sampling": "sequences", "lifter.model.kind": "mixste", "lifter.epochs": 1},
@@ -55,5 +56,5 @@ def test_nothing_is_trained_for_a_profile() -> None:
 def test_both_stand_in_the_footer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(departures, "PAPER_READINGS", CLEAN)
     footer = made(ablation(SIZES), lambda _: None).footer
-    assert "Steps: tokenizer 20 epochs, prior 50 epochs, lifter 25 epochs." in footer
+    assert "Steps: tokenizer 48740, prior 243700, lifter 30450." in footer
     assert "Not as in the paper at this scale: prior.dropout 0.25 (paper: 0.0)." in footer

@@ -76,7 +76,7 @@ def test_the_more_a_baseline_knows_the_nearer_its_points(corpus: Corpus, tmp_pat
 
 
 def test_data_info_tells_what_the_stage_measures(corpus: Corpus, tmp_path: Path) -> None:
-    told = baselines(corpus.train, corpus.test)
+    told = baselines(corpus.train, corpus.test, "body")
     assert list(told) == KINDS
     for kind, errors in told.items():
         measured = fitted(kind, corpus, tmp_path / kind)
