@@ -113,7 +113,7 @@ def test_list_and_show(folder: Path) -> None:
     assert "codebook_ablation" in listed and "order_ablation" in listed and "Fig. 5" in listed
     shown = said(folder, "show codebook_ablation --scale paper")
     assert "tokenizer.sparse_codebook.size" in shown
-    assert "seeds 0, 1, 2, 3, 4 reach tokenizer, prior, lifter" in shown
+    assert "seeds 0, 1, 2, 3, 4 reach tokenizer, prior, regressor, lifter" in shown
     rows = {line.rsplit(None, 2)[0]: line.split()[-2:] for line in shown.splitlines() if line}
     assert rows["lifter"] == ["913,827", "913,827"], "0.9 M"
     assert rows["inference total"] == ["2,005,431", "5,137,847"], "budget: the paper's 2.0 M"
@@ -139,7 +139,7 @@ def test_the_report_is_written_with_a_run_and_anew_from_the_store(folder: Path) 
     poses = re.search(r'id="pose-data">(.*?)</script>', page.read_text(), re.DOTALL)
     assert poses is not None
     arms = json.loads(poses[1])["arms"]
-    assert [len(arm["samples"]) for arm in arms] == [6] * 3
+    assert [len(arm["samples"]) for arm in arms] == [6] * 5, "three arms and two controls"
     sample = arms[0]["samples"][0]
     assert [len(sample[name]) for name in ("joints", "lifted", "truth")] == [17, 17, 17]
     assert {name: len(points) for name, points in sample["levels"].items()} == {
@@ -222,9 +222,11 @@ def test_every_command_that_only_reads_has_json() -> None:
 
 def test_schedule_says_which_machine_did_what(folder: Path) -> None:
     output = said(folder, "schedule codebook_ablation --scale smoke")
-    head, row, *wrote = output.strip().splitlines()
-    assert head.split()[:4] == ["host", "device", "workers", "tokenizer"]
-    assert row.split()[:4] == [platform.node(), "cpu", "1", "6"]
+    head, row, *rest = output.strip().splitlines()
+    wrote = [line for line in rest if line.startswith("wrote")]
+    assert head.split() == ["host", "device", "workers", "worked", "jobs"]
+    assert row.split()[:3] == [platform.node(), "cpu", "1"]
+    assert "6 tokenizer, 6 prior" in output
     assert [line.rpartition("_")[2] for line in wrote] == ["schedule.svg", "schedule.png"]
     nothing = invoke(folder, "schedule codebook_ablation --scale paper")
     assert nothing.exit_code == 2

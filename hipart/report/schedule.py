@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from rich.table import Table
 
+from hipart.pipeline import PIPELINE
 from hipart.report.live import duration
 from hipart.store import Artifact
 
@@ -61,10 +62,9 @@ def last_run(all_spans: Sequence[Span]) -> list[Span]:
 
 
 def describe(shown: Sequence[Span]) -> Table:
-    """A row for each machine and device: workers, jobs by stage, how long they worked."""
-    stages = list(dict.fromkeys(span.stage for span in shown))
-    rows = Table("host", "device", "workers", *stages, "worked", box=None, header_style="dim")
-    for column in rows.columns[2:]:
+    """A row for each machine and device: workers, how long they worked, and jobs by stage."""
+    rows = Table("host", "device", "workers", "worked", "jobs", box=None, header_style="dim")
+    for column in rows.columns[2:4]:
         column.justify = "right"
     for host, device in sorted({(span.host, span.device) for span in shown}):
         mine = [span for span in shown if (span.host, span.device) == (host, device)]
@@ -74,7 +74,7 @@ def describe(shown: Sequence[Span]) -> Table:
             host,
             device,
             str(len({span.pid for span in mine})),
-            *(str(jobs[stage]) for stage in stages),
             duration(sum(worked.values())),
+            ", ".join(f"{jobs[stage]} {stage}" for stage in PIPELINE if stage in jobs),
         )
     return rows

@@ -60,11 +60,11 @@ def test_a_long_pause_parts_runs() -> None:
 
 def test_jobs_are_counted_by_machine_and_an_array_works_once() -> None:
     rows = describe([span(0, stage="prior"), span(1), span(1), span(2, host="beta", stage="prior")])
-    host, device, workers, priors, lifters, worked = (list(one.cells) for one in rows.columns)
+    host, device, workers, worked, done = (list(one.cells) for one in rows.columns)
     assert host == ["alpha", "beta"]
     assert device == ["cpu", "cpu"]
     assert workers == ["1", "1"]
-    assert (priors, lifters) == (["1", "1"], ["2", "0"])
+    assert done == ["1 prior, 2 lifter", "1 prior"]
     assert worked == ["2 min 00 s", "1 min 00 s"]
 
 
