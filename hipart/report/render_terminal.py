@@ -17,6 +17,9 @@ _STYLES = {"best": "bold", "second": "underline", None: ""}
 _GAP = 2  # one of padding, one of Rich's column edge
 _SHORTEST_NAME, _LONGEST_NAME = 8, 24
 _INDENT = "  "
+#: Name, number of seeds, mean and difference to the base stand side by side; published ones, too,
+#: if there is room for their places.
+_ALWAYS = 4
 
 
 class TerminalTable:
@@ -59,10 +62,11 @@ class TerminalTable:
             columns = _gathered(self.table, columns)
         while _spare(columns, width) < 0:
             optional = [column for column in columns if column.optional]
-            if not optional:
+            if not optional and len(columns) <= _ALWAYS:
                 break
-            columns.remove(optional[-1])
-            others.insert(0, optional[-1])
+            moved = optional[-1] if optional else columns[-1]
+            columns.remove(moved)
+            others.insert(0, moved)
         return columns, others
 
 
