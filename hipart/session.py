@@ -11,7 +11,7 @@ from typing import Any
 from hipart.data.corpus import check_corpus, fingerprint, overlay_name
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
-from hipart.experiment.scales import DEFAULT_SCALE
+from hipart.experiment.scales import DEFAULT_SCALE, held_out
 from hipart.experiment.suite import load_suite
 from hipart.jobs import Jobs, StageJob, final_jobs
 from hipart.runtime import Runtime
@@ -64,7 +64,7 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
     Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
     """
     with without_collection():
-        ablation = load(name, scale, preset, overlay_name(runtime.data))
+        ablation = load(name, scale, preset, overlay_name(runtime.data, held_out(scale)))
         data = fingerprint(ablation.base_config.data, runtime.data)
         all_trials = trials(ablation)
         shared = {(id(one.config.data), id(one.config.detector)): one for one in all_trials}

@@ -66,5 +66,6 @@ def config_at(scale: str, data: "Path | None" = None) -> Any:
     """The base configuration of a scale on the data of a folder."""
     from hipart.data.corpus import overlay_name
     from hipart.experiment.file import base_at_scale
+    from hipart.experiment.scales import held_out
 
-    return base_at_scale(scale, overlay_name(data))
+    return base_at_scale(scale, overlay_name(data, held_out(scale)))

@@ -27,10 +27,6 @@ __all__ = [
 ]
 
 
-#: Validation samples of the packaged scales on motion; see ``overlay_name``.
-LEAST_HELD_OUT = 2048
-
-
 def corpus_name(folder: Path | None) -> str:
     """What ``data.corpus`` is called: a prepared corpus says it, motion makes the open one."""
     if folder is None or not is_prepared(folder):
@@ -38,18 +34,17 @@ def corpus_name(folder: Path | None) -> str:
     return str(read_about(folder)["corpus"])
 
 
-def overlay_name(folder: Path | None) -> str:
+def overlay_name(folder: Path | None, held_out: int) -> str:
     """Which overlay of a scale holds for these data: ``corpus_name``, or that of too little motion.
 
-    A folder of motion from which fewer than ``LEAST_HELD_OUT`` samples can be held out trains on
-    all that does not test.
+    A folder of motion from which fewer than ``held_out`` samples, which the scale holds out, can be
+    trains on all that does not test.
     """
     name = corpus_name(folder)
-    if folder is None or is_prepared(folder):
+    if folder is None or is_prepared(folder) or not held_out:
         return name
-    holding_out = DataConfig(validation_samples=LEAST_HELD_OUT)
-    held_out = len(make_plan(read_motion(folder), holding_out, "validation"))
-    return name if held_out >= LEAST_HELD_OUT else "little motion"
+    plan = make_plan(read_motion(folder), DataConfig(validation_samples=held_out), "validation")
+    return name if len(plan) >= held_out else "little motion"
 
 
 def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> Corpus:

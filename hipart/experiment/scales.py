@@ -190,6 +190,11 @@ _TAKES_AFTER = {f"{scale}-v1": scale for scale in _FIRST} | {"workstation": "lap
 _Section = TypeVar("_Section")
 
 
+def held_out(scale: str) -> int:
+    """Samples that a scale holds out of training; 0 of one that is unknown."""
+    return int(SCALES.get(scale, {}).get("data.validation_samples", 0))
+
+
 def section_of(scales: Mapping[str, _Section], scale: str) -> _Section | None:
     """What a file says of a scale: its own section, or that of the scale which it takes after."""
     return scales.get(scale, scales.get(_TAKES_AFTER.get(scale, scale)))

@@ -151,6 +151,12 @@ def _unsearchable(search: Search) -> Iterator[Problem]:
 def _contradictions(search: Search) -> Iterator[Problem]:
     searched = {path for one in search.dimensions for path in one.paths}
     final = [one.stage == FINAL_STAGE for one in search.objectives]
+    for name, field in PipelineConfig.model_fields.items():
+        for pair in getattr(field.annotation, "ALTERNATIVES", ()):
+            both = [f"{name}.{one}" for one in pair if f"{name}.{one}" in searched]
+            if len(both) > 1:
+                rule = f"is over {both[0]} and {both[1]}, of which a trial has one"
+                yield Problem(("space",), rule, remedy="leave one of the dimensions out")
     if search.stopping is not None:
         for path in sorted({"lifter.epochs", "lifter.steps"} & searched):
             rule = f"needs one length of training for all trials, and {path} is searched over"

@@ -1,5 +1,6 @@
 """Where a scale is not as the paper, and for how long its stages train."""
 
+from collections.abc import Container, Sequence
 from typing import Any
 
 from hipart.config import PipelineConfig, window_frames
@@ -17,32 +18,54 @@ PAPER_READINGS: dict[str, Any] = {
 TRAINED = ("tokenizer", "prior", "regressor", "lifter")
 
 
-def departures(config: PipelineConfig) -> str:
-    """The settings that are not as in the paper; empty where all are."""
-    values = config.model_dump()
-    told = [
-        f"{path} {label(value)} (paper: {label(reading)})"
-        for path, reading in PAPER_READINGS.items()
-        for value in value_at(values, path)
-        if value != reading
-    ]
+#: By stage what ``PAPER_READINGS`` are read for, where it is not the section's own name.
+_STAGE_OF = {"data": "tokenizer"}
+
+
+def departures(configs: Sequence[PipelineConfig], reached: Container[str]) -> str:
+    """The settings of stages that are reached which are not as in the paper; empty if all are.
+
+    ``configs`` are those of all arms, the base first.
+    """
+    told: list[str] = []
+    for path, reading in PAPER_READINGS.items():
+        section = path.partition(".")[0]
+        if _STAGE_OF.get(section, section) not in reached:
+            continue
+        found = [value for one in configs for value in value_at(one.model_dump(), path)]
+        others = dict.fromkeys(label(value) for value in found if value != reading)
+        if others:
+            told.append(f"{path} {' or '.join(others)} (paper: {label(reading)})")
     return f"Not as in the paper at this scale: {', '.join(told)}." if told else ""
 
 
-def steps(config: PipelineConfig, targets: tuple[str, ...]) -> str:
-    """How many optimiser steps each stage of a trial trains, or for how many epochs."""
-    needed = needs_of(config, targets)
-    told = [f"{stage} {_length(config, stage)}" for stage in TRAINED if stage in needed]
+def steps(configs: Sequence[PipelineConfig], targets: tuple[str, ...]) -> str:
+    """How many optimiser steps each stage trains, or for how many epochs.
+
+    Of each stage as the first config has it that trains it, the base coming first.
+    """
+    told = []
+    for stage in TRAINED:
+        training = [
+            one
+            for one in configs
+            if stage in needs_of(one, targets)
+            and not (stage == "regressor" and one.regressor.is_fitted)
+        ]
+        if training:
+            told.append(f"{stage} {_length(training[0], stage)}")
     return f"Steps: {', '.join(told)}." if told else ""
 
 
 def _length(config: PipelineConfig, stage: str) -> str:
     section = getattr(config, stage)
-    stated = getattr(section, "steps", None)
-    if stated is not None:
-        return str(stated)
+    unit, length = section.length
+    if unit == "steps":
+        return str(length)
     samples = config.data.train_samples
     windows = stage == "lifter" and window_frames(config.lifter.model) > 1
     if samples is None or windows:  # counted when the data are there
-        return f"{section.epochs} epoch{'s' * (section.epochs != 1)}"
-    return str(section.epochs * (samples // min(section.batch_size, samples)))
+        return f"{length} epoch{'s' * (length != 1)}"
+    if stage == "lifter":
+        samples = max(1, round(samples * config.lifter.train_share))
+    return str(length * (samples // min(section.batch_size, samples)))

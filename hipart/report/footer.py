@@ -58,8 +58,8 @@ def lines(
         _published(facts, base) if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",
-        departures(base),
-        steps(base, ablation.targets),
+        departures(configs, reached),
+        steps(configs, ablation.targets),
         facts.locality,
         over_seeds(rows),
         over_clips(rows),

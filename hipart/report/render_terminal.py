@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from hipart.report.grid import ABSENT, GridColumn, Text, grid, section_starts
@@ -44,13 +45,19 @@ class TerminalTable:
         if not self.notes:
             return
         while others:
-            below, others = _first_that_fit(columns[0], others, options.max_width)
+            below, others = _first_that_fit(self._names(columns), others, options.max_width)
             yield RichText("")
             yield _body(below, options.max_width, plain)
         best = "¹ best, ² second best" if plain else "bold: best, underlined: second best"
         yield RichText(f"{best} of the arms with all their seeds.", style="dim")
         for line in self.table.footer:
             yield RichText(line, style="dim")
+
+    def _names(self, columns: list[GridColumn]) -> list[GridColumn]:
+        """The columns that say which row it is."""
+        if self.table.ranked:
+            return columns[:2]
+        return [*takewhile(lambda column: column.align == "left", columns)]
 
     def _fitting(self, width: int) -> tuple[list[GridColumn], list[GridColumn]]:
         """The columns that fit, and the others."""
@@ -71,13 +78,13 @@ class TerminalTable:
 
 
 def _first_that_fit(
-    names: GridColumn, columns: list[GridColumn], width: int
+    names: list[GridColumn], columns: list[GridColumn], width: int
 ) -> tuple[list[GridColumn], list[GridColumn]]:
     """The names of the rows with as many columns as fit beside them, at least one; the others."""
     count = len(columns)
-    while count > 1 and _spare([names, *columns[:count]], width) < 0:
+    while count > 1 and _spare([*names, *columns[:count]], width) < 0:
         count -= 1
-    return [names, *columns[:count]], columns[count:]
+    return [*names, *columns[:count]], columns[count:]
 
 
 def _body(columns: list[GridColumn], width: int, plain: bool) -> RichTable:

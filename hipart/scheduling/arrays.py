@@ -6,6 +6,7 @@ that a step only multiplies by, and in the values of what they need, never in a 
 
 from typing import Any
 
+from hipart.config import LifterConfig
 from hipart.jobs import StageJob, canonical_json, identity_of
 from hipart.pipeline import PIPELINE
 
@@ -54,5 +55,9 @@ def signature(job: StageJob) -> str:
             left_out |= TRAINING
         values = identity_of(name, section)
         shared[name] = {field: value for field, value in values.items() if field not in left_out}
+    lifter = job.sections.get("lifter")
+    if isinstance(lifter, LifterConfig) and lifter.train_share < 1:
+        # Which samples keep their labels is drawn with the seed, and with them how many windows.
+        shared["lifter"]["seed"] = lifter.seed
     head = [job.stage, PIPELINE[job.stage].version, job.identity["data"], sorted(job.needs)]
     return canonical_json([head, shared])

@@ -11,6 +11,7 @@ from hipart.data.corpus import check_corpus, fingerprint, overlay_name
 from hipart.experiment.design import BASE, Arm, Trial
 from hipart.experiment.file import load_any
 from hipart.experiment.form import Ablation, label
+from hipart.experiment.scales import held_out
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
 from hipart.jobs import StageJob
@@ -168,7 +169,7 @@ def open_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> 
 
     Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
     """
-    search = load_any(name, scale, preset, overlay_name(runtime.data))
+    search = load_any(name, scale, preset, overlay_name(runtime.data, held_out(scale)))
     if not isinstance(search, Search):
         raise ValueError(f"{search.path}: is no search")
     data = search.base_config.data

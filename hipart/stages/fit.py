@@ -218,7 +218,8 @@ class _Loop:
         for (done, count, _, validated), parts in zip(self._rows, values, strict=True):
             for number, member in enumerate(self._members):
                 means = {n: part[number] / count for n, part in zip(names, parts, strict=True)}
-                member.history.add(done, means | validated[number])
+                # Sorted, as parts of the loss are that come from a checkpoint.
+                member.history.add(done, dict(sorted((means | validated[number]).items())))
         self._rows = []
         self._fetched_at = time.monotonic()
 

@@ -75,6 +75,11 @@ def prepare(context: StageContext) -> Training:
     if config.train_share < 1:
         mask = labelled(samples.clip, samples.frame, config.train_share, config.seed)
         seen = _only(seen, torch.as_tensor(mask, device=context.device))
+        if not len(seen.shown):
+            raise ValueError(
+                f"lifter.train_share {config.train_share:g} leaves no window of "
+                f"{window_frames(config.model)} frames whose 3D joints are all known; raise it"
+            )
     plan = Plan(
         samples=len(seen.shown),
         epochs=config.epochs,
