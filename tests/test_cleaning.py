@@ -101,7 +101,7 @@ def test_what_packaged_experiments_ask_for_stays(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = open_session("codebook_ablation", "laptop", "textbook", at(folder))
-    job = session.jobs[-1]["tokenizer"]  # of an arm that is not the base
+    job = session.jobs[1]["tokenizer"]  # of an arm that is not the base
     with session.store.claim(job) as work:
         session.store.publish(job, work, {}, {"seconds": 1.0})
     assert kinds(folder) == [job.stage]
