@@ -477,9 +477,12 @@ class LifterConfig(Schedule):
     dense_input: Literal["generated", "regressed", "exact", "none"] = "generated"
     #: Which of the dense levels the lifter takes; None for all there are.
     levels: Levels | None = None
-    #: Share of the training samples whose 3D joints the lifter sees: of clips in a drawn order, the
-    #: last one cut short. Every stage before it sees all of them.
+    #: Share of the training samples whose 3D joints the lifter sees; every stage before it sees all
+    #: of them.
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    #: Of what it is a share: of clips in a drawn order, the last one cut short, or of single frames
+    #: drawn from all clips.
+    train_share_of: Literal["clips", "frames"] = "clips"
     epochs: PositiveInt | None = 25
     #: Poses, or windows of a temporal lifter.
     batch_size: PositiveInt = 256

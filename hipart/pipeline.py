@@ -245,7 +245,13 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     },
     "densify": {"decode": "argmax", "exact": "nothing", "samples": 0},
     "regressor": {"steps": None, "weight_decay_on": "all"},
-    "lifter": {"levels": None, "train_share": 1.0, "steps": None, "decay_steps": None},
+    "lifter": {
+        "levels": None,
+        "train_share": 1.0,
+        "train_share_of": "clips",
+        "steps": None,
+        "decay_steps": None,
+    },
     "evaluation": {"flip": False, "split": "test"},
     "numerics": {"products": "float32"},
 }

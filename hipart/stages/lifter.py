@@ -73,7 +73,8 @@ def prepare(context: StageContext) -> Training:
         model = build_lifter(config.model, poses.shape[1]).to(context.device)
     seen = windows(config.model, split.sequence)
     if config.train_share < 1:
-        mask = labelled(samples.clip, samples.frame, config.train_share, config.seed)
+        clips = samples.clip if config.train_share_of == "clips" else np.arange(split.size)
+        mask = labelled(clips, samples.frame, config.train_share, config.seed)
         seen = _only(seen, torch.as_tensor(mask, device=context.device))
         if not len(seen.shown):
             raise ValueError(
@@ -111,6 +112,8 @@ def finish(context: StageContext, training: Training, history: list[Row]) -> dic
 
 def labelled(clip: Integers, frame: Integers, share: float, seed: int) -> NDArray[np.bool_]:
     """Which training samples (N,) keep their 3D joints: whole clips, drawn with a seed.
+
+    With a ``clip`` of its own for each sample, single frames.
 
     Clips are taken in the drawn order; of the last one its first frames alone, so that all in all
     it is the share that was asked for. A smaller share is part of a larger one.
