@@ -47,3 +47,11 @@ def test_another_seed_keeps_other_clips(samples: tuple[np.ndarray, np.ndarray]) 
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert set(samples[0][first]) != set(samples[0][other])
+
+
+def test_a_share_of_frames_is_of_nearly_all_clips(samples: tuple[np.ndarray, np.ndarray]) -> None:
+    clip, frame = samples
+    of_frames = labelled(np.arange(len(clip)), frame, 0.25, 0)
+    of_clips = labelled(clip, frame, 0.25, 0)
+    assert of_frames.sum() == of_clips.sum()
+    assert len(set(clip[of_frames])) > 1.5 * len(set(clip[of_clips]))
