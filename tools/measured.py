@@ -1,7 +1,7 @@
 """Write the timings that a first plan is estimated from: ``python tools/measured.py STORE``.
 
 STORE is the store of a quiet ``hipart-search run codebook_ablation`` at laptop scale, two workers
-with a core each. Kept are the jobs of its base arm with seed 0, one of each stage.
+with a core each. Kept is one job of each stage, with seed 0: of the base arm where it has the stage.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from hipart.data.corpus import fingerprint
 from hipart.experiment.design import trials
 from hipart.experiment.file import load
-from hipart.jobs import jobs
+from hipart.jobs import StageJob, jobs
 from hipart.store import ArtifactStore
 
 OUT = Path(__file__).resolve().parent.parent / "hipart" / "scheduling" / "measured.json"
@@ -20,9 +20,13 @@ OUT = Path(__file__).resolve().parent.parent / "hipart" / "scheduling" / "measur
 def main(root: Path) -> None:
     """Collect the base trial's jobs and write them."""
     store = ArtifactStore(root)
-    base = trials(load("codebook_ablation", "laptop"))[0].config
+    tried = [one for one in trials(load("codebook_ablation", "laptop")) if one.seed == 0]
+    data = fingerprint(tried[0].config.data)
+    first: dict[str, StageJob] = {}
+    for trial in tried:
+        first = jobs(trial.config, data, trial.targets) | first
     rows = []
-    for job in jobs(base, fingerprint(base.data)).values():
+    for job in first.values():
         found = store.find(job.stage, job.key)
         if found is None:
             sys.exit(f"{job.name} is not in {root}")
