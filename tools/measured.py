@@ -1,7 +1,7 @@
 """Write the timings that a first plan is estimated from: ``python tools/measured.py STORE``.
 
 STORE is the store of a quiet ``hipart-search run codebook_ablation`` at laptop scale, two workers
-with a core each. Kept is one job of each stage, with seed 0: of the base arm where it has the stage.
+with a core each. Kept is one job of each stage with seed 0, the base arm's where it has the stage.
 """
 
 import json
