@@ -73,8 +73,9 @@ def prepare(context: StageContext) -> Training:
         model = build_lifter(config.model, poses.shape[1]).to(context.device)
     seen = windows(config.model, split.sequence)
     if config.train_share < 1:
-        clips = samples.clip if config.train_share_of == "clips" else np.arange(split.size)
-        mask = labelled(clips, samples.frame, config.train_share, config.seed)
+        alone = np.arange(split.size, dtype=np.int32)
+        clip = samples.clip if config.train_share_of == "clips" else alone
+        mask = labelled(clip, samples.frame, config.train_share, config.seed)
         seen = _only(seen, torch.as_tensor(mask, device=context.device))
         if not len(seen.shown):
             raise ValueError(
