@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hipart.config import TokenizerConfig
 from hipart.models.codebook import Codebook, Level
-from hipart.models.layers import JointLinear, MixerBlock
+from hipart.models.mixer import JointLinear, MixerBlock
 from hipart.models.part_weighting import PartWeighting
 from hipart.shapes import Float, Int
 from hipart.skeleton import NUM_PARTS

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hipart.config import CodebookConfig, TokenizerConfig
-from hipart.models.layers import JointLinear
+from hipart.models.mixer import JointLinear
 from hipart.models.quantizer import EmaQuantizer
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_PARTS
