@@ -23,6 +23,7 @@ WORDS: dict[str, tuple[Kind, ...]] = {
     "MixSTE": (("lifter", "mixste"),),
     "diffusion": (("lifter", "diffusion"),),
     "MLPs?": (("lifter", "mlp"), ("densifier", "mlp")),
+    "MLPs? regressions?": (("densifier", "mlp"),),
     "direct regression": (("densifier", "mlp"),),
     "(?<!direct )(?<!linear )regression": (
         ("densifier", "mlp"),

@@ -143,6 +143,8 @@ def test_a_scale_has_arms_of_its_own_and_claims_may_name_them(tmp_path: Path) ->
         ("name: twice as long", "name: with graph convolutions",
          (":22: at arms.with graph convolutions: names the densifier 'graph convolutions', and its "
           "config has no lifter.dense_input regressed",)),
+        ("name: twice as long", "name: by direct MLP regression",
+         ("arms.by direct MLP regression: names the densifier 'MLP regression'",)),
         ("name: twice as long", "name: Classification",
          ("arms.Classification: names the prior 'Classification'", "prior.framework autoregressive",
           'did you mean "autoregression"?')),
