@@ -220,7 +220,7 @@ NEUTRAL: dict[str, dict[str, Any]] = {
         "test_every": 1,
         "coordinates": "screen",
     },
-    "detector": {"training_draws": "once"},
+    "detector": {"training_draws": "once", "profile": "uniform", "correlation_s": 0.1},
     "tokenizer": {
         "levels": [48, 96],
         "codebooks": "hierarchical",

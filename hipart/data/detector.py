@@ -1,14 +1,19 @@
 """Simulated 2D detections. No image is seen: errors are drawn to resemble a detector's.
 
-Every joint gets Gaussian noise, more at wrists and ankles. In a share of the samples something is
-hidden, a rectangle or a limb; a hidden joint slides towards a joint that a detector may mistake
-for it (a neighbour along the limb, or its mirror image), and scatters with heavy tails.
+The profile ``h36m`` is that of ``measured_detector``. Under ``uniform`` every joint gets Gaussian
+noise, more at wrists and ankles. In a share of the samples something is hidden, a rectangle or a
+limb; a hidden joint slides towards a joint that a detector may mistake for it (a neighbour along
+the limb, or its mirror image), and scatters with heavy tails.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hipart.config import DetectorConfig
+from hipart.data.measured_detector import simulate
+from hipart.data.truth import Truth
 from hipart.skeleton import LEFT, NUM_JOINTS, PARENTS, RIGHT
 
 Floats = NDArray[np.float32]
@@ -24,28 +29,34 @@ RECTANGLE = (0.15, 0.5)
 ROWS_AT_ONCE = 1 << 15
 
 
-def detect(exact: Floats, config: DetectorConfig, rng: np.random.Generator) -> tuple[Floats, Mask]:
-    """Detections (N, 17, 2) px of exact joints (N, 17, 2) px, and which joints were hidden (N, 17).
+def detect(truth: Truth, config: DetectorConfig, rng: np.random.Generator) -> tuple[Floats, Mask]:
+    """Detections (N, 17, 2) px of true joints, and which were hidden or taken for another (N, 17).
 
     A function of its arguments alone: the same generator state gives the same detections.
     """
+    exact = truth.exact_2d
     if config.kind == "exact" or not len(exact):
         return exact.copy(), np.zeros(exact.shape[:2], bool)
-    parts = [
-        _simulate(exact[start : start + ROWS_AT_ONCE], config, rng)
-        for start in range(0, len(exact), ROWS_AT_ONCE)
-    ]
+    if config.profile == "h36m":
+        step_s = 1 / truth.fps
+        correlation = math.exp(-step_s / config.correlation_s) if config.correlation_s else 0.0
+        parts = list(simulate(truth, correlation, rng))
+    else:
+        parts = [
+            _simulate(exact[start : start + ROWS_AT_ONCE], config, rng)
+            for start in range(0, len(exact), ROWS_AT_ONCE)
+        ]
     detected, hidden = zip(*parts, strict=True)
     return np.concatenate(detected), np.concatenate(hidden)
 
 
-def detect_again(exact: Floats, config: DetectorConfig, side: int, epoch: int) -> Floats:
+def detect_again(truth: Truth, config: DetectorConfig, side: int, epoch: int) -> Floats:
     """Detections (N, 17, 2) px of a side's joints as an epoch of training sees them.
 
     A function of seed, side, epoch and place among the samples, and so the same after a restart;
     other ones than ``detect`` gives for what is generated, lifted and measured.
     """
-    return detect(exact, config, np.random.default_rng([config.seed, side, 1, epoch]))[0]
+    return detect(truth, config, np.random.default_rng([config.seed, side, 1, epoch]))[0]
 
 
 def describe(config: DetectorConfig) -> str:
@@ -53,6 +64,16 @@ def describe(config: DetectorConfig) -> str:
     if config.kind == "exact":
         return "exact 2D joints, no detector"
     again = ", in training anew every epoch" if config.training_draws == "every_epoch" else ""
+    if config.profile == "h36m":
+        together = (
+            f"correlated over {config.correlation_s:g} s of a sequence"
+            if config.correlation_s
+            else "every frame's alone"
+        )
+        return (
+            "SIMULATED detections: errors, mirrored and missed joints as measured on Human3.6M, "
+            f"growing with the person, {together}, seed {config.seed}{again}"
+        )
     return (
         f"SIMULATED detections: noise {config.noise_px:g} px (wrists and ankles "
         f"x{config.extremity_factor:g}), {config.occlusion_probability:.0%} of samples occluded "

@@ -1,6 +1,6 @@
 """The open corpus: samples made on demand from recorded motion, a body and four cameras."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from hipart.data.motion import Motion
 from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan, sides
 from hipart.data.samples import Samples
 from hipart.data.splits import SIDES, Side
+from hipart.data.truth import truth_of
 from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_JOINTS, PARTS
 
 Floats = NDArray[np.float32]
@@ -69,16 +70,17 @@ def lay_out(motion: Motion) -> Track:
 def _side(
     motion: Motion, track: Track, data: DataConfig, detector: DetectorConfig, side: Side
 ) -> Samples:
-    number = SIDES.index(side)
     plan, chosen = choose(motion, data, side)
     views = plan.views(chosen)
     levels, target = project(plan, track, views)
     exact, dense, fine, finest = levels
-    detected, _ = detect(exact, detector, np.random.default_rng([detector.seed, number]))
     names = action_names(motion)
     action = np.array([names.index(clip.label) for clip in motion.clips])[views.clip]
     ids = (action, views.subject, views.clip, views.camera, views.frame, views.sequence)
-    return Samples(detected, exact, dense, fine, finest, target, *(i.astype(np.int32) for i in ids))
+    samples = Samples(exact, exact, dense, fine, finest, target, *(i.astype(np.int32) for i in ids))
+    chance = np.random.default_rng([detector.seed, SIDES.index(side)])
+    detected, _ = detect(truth_of(samples, motion.fps), detector, chance)
+    return replace(samples, detected_2d=detected)
 
 
 def choose(motion: Motion, data: DataConfig, side: Side) -> tuple[Plan, Indices]:

@@ -14,6 +14,7 @@ from hipart.data.plan import sides
 from hipart.data.prepared import SHAPES, array_of, read_about
 from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import SIDES, VALIDATION_SUBJECTS, Side
+from hipart.data.truth import truth_of
 from hipart.skeleton import NUM_JOINTS
 
 Indices = NDArray[np.int64]
@@ -148,7 +149,8 @@ def _drawn(
     if detector.kind == "given":
         return samples
     chance = np.random.default_rng([detector.seed, SIDES.index(side)])
-    return replace(samples, detected_2d=detect(samples.exact_2d, detector, chance)[0])
+    shown = truth_of(samples, float(home.about["fps"]))
+    return replace(samples, detected_2d=detect(shown, detector, chance)[0])
 
 
 def _beside(samples: Samples, training: _Home, testing: _Home) -> Samples:

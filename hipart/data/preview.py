@@ -12,12 +12,14 @@ from hipart.config import DataConfig, DetectorConfig
 from hipart.data.body import surface
 from hipart.data.corpus import is_prepared, load_corpus
 from hipart.data.detector import detect
+from hipart.data.measured_detector import Errors, errors_of, measured_errors
 from hipart.data.motion import Motion, read_motion
-from hipart.data.open_corpus import CAMERAS, lay_out, project, seen
-from hipart.data.plan import SUBJECTS, Plan, Views, make_plan, sides
+from hipart.data.open_corpus import CAMERAS, Track, lay_out, project, seen
+from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan, sides
 from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import recording, segments
-from hipart.skeleton import LEFT, NUM_PARTS, PARENTS, RIGHT
+from hipart.data.truth import Truth, truth_of
+from hipart.skeleton import JOINTS, LEFT, NUM_JOINTS, NUM_PARTS, PARENTS, RIGHT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +30,8 @@ Floats = NDArray[np.float32]
 SURFACE_SUBJECT = SUBJECTS.index("S9")
 MOST_ACTIONS = 6
 MARGIN_PX = 25
+#: Frames whose errors are drawn joint by joint.
+MOST_ERRORS = 10_000
 LICENCE = (
     "packaged motion: CMU Motion Capture Database (free use) and DeepMimic (MIT); body: MakeHuman "
     "(CC0); see hipart/data/open/ACKNOWLEDGEMENTS.md"
@@ -44,19 +48,31 @@ def preview(
     points of the skin. Raises ValueError for bad motion, as ``load_corpus`` does.
     """
     if folder is not None and is_prepared(folder):
-        _draw(_prepared_poses(data, detector, folder), out)
+        _draw(_prepared_poses(data, detector, folder), out, None)
         return
     recorded = read_motion(folder)
     plan, track = make_plan(recorded, data, "test"), lay_out(recorded)
     views = _pick(plan, recorded)
-    (exact, dense, fine, _), _ = project(plan, track, views)
-    detected, hidden = detect(exact, detector, np.random.default_rng(detector.seed))
+    (exact, dense, fine, _), target = project(plan, track, views)
+    shown = Truth(exact, target, np.zeros(len(views), bool), recorded.fps)
+    detected, hidden = detect(shown, detector, np.random.default_rng(detector.seed))
     skin = seen(plan, track, views, np.arange(len(views)), surface()).swapaxes(1, 2)
     labels = [recorded.clips[clip].label for clip in views.clip]
-    _draw(
-        _Poses(labels, exact, detected, hidden, dense, fine, CAMERAS.project(skin, views.camera)),
-        out,
+    poses = _Poses(
+        labels, exact, detected, hidden, dense, fine, CAMERAS.project(skin, views.camera)
     )
+    _draw(poses, out, _errors(recorded, plan, track, detector))
+
+
+def _errors(motion: Motion, plan: Plan, track: Track, detector: DetectorConfig) -> Errors | None:
+    """Errors of simulated detections of frames of a side; None where joints are exact."""
+    if detector.kind != "simulated":
+        return None
+    chance = np.random.default_rng(detector.seed)
+    views = plan.views(draw(plan, min(len(plan), MOST_ERRORS), chance))
+    (exact, *_), target = project(plan, track, views)
+    shown = Truth(exact, target, np.zeros(len(views), bool), motion.fps)
+    return errors_of(shown, *detect(shown, detector, chance))
 
 
 class _Poses(NamedTuple):
@@ -83,13 +99,18 @@ def _prepared_poses(data: DataConfig, detector: DetectorConfig, folder: Path) ->
     return _Poses(labels, *flat)
 
 
-def _draw(poses: _Poses, out: Path) -> None:
+def _draw(poses: _Poses, out: Path, errors: Errors | None) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.6 * len(poses.labels), 8.4), layout="constrained")
+    width, heights = 2.6 * len(poses.labels), (8.4, 4.2 if errors else 0)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(3, len(poses.labels), squeeze=False)
+    shown = heights if errors else heights[:1]
+    halves = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=shown)[:, 0]
+    if errors:
+        _draw_errors(halves[1].subplots(1, 3), errors)
+    axes = halves[0].subplots(3, len(poses.labels), squeeze=False)
     for column, label in enumerate(poses.labels):
         for axis in axes[:, column]:
             axis.scatter(*poses.skin[column].T, s=2, color="0.8", linewidths=0)
@@ -103,6 +124,25 @@ def _draw(poses: _Poses, out: Path) -> None:
     for axis, label in zip(axes[:, 0], rows, strict=True):
         axis.set_ylabel(label)
     figure.savefig(out, dpi=110)
+
+
+def _draw_errors(axes: "Sequence[Axes]", errors: Errors) -> None:
+    """Joint by joint, what is simulated (dots) beside what was measured on Human3.6M (bars)."""
+    place = np.arange(NUM_JOINTS)
+    measured = measured_errors()
+    told = ("mean error, px of 256", "spread of errors, px of 256", "outliers, %")
+    for axis, title, ours, theirs in zip(axes, told, errors, measured, strict=True):
+        wide = ours.reshape(NUM_JOINTS, -1)
+        for at, (values, bars) in enumerate(zip(wide.T, theirs.reshape(wide.shape).T, strict=True)):
+            side = (at - (wide.shape[1] - 1) / 2) * 0.4
+            colour, name = ("tab:blue", "tab:green")[at], ("x", "y")[at] if len(wide.T) > 1 else ""
+            axis.barh(place + side, bars, 0.36, color=colour, alpha=0.4, label=f"measured {name}")
+            axis.plot(values, place + side, "o", color=colour, markersize=3, label=f"drawn {name}")
+        axis.set_yticks(place, JOINTS, fontsize=7)
+        axis.invert_yaxis()
+        axis.set_title(title, fontsize=9)
+        axis.tick_params(axis="x", labelsize=7)
+        axis.legend(fontsize=6)
 
 
 def info(
@@ -123,7 +163,8 @@ def info(
     if folder is not None and is_prepared(folder):
         return told | {"damaged": sorted(corpus.damaged), "licence": OWN}
     recorded = read_motion(folder)
-    _, hidden = detect(corpus.test.exact_2d, detector, np.random.default_rng([detector.seed, 1]))
+    shown = truth_of(corpus.test, corpus.fps)
+    _, hidden = detect(shown, detector, np.random.default_rng([detector.seed, 1]))
     frames = Counter(dict.fromkeys(samples, 0))
     for segment in segments(recorded.clips, recorded.fps, data.validation_samples > 0):
         frames[segment.side] += segment.stop - segment.start

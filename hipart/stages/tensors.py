@@ -12,6 +12,7 @@ from hipart.data.cameras import normalise_screen
 from hipart.data.corpus import Corpus
 from hipart.data.detector import detect_again
 from hipart.data.splits import SIDES, Side
+from hipart.data.truth import truth_of
 from hipart.metrics import within_part_error
 from hipart.models.coordinates import Coordinates, frame_of, without_extent
 from hipart.skeleton import LEVEL_NAMES, LEVELS
@@ -76,7 +77,8 @@ def judged_on(context: StageContext) -> Side:
 def _detected_again(
     corpus: Corpus, detector: DetectorConfig, epoch: int, device: torch.device
 ) -> Tensor:
-    pixels = detect_again(corpus.train.exact_2d, detector, SIDES.index("train"), epoch)
+    shown = truth_of(corpus.train, corpus.fps)
+    pixels = detect_again(shown, detector, SIDES.index("train"), epoch)
     screen = normalise_screen(pixels, corpus.image_size)
     return torch.as_tensor(screen, dtype=torch.float32, device=device)
 

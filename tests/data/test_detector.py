@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from hipart.config import DetectorConfig
-from hipart.data.detector import EXTREMITIES, confusable, describe, detect, hide
+from hipart.data import detector
+from hipart.data.detector import EXTREMITIES, confusable, describe, hide
+from hipart.data.truth import Truth
 from hipart.skeleton import NUM_JOINTS
 
 COUNT = 20_000
@@ -15,6 +17,15 @@ BODY = sorted(set(range(NUM_JOINTS)) - set(EXTREMITIES))
 def exact() -> np.ndarray:
     person = np.random.default_rng(0).uniform([400, 300], [600, 700], (NUM_JOINTS, 2))
     return np.tile(person.astype(np.float32), (COUNT, 1, 1))
+
+
+def detect(
+    exact: np.ndarray, config: DetectorConfig, chance: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of single frames whose depth nobody asks for."""
+    flat = np.zeros((*exact.shape[:2], 3), np.float32)
+    shown = Truth(exact, flat, np.zeros(len(exact), bool), 30.0)
+    return detector.detect(shown, config, chance)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
