@@ -83,7 +83,8 @@ class DataConfig(Section):
     #: dense models on every 5th and tests on every 50th.
     train_every: Annotated[int, Field(ge=1, le=1000)] = 1
     test_every: Annotated[int, Field(ge=1, le=1000)] = 1
-    #: Of a prepared corpus, train on the mirror images, too, that ``data prepare --mirror`` made.
+    #: Train on mirror images, too: as many placements of mirrored motion on mirrored bodies again,
+    #: or, of a prepared corpus, those that ``data prepare --mirror`` made.
     mirrored: bool = False
     #: How often each clip is placed anew: random yaw and floor position.
     placements: Annotated[int, Field(ge=1, le=64)] = 4

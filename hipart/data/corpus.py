@@ -67,6 +67,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
         if data.validation_samples
         else ""
     )
+    mirrored = ", trained on its mirror images, too" if data.mirrored else ""
     return Corpus(
         train=made["train"],
         test=made["test"],
@@ -79,7 +80,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
         fingerprint=fingerprint(data, folder),
         description=(
             f"{data.corpus} corpus, {source}: {len(recorded.clips)} clips, {poses} poses at "
-            f"{recorded.fps:g} fps on 7 synthetic bodies{held_out}; {describe(detector)}"
+            f"{recorded.fps:g} fps on 7 synthetic bodies{mirrored}{held_out}; {describe(detector)}"
         ),
     )
 
@@ -131,8 +132,8 @@ def _check_kind(data: DataConfig, detector: DetectorConfig, folder: Path | None)
             "detector.kind 'given' needs detections that came with the data, and the open corpus "
             "has none: use 'simulated' or 'exact'"
         )
-    if max(data.train_every, data.test_every) > 1 or data.mirrored:
+    if max(data.train_every, data.test_every) > 1:
         raise ValueError(
-            "data.train_every, data.test_every and data.mirrored are of prepared corpora; the open "
-            "one has no mirror images, and of it fewer samples can be asked for"
+            "data.train_every and data.test_every are of prepared corpora; of the open one fewer "
+            "samples can be asked for"
         )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipart.config import DataConfig, DetectorConfig
-from hipart.data.body import bodies, global_rotations, pose
+from hipart.data.body import bodies, global_rotations, mirror, pose
 from hipart.data.cameras import four_cameras
 from hipart.data.detector import detect
 from hipart.data.motion import Motion
@@ -118,7 +118,22 @@ def project(plan: Plan, track: Track, views: Views) -> tuple[tuple[Floats, ...],
                 array[rows] = part
             joints = points[:, :, :NUM_JOINTS]
             target[rows] = 1000 * (joints - joints[:, :, :1]).swapaxes(1, 2)
+    turned = np.flatnonzero(views.mirrored)
+    for array in pixels:
+        centre = CAMERAS.centre[views.camera[turned], 0]
+        array[turned] = _in_a_mirror(array[turned], 2 * centre)
+    target[turned] = _in_a_mirror(target[turned], np.zeros(len(turned), np.float32))
     return tuple(pixels), target
+
+
+def _in_a_mirror(points: Floats, ends: Floats) -> Floats:
+    """Points (N, K, D) whose x is ``ends`` (N,) minus what it was, each as that of its other side.
+
+    The motion of the mirrored body: left and right of every level are each other's images.
+    """
+    seen = points[:, mirror(points.shape[1])]
+    seen[..., 0] = ends[:, None] - seen[..., 0]
+    return seen
 
 
 def seen(plan: Plan, track: Track, views: Views, rows: Indices, coefficients: Floats) -> Floats:

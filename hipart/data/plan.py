@@ -35,7 +35,7 @@ TAKE_SIDE_M = 1.5
 class Views:
     """Drawn samples as parallel arrays (N,). ``take`` and ``placement`` index the plan's tables.
 
-    ``sequence`` numbers a take in a placement before a camera.
+    ``sequence`` numbers a take in a placement before a camera; ``mirrored`` are seen in a mirror.
     """
 
     take: Indices
@@ -45,6 +45,7 @@ class Views:
     frame: Indices
     camera: Indices
     sequence: Indices
+    mirrored: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -56,7 +57,8 @@ class Plan:
 
     ``cast`` are its subjects. A take is ``frames`` frames of ``clip`` from ``start``, all (takes,).
     ``middle`` (takes, 2) is the (x, z) of the recording that placement p turns by ``yaw``
-    (takes, P) and puts at ``place`` (takes, P, 2), metres.
+    (takes, P) and puts at ``place`` (takes, P, 2), metres; placements from ``mirrored_from`` on are
+    seen in a mirror.
     """
 
     side: Side
@@ -67,6 +69,7 @@ class Plan:
     middle: Floats
     yaw: Floats
     place: Floats
+    mirrored_from: int
 
     def __len__(self) -> int:
         return int(self.frames.sum() * self.yaw.shape[1] * NUM_CAMERAS)
@@ -82,7 +85,9 @@ class Plan:
         clip = self.clip[take]
         subject = numbers[(clip + placement) % len(self.cast)]
         sequence = (take * self.yaw.shape[1] + placement) * NUM_CAMERAS + camera
-        return Views(take, placement, subject, clip, self.start[take] + frame, camera, sequence)
+        frame += self.start[take]
+        mirrored = placement >= self.mirrored_from
+        return Views(take, placement, subject, clip, frame, camera, sequence, mirrored)
 
 
 def sides(data: DataConfig) -> tuple[Side, ...]:
@@ -94,9 +99,11 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
     """Cut the side's segments into takes and draw, for each, where it is placed.
 
     The draw depends on the seed, the clip's name and the take's first frame, not on other clips,
-    and more placements keep the earlier ones.
+    and more placements keep the earlier ones. Where mirror images train, too, there are as many
+    placements of them.
     """
     hold_out = data.validation_samples > 0
+    placements = data.placements * (2 if data.mirrored and side == "train" else 1)
     takes, middles, reaches, drawn = [], [], [], []
     for segment in segments(motion.clips, motion.fps, hold_out):
         if segment.side != side:
@@ -109,9 +116,9 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
             middles.append((low + high) / 2)
             reaches.append(np.hypot(*(high - low)) / 2)
             rng = np.random.default_rng([data.seed, crc32(clip.name.encode()), start])
-            drawn.append(rng.random((data.placements, 3)))
+            drawn.append(rng.random((placements, 3)))
     table = np.array(takes, np.int64).reshape(-1, 3)
-    chance = np.array(drawn).reshape(-1, data.placements, 3)
+    chance = np.array(drawn).reshape(-1, placements, 3)
     room = np.maximum(data.floor_half_side_m - np.array(reaches).reshape(-1, 1, 1), 0)
     return Plan(
         side=side,
@@ -122,6 +129,7 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
         middle=np.array(middles, np.float32).reshape(-1, 2),
         yaw=(2 * np.pi * chance[..., 0]).astype(np.float32),
         place=((2 * chance[..., 1:] - 1) * room).astype(np.float32),
+        mirrored_from=data.placements,
     )
 
 

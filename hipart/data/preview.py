@@ -14,6 +14,7 @@ from hipart.data.corpus import is_prepared, load_corpus
 from hipart.data.detector import detect
 from hipart.data.measured_detector import Errors, errors_of, measured_errors
 from hipart.data.motion import Motion, read_motion
+from hipart.data.nearness import nearest_training_mm
 from hipart.data.open_corpus import CAMERAS, Track, lay_out, project, seen
 from hipart.data.plan import SUBJECTS, Plan, Views, draw, make_plan, sides
 from hipart.data.samples import Corpus, Samples
@@ -32,6 +33,10 @@ MOST_ACTIONS = 6
 MARGIN_PX = 25
 #: Frames whose errors are drawn joint by joint.
 MOST_ERRORS = 10_000
+#: Percentiles of how far test poses are from training poses.
+NEARNESS = {"10th percentile": 10, "median": 50, "90th percentile": 90}
+#: An action of fewer poses weighs more in a mean over actions than it tells.
+FEW_POSES = 50
 LICENCE = (
     "packaged motion: CMU Motion Capture Database (free use) and DeepMimic (MIT); body: MakeHuman "
     "(CC0); see hipart/data/open/ACKNOWLEDGEMENTS.md"
@@ -160,18 +165,32 @@ def info(
         "samples_by_subject": _count(samples, "subject", corpus.subject_names),
         "detection_error_px": {side: round(float(e.mean()), 2) for side, e in error.items()},
     }
+    distance = nearest_training_mm(corpus.train, corpus.test)
+    told["test_to_nearest_training_mm"] = {
+        name: round(float(np.percentile(distance, at)), 1) for name, at in NEARNESS.items()
+    }
     if folder is not None and is_prepared(folder):
         return told | {"damaged": sorted(corpus.damaged), "licence": OWN}
     recorded = read_motion(folder)
     shown = truth_of(corpus.test, corpus.fps)
     _, hidden = detect(shown, detector, np.random.default_rng([detector.seed, 1]))
-    frames = Counter(dict.fromkeys(samples, 0))
+    frames: Counter[str] = Counter(dict.fromkeys(samples, 0))
+    by_clip: dict[str, Counter[str]] = {clip.name: Counter() for clip in recorded.clips}
+    by_action: Counter[str] = Counter()
     for segment in segments(recorded.clips, recorded.fps, data.validation_samples > 0):
-        frames[segment.side] += segment.stop - segment.start
+        clip, poses = recorded.clips[segment.clip], segment.stop - segment.start
+        frames[segment.side] += poses
+        by_clip[clip.name][segment.side] += poses
+        if segment.side == "test":
+            by_action[clip.label] += poses
     return told | {
         "recordings": len({recording(clip) for clip in recorded.clips}),
         "poses": sum(len(clip) for clip in recorded.clips),
         "poses_by_side": dict(frames),
+        "poses_by_clip": {name: dict(poses) for name, poses in by_clip.items()},
+        "actions_of_few_test_poses": {
+            label: poses for label, poses in by_action.items() if poses < FEW_POSES
+        },
         "occluded_share": round(float(hidden.any(axis=1).mean()), 4),
         "licence": LICENCE if folder is None else OWN,
     }

@@ -149,13 +149,20 @@ def _lineage(artifact: Artifact, store: ArtifactStore) -> dict[str, Any]:
     return found
 
 
+#: Rows that are shown of one fact.
+MOST_ROWS = 30
+
+
 def describe_data(facts: Mapping[str, Any]) -> RenderableType:
     """Counts of a corpus, one fact a row; both sides of the split in one. Then the baselines."""
     rows = _rows("fact", "value")
     for name, value in facts.items():
         if name not in ("judged_on", "baselines"):
-            for label, found in _by_side(name.replace("_", " "), value):
-                rows.add_row(label, found)
+            found = list(_by_side(name.replace("_", " "), value))
+            for row in found[:MOST_ROWS]:
+                rows.add_row(*row)
+            if len(found) > MOST_ROWS:
+                rows.add_row("", f"and {len(found) - MOST_ROWS} more; --json has them all")
     title = (
         f"\nDensifiers without training, 96 points from detected joints ({facts['judged_on']})\n"
     )

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 
 from hipart.config import DataConfig, DetectorConfig
 from hipart.data import corpus as module
-from hipart.data.body import bodies
+from hipart.data.body import bodies, mirror
 from hipart.data.cameras import IMAGE_SIZE
 from hipart.data.corpus import Corpus, check_corpus, fingerprint, load_corpus
 from hipart.data.motion import OPEN, read_motion
-from hipart.data.open_corpus import CAMERAS, lay_out
+from hipart.data.nearness import facing, nearest_training_mm
+from hipart.data.open_corpus import CAMERAS, lay_out, project
 from hipart.data.plan import draw, make_plan
 from hipart.data.preview import info, preview
 from hipart.data.samples import Samples
@@ -335,6 +337,75 @@ def test_info_counts_what_is_there(corpus: Corpus) -> None:
     assert sum(row["test"] for row in found["samples_by_subject"].values()) == 300
     assert found["occluded_share"] == pytest.approx(0.3, abs=0.1)
     json.dumps(found)
+
+
+def test_info_says_where_test_poses_come_from_and_how_near_they_are(
+    held: Corpus, tmp_path: Path
+) -> None:
+    found = info(held, HELD, DetectorConfig())
+    clips = found["poses_by_clip"]
+    assert clips["cmu_001_03"] == {"train": 468, "validation": 234, "test": 366}
+    assert clips["deepmimic_walk"] == {"train": 38}
+    assert found["actions_of_few_test_poses"]["kick"] == 5
+    assert "jump" not in found["actions_of_few_test_poses"]
+    near = found["test_to_nearest_training_mm"]
+    assert 0 < near["10th percentile"] < near["median"] < near["90th percentile"]
+
+
+def test_nearness_is_that_of_the_pose_not_of_the_way_it_faces(corpus: Corpus) -> None:
+    train, test = corpus.train, corpus.test.take(slice(0, 50))
+    turn = np.radians(70)
+    about_y = np.array(
+        [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]], np.float32
+    )
+    turned = replace(test, target_3d=test.target_3d @ about_y.T)
+    assert np.allclose(
+        nearest_training_mm(train, test), nearest_training_mm(train, turned), atol=0.1
+    )
+    assert nearest_training_mm(train, train).max() < 1
+    away = replace(test, target_3d=test.target_3d + np.array([0, 30, 0], np.float32))
+    poses, moved = facing(train.target_3d), facing(away.target_3d)
+    direct = [
+        np.sqrt(((poses - pose) ** 2).sum(axis=2).mean(axis=1)).min()
+        for pose in moved.astype(float)
+    ]
+    assert np.allclose(nearest_training_mm(train, away), direct, atol=0.1)
+
+
+MIRRORED = SMALL.model_copy(update={"mirrored": True})
+
+
+def test_mirror_images_train_beside_what_they_mirror(corpus: Corpus) -> None:
+    both = load_corpus(MIRRORED, DetectorConfig())
+    assert "mirror images" in both.description
+    assert np.array_equal(both.test.fine_2d, corpus.test.fine_2d), "nothing else changes"
+    motion = read_motion(None)
+    plan, plain = make_plan(motion, MIRRORED, "train"), make_plan(motion, SMALL, "train")
+    assert len(plan) == 2 * len(plain)
+    assert np.array_equal(plan.yaw[:, : SMALL.placements], plain.yaw)
+    assert len(make_plan(motion, MIRRORED, "test")) == len(make_plan(motion, SMALL, "test"))
+    assert both.train.sequence.max() > len(plain.frames) * SMALL.placements * len(CAMERAS)
+
+
+def test_a_mirror_image_is_that_of_the_whole_body() -> None:
+    plan, track = make_plan(motion := read_motion(None), MIRRORED, "train"), lay_out(motion)
+    views = plan.views(np.arange(0, len(plan), 997))
+    assert 0.3 < views.mirrored.mean() < 0.7
+    seen, target = project(plan, track, views)
+    plain, straight = project(plan, track, replace(views, mirrored=np.zeros_like(views.mirrored)))
+    ends = 2 * CAMERAS.centre[views.camera, 0]
+    for points, original in zip(seen, plain, strict=True):
+        order = mirror(points.shape[1])
+        expected = original[:, order] * [-1, 1] + np.stack([ends, 0 * ends], 1)[:, None]
+        assert np.allclose(points[views.mirrored], expected[views.mirrored], atol=1e-3)
+        assert np.array_equal(points[~views.mirrored], original[~views.mirrored])
+    # A camera that is mirrored with the world sees the mirrored person where the picture says.
+    joints = straight[:, mirror(NUM_JOINTS)] * [-1, 1, 1]
+    assert np.allclose(target[views.mirrored], joints[views.mirrored], atol=1e-2)
+    left, right = (target[:, hip, 0] for hip in (4, 1))
+    assert (np.sign(left - right) == np.sign(seen[0][:, 4, 0] - seen[0][:, 1, 0]))[
+        np.abs(left - right) > 60
+    ].all()
 
 
 def test_a_preview_is_a_picture(tmp_path: Path) -> None:
