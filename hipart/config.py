@@ -86,6 +86,10 @@ class DataConfig(Section):
     #: Train on mirror images, too: as many placements of mirrored motion on mirrored bodies again,
     #: or, of a prepared corpus, those that ``data prepare --mirror`` made.
     mirrored: bool = False
+    #: Subjects and actions that do not train.
+    leave_out: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    #: Share of the clips that train, drawn with ``seed``; a smaller one is part of a larger.
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     #: How often each clip is placed anew: random yaw and floor position.
     placements: Annotated[int, Field(ge=1, le=64)] = 4
     #: Half side, in metres, of the square in which a placement stands.
@@ -513,6 +517,8 @@ class LifterConfig(Schedule):
     #: Of what it is a share: of clips in a drawn order, the last one cut short, or of single frames
     #: drawn from all clips.
     train_share_of: Literal["clips", "frames"] = "clips"
+    #: Share of the training samples whose 3D joints are those of another one, drawn with ``seed``.
+    wrong_labels: Probability = 0.0
     epochs: PositiveInt | None = 25
     #: Poses, or windows of a temporal lifter.
     batch_size: PositiveInt = 256

@@ -219,6 +219,8 @@ NEUTRAL: dict[str, dict[str, Any]] = {
         "train_every": 1,
         "test_every": 1,
         "coordinates": "screen",
+        "leave_out": [],
+        "share": 1.0,
     },
     "detector": {"training_draws": "once", "profile": "uniform", "correlation_s": 0.1},
     "tokenizer": {
@@ -249,6 +251,7 @@ NEUTRAL: dict[str, dict[str, Any]] = {
         "levels": None,
         "train_share": 1.0,
         "train_share_of": "clips",
+        "wrong_labels": 0.0,
         "steps": None,
         "decay_steps": None,
     },

@@ -14,6 +14,7 @@ from hipart.data.prepared import ABOUT, PLAN, read_about
 from hipart.data.prepared_corpus import check_prepared, load_prepared
 from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import VALIDATION_SUBJECTS
+from hipart.data.subset import described
 
 __all__ = [
     "Corpus",
@@ -67,7 +68,8 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
         if data.validation_samples
         else ""
     )
-    mirrored = ", trained on its mirror images, too" if data.mirrored else ""
+    trained = ", trained on its mirror images, too" if data.mirrored else ""
+    trained += described(data)
     return Corpus(
         train=made["train"],
         test=made["test"],
@@ -80,7 +82,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
         fingerprint=fingerprint(data, folder),
         description=(
             f"{data.corpus} corpus, {source}: {len(recorded.clips)} clips, {poses} poses at "
-            f"{recorded.fps:g} fps on 7 synthetic bodies{mirrored}{held_out}; {describe(detector)}"
+            f"{recorded.fps:g} fps on 7 synthetic bodies{trained}{held_out}; {describe(detector)}"
         ),
     )
 

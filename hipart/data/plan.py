@@ -3,6 +3,7 @@
 The plan enumerates them without computing any, so that a small draw from a large corpus is cheap.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from zlib import crc32
@@ -17,10 +18,12 @@ from hipart.data.splits import (
     SIDES,
     TEST_SUBJECTS,
     TRAIN_SUBJECTS,
+    Segment,
     Side,
     performers,
     segments,
 )
+from hipart.data.subset import check_left_out, shared
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -100,14 +103,16 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
 
     The draw depends on the seed, the clip's name and the take's first frame, not on other clips,
     and more placements keep the earlier ones. Where mirror images train, too, there are as many
-    placements of them.
+    placements of them. ValueError where ``data.leave_out`` names what does not train.
     """
     hold_out = data.validation_samples > 0
+    parts = [part for part in segments(motion.clips, motion.fps, hold_out) if part.side == side]
+    cast = performers(side, hold_out)
+    if side == "train":
+        parts, cast = _trained(motion, data, parts, cast)
     placements = data.placements * (2 if data.mirrored and side == "train" else 1)
     takes, middles, reaches, drawn = [], [], [], []
-    for segment in segments(motion.clips, motion.fps, hold_out):
-        if segment.side != side:
-            continue
+    for segment in parts:
         clip = motion.clips[segment.clip]
         for start, stop in cut_takes(clip.root[:, [0, 2]], segment.start, segment.stop):
             path = clip.root[start:stop, [0, 2]]
@@ -122,7 +127,7 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
     room = np.maximum(data.floor_half_side_m - np.array(reaches).reshape(-1, 1, 1), 0)
     return Plan(
         side=side,
-        cast=performers(side, hold_out),
+        cast=cast,
         clip=table[:, 0],
         start=table[:, 1],
         frames=table[:, 2],
@@ -131,6 +136,19 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
         place=((2 * chance[..., 1:] - 1) * room).astype(np.float32),
         mirrored_from=data.placements,
     )
+
+
+def _trained(
+    motion: Motion, data: DataConfig, parts: Sequence[Segment], cast: Sequence[str]
+) -> tuple[list[Segment], tuple[str, ...]]:
+    """The segments that train, and who performs them."""
+    labels = [motion.clips[part.clip].label for part in parts]
+    check_left_out(data, cast, sorted(set(labels)))
+    out = set(data.leave_out)
+    kept = [part for part, label in zip(parts, labels, strict=True) if label not in out]
+    names = shared((motion.clips[part.clip].name for part in kept), data.share, data.seed)
+    kept = [part for part in kept if motion.clips[part.clip].name in names]
+    return kept, tuple(name for name in cast if name not in out)
 
 
 def cut_takes(path: Floats, start: int, stop: int) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from hipart.data.plan import sides
 from hipart.data.prepared import SHAPES, array_of, read_about
 from hipart.data.samples import Corpus, Samples
 from hipart.data.splits import SIDES, VALIDATION_SUBJECTS, Side
+from hipart.data.subset import check_left_out, described, shared
 from hipart.data.truth import truth_of
 from hipart.skeleton import NUM_JOINTS
 
@@ -40,7 +41,7 @@ def load_prepared(folder: Path, data: DataConfig, detector: DetectorConfig) -> C
     """
     training, testing = _homes(folder)
     made = {side: _drawn(training, testing, data, detector, side) for side in sides(data)}
-    told = [testing.about["description"]]
+    told = [testing.about["description"] + described(data)]
     if training is not testing:
         told.append(f"trained on {training.about['description']}")
     if data.validation_samples:
@@ -113,6 +114,8 @@ def chosen_rows(home: _Home, data: DataConfig, side: Side) -> Indices:
         held = [names.index(name) for name in VALIDATION_SUBJECTS if name in names]
         theirs = np.isin(array_of(folder, stored, "subject"), held)
         kept &= theirs if side == "validation" else ~theirs
+    if side == "train" and (data.leave_out or data.share < 1):
+        kept &= _trained(home, data, kept)
     rows = np.flatnonzero(kept)
     wanted = {
         "train": data.train_samples,
@@ -135,6 +138,24 @@ def chosen_rows(home: _Home, data: DataConfig, side: Side) -> Indices:
     place[order] = np.arange(len(order))
     taken = np.argsort(place[sequence], kind="stable")[:wanted]
     return np.sort(rows[taken])
+
+
+def _trained(home: _Home, data: DataConfig, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which rows (N,) of the training side train, of those that could."""
+    ids = {name: array_of(home.folder, "train", name) for name in ("subject", "action", "clip")}
+    names = {name: home.names(name) for name in ids}
+    present = {name: [names[name][at] for at in np.unique(ids[name][candidates])] for name in ids}
+    check_left_out(data, present["subject"], present["action"])
+    kept = candidates.copy()
+    for table in ("subject", "action"):
+        out = [at for at, name in enumerate(names[table]) if name in data.leave_out]
+        kept &= ~np.isin(ids[table], out)
+    clips = shared(
+        (names["clip"][at] for at in np.unique(ids["clip"][kept])), data.share, data.seed
+    )
+    return kept & np.isin(
+        ids["clip"], [at for at, name in enumerate(names["clip"]) if name in clips]
+    )
 
 
 def _drawn(

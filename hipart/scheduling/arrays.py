@@ -56,7 +56,7 @@ def signature(job: StageJob) -> str:
         values = identity_of(name, section)
         shared[name] = {field: value for field, value in values.items() if field not in left_out}
     lifter = job.sections.get("lifter")
-    if isinstance(lifter, LifterConfig) and lifter.train_share < 1:
+    if isinstance(lifter, LifterConfig) and (lifter.train_share < 1 or lifter.wrong_labels):
         # Which samples keep their labels is drawn with the seed, and with them how many windows.
         shared["lifter"]["seed"] = lifter.seed
     head = [job.stage, PIPELINE[job.stage].version, job.identity["data"], sorted(job.needs)]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hipart.config import window_frames
+from hipart.config import LifterConfig, window_frames
 from hipart.data.samples import Integers
 from hipart.data.splits import Side
 from hipart.metrics import mpjpe
@@ -30,6 +30,8 @@ VALIDATION, VALIDATED = "validation_mpjpe_mm", 1024
 LATE = 0.2
 #: The purpose of a seed: which clips keep their labels.
 LABELS = 4
+#: And whose labels are another's.
+WRONG = 6
 
 
 class LifterObjective(Objective):
@@ -71,6 +73,8 @@ def prepare(context: StageContext) -> Training:
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_lifter(config.model, poses.shape[1]).to(context.device)
+    if config.wrong_labels:
+        split = split._replace(target=wrongly_labelled(split.target, config))
     seen = windows(config.model, split.sequence)
     if config.train_share < 1:
         alone = np.arange(split.size, dtype=np.int32)
@@ -126,6 +130,19 @@ def labelled(clip: Integers, frame: Integers, share: float, seed: int) -> NDArra
     kept = np.zeros(len(clip), bool)
     kept[rank[: max(1, round(share * len(clip)))]] = True
     return kept
+
+
+def wrongly_labelled(target: Tensor, config: LifterConfig) -> Tensor:
+    """The 3D joints (N, 17, 3), a share of which have gone round among themselves.
+
+    A larger share keeps the samples that are wrong in a smaller one, though not whose joints they
+    have. One sample alone cannot be wrong.
+    """
+    order = np.random.default_rng([config.seed, WRONG]).permutation(len(target))
+    wrong = torch.as_tensor(order[: round(config.wrong_labels * len(target))], device=target.device)
+    changed = target.clone()
+    changed[wrong] = target[wrong.roll(1)]
+    return changed
 
 
 def _only(seen: Windows, kept: Tensor) -> Windows:

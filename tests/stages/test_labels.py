@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from hipart.config import LifterConfig
 from hipart.data.corpus import load_corpus
 from hipart.experiment.file import base_at_scale
-from hipart.stages.lifter import labelled
+from hipart.stages.lifter import labelled, wrongly_labelled
 
 SHARES = (0.01, 0.0625, 0.25, 0.5, 1.0)
 
@@ -55,3 +57,16 @@ def test_a_share_of_frames_is_of_nearly_all_clips(samples: tuple[np.ndarray, np.
     of_clips = labelled(clip, frame, 0.25, 0)
     assert of_frames.sum() == of_clips.sum()
     assert len(set(clip[of_frames])) > 1.5 * len(set(clip[of_clips]))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_wrong_labels_are_those_of_other_samples(share: float) -> None:
+    target = torch.arange(200.0)[:, None, None].expand(200, 17, 3)
+    wrong = wrongly_labelled(target, LifterConfig(wrong_labels=share, seed=1))
+    assert (wrong != target).all(dim=(1, 2)).sum() == round(200 * share)
+    assert wrong[:, 0, 0].sort().values.equal(target[:, 0, 0]), "each is somebody's"
+    more = wrongly_labelled(target, LifterConfig(wrong_labels=1.0, seed=1))
+    kept = (wrong == target).all(dim=(1, 2))
+    assert (~kept <= (more != target).all(dim=(1, 2))).all()
+    other = wrongly_labelled(target, LifterConfig(wrong_labels=share, seed=2))
+    assert share in (0.0,) or not other.equal(wrong)
