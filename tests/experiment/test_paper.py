@@ -17,7 +17,7 @@ NAMES = load_suite("paper").experiments
 
 
 #: Packaged ablations that the suite leaves out: a short one, and two that the paper does not have.
-BESIDE = ("order_ablation", "central_claims", "worth", "label_efficiency")
+BESIDE = ("order_ablation", "central_claims", "worth", "label_efficiency", "data_ablation")
 
 
 def test_the_suite_holds_every_experiment_of_the_paper_but_the_short_one() -> None:
