@@ -228,20 +228,18 @@ def _parts(folds: int) -> int:
     return folds
 
 
-def _one_of_them(fold: tuple[int, int]) -> tuple[int, int]:
-    part, folds = fold
-    _parts(folds)
-    if not 1 <= part <= folds:
-        raise ValueError(f"{list(fold)} leaves out part {part} of {folds}; parts count from 1")
+def _one_of_them(fold: tuple[int, ...]) -> tuple[int, ...]:
+    if len(fold) != 2 or not 1 <= fold[0] <= fold[1] <= MOST_FOLDS:
+        raise ValueError(
+            f"{list(fold)} is not [k, K]: the part that is left out, from 1, and how many there "
+            f"are, at most {MOST_FOLDS}"
+        )
+    _parts(fold[1])
     return fold
 
 
 #: A part that is left out, counted from 1, and how many parts there are.
-Fold = Annotated[
-    tuple[int, Annotated[int, Field(le=MOST_FOLDS)]],
-    Field(strict=False),
-    AfterValidator(_one_of_them),
-]
+Fold = Annotated[tuple[int, ...], Field(strict=False), AfterValidator(_one_of_them)]
 
 
 class PriorConfig(Schedule):
