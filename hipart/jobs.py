@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from hipart.config import PipelineConfig, Section
-from hipart.pipeline import FINAL_STAGE, NEUTRAL, PIPELINE, Stage, needs_of
+from hipart.pipeline import FINAL_STAGE, NEUTRAL, PIPELINE, Stage, Variant, needs_of, stage_of
 
 #: Stages in which a training of many epochs begins as one of few does. Every other one warms up
 #: and anneals over all of its epochs, so that already the first depend on how many there will be.
@@ -43,6 +43,7 @@ class StageJob:
     key: str
     hashed: str
     sections: dict[str, Section]
+    #: Keys of what it needs by the name in the trial: a stage's, or that of a variant beside it.
     needs: dict[str, str]
     #: The sections that the stage itself reads.
     reads: tuple[str, ...] = field(default=(), compare=False)
@@ -95,6 +96,7 @@ def jobs(
 ) -> dict[str, StageJob]:
     """The stage jobs of a trial by stage name, each after everything it needs.
 
+    Variants of a stage's job (``Stage.variants``) stand beside it under names of their own.
     ``targets`` are the stages that are wanted for themselves.
     """
     return Jobs(data_fingerprint).of(config, targets)
@@ -113,35 +115,62 @@ class Jobs:
         self._texts: dict[int, tuple[Section, str]] = {}
         self._around_seed: dict[tuple[object, ...], tuple[Section, str, str, str]] = {}
         self._unseeded: dict[int, tuple[Section, Section]] = {}
+        self._varied: dict[tuple[int, str], tuple[Section, Section]] = {}
 
     def of(
         self, config: PipelineConfig, targets: Iterable[str] = (FINAL_STAGE,)
     ) -> dict[str, StageJob]:
         """As ``jobs`` does."""
         found: dict[str, StageJob] = {}
-        sections = vars(config)
         for name, needs in needs_of(config, targets).items():
             stage = PIPELINE[name]
-            read = {section: sections[section] for section in stage.reads_of(config)}
-            needed = [found[need] for need in needs]
-            known = (name, *map(id, read.values()), *map(id, needed))
-            job = self._made.get(known)
-            if job is None:
-                job = self._made[known] = self._make(stage, read, needed)
-            found[name] = job
+            read = self._read(stage, config)
+            needed = {need: found[need] for need in needs}
+            for variant in stage.variants(config):
+                needed[variant.name] = found[variant.name] = self._variant(variant, config, found)
+            found[name] = self._job(stage, read, needed)
         return found
 
-    def _make(self, stage: Stage, read: dict[str, Section], needed: list[StageJob]) -> StageJob:
+    def _read(self, stage: Stage, config: PipelineConfig) -> dict[str, Section]:
+        sections = vars(config)
+        return {section: sections[section] for section in stage.reads_of(config)}
+
+    def _variant(
+        self, variant: Variant, config: PipelineConfig, found: Mapping[str, StageJob]
+    ) -> StageJob:
+        """The job of a stage with its own section changed, upon what the trial's own needs."""
+        stage = PIPELINE[variant.stage]
+        read = self._read(stage, config)
+        section = read[stage.name]
+        known = id(section), variant.name
+        if known not in self._varied:
+            self._varied[known] = section, section.model_copy(update=variant.changes)
+        read[stage.name] = self._varied[known][1]
+        return self._job(stage, read, {need: found[need] for need in stage.needs(config)})
+
+    def _job(
+        self, stage: Stage, read: dict[str, Section], needed: Mapping[str, StageJob]
+    ) -> StageJob:
+        known = (stage.name, *map(id, read.values()), *map(id, needed.values()))
+        job = self._made.get(known)
+        if job is None:
+            job = self._made[known] = self._make(stage, read, needed)
+        return job
+
+    def _make(
+        self, stage: Stage, read: dict[str, Section], needed: Mapping[str, StageJob]
+    ) -> StageJob:
         known = (stage.name, *map(id, read.values()))
         if known not in self._heads:
             self._heads[known] = self._head(stage, read)
         sections, head = self._heads[known]
-        keys = {job.stage: job.key for job in needed}
+        keys = {name: job.key for name, job in needed.items()}
         needs = ",".join([f'"{name}":"{key}"' for name, key in sorted(keys.items())])
         hashed = f'{head}"needs":{{{needs}}},"stage":"{stage.name}","version":{stage.version}}}'
         reached: dict[str, Section] = {}
-        for job in needed:
-            reached |= job.sections
+        for name, job in needed.items():
+            if name == job.stage:  # a variant's own settings are no part of the trial
+                reached |= job.sections
         key = key_of(hashed)
         return StageJob(stage.name, key, hashed, reached | sections, keys, tuple(sections))
 
@@ -177,6 +206,13 @@ class Jobs:
             changed = {"seed": 0} if hasattr(section, "seed") else {}
             self._unseeded[id(section)] = section, section.model_copy(update=changed)
         return self._unseeded[id(section)][1]
+
+
+def names_in(chains: Iterable[Mapping[str, StageJob]]) -> list[str]:
+    """What jobs are called in trials, in the order of the pipeline; variants after their own."""
+    names = dict.fromkeys(name for chain in chains for name in chain)
+    places = list(PIPELINE)
+    return sorted(names, key=lambda name: (places.index(stage_of(name)), name != stage_of(name)))
 
 
 def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from hipart.experiment.file import available, is_search
-from hipart.jobs import StageJob
+from hipart.jobs import StageJob, names_in
 from hipart.pipeline import PIPELINE
 from hipart.report.figures.search.shared import axis_title
 from hipart.report.footer import reach
@@ -237,16 +237,16 @@ def _training(found: _Found, stage: str) -> list[Chart]:
 
 def _origins(found: _Found) -> tuple[list[str], list[list[str]]]:
     """Which artifacts stand behind each trial."""
-    stages = [stage for stage in PIPELINE if any(stage in chain for chain in found.session.jobs)]
+    names = names_in(found.session.jobs)
     rows = [
         [
             trial.arm.name,
             str(trial.seed),
-            *(chain[stage].key[:8] if stage in chain else "" for stage in stages),
+            *(chain[name].key[:8] if name in chain else "" for name in names),
         ]
         for trial, chain in zip(found.session.trials, found.session.jobs, strict=True)
     ]
-    return ["arm", "seed", *stages], rows
+    return ["arm", "seed", *names], rows
 
 
 def _history(session: SearchSession, study: Study) -> list[Chart]:

@@ -13,6 +13,17 @@ from hipart.config import PipelineConfig
 from hipart.skeleton import LEVEL_NAMES
 
 
+class Variant(NamedTuple):
+    """A job beside a trial's own of the same stage: the settings of that stage with some changed.
+
+    ``name`` is what it is called where the trial's own goes by the name of the stage.
+    """
+
+    name: str
+    stage: str
+    changes: Mapping[str, Any]
+
+
 class Metric(NamedTuple):
     """A number that a stage reports, with its unit and which way is better."""
 
@@ -39,6 +50,8 @@ class Stage:
     unseeded: bool = False
     #: Sections that it reads under some configs alone.
     reads_besides: Callable[[PipelineConfig], tuple[str, ...]] = lambda _: ()
+    #: Jobs that it needs of stages that it needs, under other settings than the trial's.
+    variants: Callable[[PipelineConfig], tuple[Variant, ...]] = lambda _: ()
 
     def reads_of(self, config: PipelineConfig) -> tuple[str, ...]:
         """The sections that it reads under a config."""
@@ -68,6 +81,15 @@ def _needs_tokenizer(_: PipelineConfig) -> tuple[str, ...]:
 
 def _needs_tokenizer_and_prior(_: PipelineConfig) -> tuple[str, ...]:
     return ("tokenizer", "prior")
+
+
+def _priors_of_folds(config: PipelineConfig) -> tuple[Variant, ...]:
+    """For each part of the training samples a prior that does not see it."""
+    count = config.densify.folds or 0
+    return tuple(
+        Variant(f"prior {part} of {count}", "prior", {"fold": (part, count)})
+        for part in range(1, count + 1)
+    )
 
 
 def _lifter_needs(config: PipelineConfig) -> tuple[str, ...]:
@@ -111,6 +133,7 @@ DENSIFY = Stage(
     version=3,
     reads=("data", "detector", "densify"),
     needs=_needs_tokenizer_and_prior,
+    variants=_priors_of_folds,
     metrics=(
         *_by_level("{}_error_px", "generated {}-joint error"),
         *_by_level("{}_within_part_px", "generated {}-joint error within parts"),
@@ -228,6 +251,8 @@ NEUTRAL: dict[str, dict[str, Any]] = {
         "codebooks": "hierarchical",
         "joint_init": "random",
         "part_weighting": 0.0,
+        "alignment": "one_way",
+        "action_input": "sparse_and_dense",
         "sparse_codebook.init": "normal",
         "sparse_codebook.dead_below": None,
         "dense_codebook.init": "normal",
@@ -242,10 +267,12 @@ NEUTRAL: dict[str, dict[str, Any]] = {
         "joint_loss_weight": 0.0,
         "conditioning": "start",
         "token_corruption": 0.0,
+        "head": "two_pass",
+        "fold": None,
         "steps": None,
         "weight_decay_on": "all",
     },
-    "densify": {"decode": "argmax", "exact": "nothing", "samples": 0},
+    "densify": {"decode": "argmax", "exact": "nothing", "samples": 0, "folds": None},
     "regressor": {"steps": None, "weight_decay_on": "all"},
     "lifter": {
         "levels": None,
@@ -258,6 +285,11 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "evaluation": {"flip": False, "split": "test"},
     "numerics": {"products": "float32"},
 }
+
+
+def stage_of(name: str) -> str:
+    """The stage of a job of a trial by its name there: a stage's, or a variant's."""
+    return name.partition(" ")[0]
 
 
 def needs_of(config: PipelineConfig, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:

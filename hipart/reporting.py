@@ -40,7 +40,7 @@ def session_table(
         wanted.add(f"{ablation.metric.stage}/{ablation.metric.name}/")
     with without_collection():
         rows = frame(session.trials, session.jobs, found, failures, wanted)
-        made = [] if brief else list(provenances(found, rows))
+        made = [] if brief else list(provenances(found, rows, session.jobs))
         kept = not brief and ablation.metric.stage == FINAL_STAGE
         name = ablation.metric.name
         return table(

@@ -78,9 +78,16 @@ def frame(
 
 
 def provenances(
-    artifacts: Mapping[str, Finished], results: pl.DataFrame
+    artifacts: Mapping[str, Finished], results: pl.DataFrame, chains: Chains = ()
 ) -> Iterator[dict[str, Any]]:
-    """Provenance of every distinct artifact behind a frame, in the order of the pipeline."""
+    """Provenance of every distinct artifact behind a frame, in the order of the pipeline.
+
+    Those of variants in ``chains``, which have no column in a frame, come first.
+    """
+    variants = [job for chain in chains for name, job in chain.items() if name != job.stage]
+    for key in dict.fromkeys(job.key for job in variants):
+        if key in artifacts:
+            yield artifacts[key].provenance
     for stage in PIPELINE:
         for key in results[f"key/{stage}"].drop_nulls().unique(maintain_order=True):
             if key in artifacts:

@@ -38,7 +38,7 @@ def search_table(
     measured = session.measured(study)
     there = measured.finished()
     results = frame(measured.trials, measured.jobs, there)
-    made = [] if partial else list(provenances(there, results))
+    made = [] if partial else list(provenances(there, results, measured.jobs))
     arms = list({trial.arm.name: trial.arm for trial in measured.trials}.values())
     full = table(
         measured.ablation,

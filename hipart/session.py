@@ -2,13 +2,16 @@
 
 import gc
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from hipart.data.corpus import check_corpus, fingerprint, overlay_name
+from hipart.config import DataConfig, PriorConfig
+from hipart.data.corpus import check_corpus, fingerprint, overlay_name, training_clips
+from hipart.data.folds import parts_of
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
 from hipart.experiment.scales import DEFAULT_SCALE, held_out
@@ -71,14 +74,28 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
         for config in {(one.config.data, one.config.detector) for one in shared.values()}:
             check_corpus(*config, runtime.data)
         maker = Jobs(data)
+        jobs = [maker.of(trial.config, trial.targets) for trial in all_trials]
+        check_folds(jobs, runtime.data)
         return Session(
             ablation=ablation,
             runtime=runtime,
             store=ArtifactStore(runtime.store, runtime.store_uri),
             fingerprint=data,
             trials=all_trials,
-            jobs=[maker.of(trial.config, trial.targets) for trial in all_trials],
+            jobs=jobs,
         )
+
+
+def check_folds(chains: Iterable[Mapping[str, StageJob]], folder: Path | None) -> None:
+    """Raise ValueError for parts of training samples of which there are more than clips."""
+    asked: set[tuple[DataConfig, int]] = set()
+    for job in (job for chain in chains for job in chain.values() if job.stage == "prior"):
+        data, prior = job.sections["data"], job.sections["prior"]
+        assert isinstance(data, DataConfig) and isinstance(prior, PriorConfig)
+        if prior.fold:
+            asked.add((data, prior.fold[1]))
+    for data, folds in sorted(asked, key=lambda one: one[1]):
+        parts_of(training_clips(data, folder), folds)
 
 
 def options(scale: str, runtime: Runtime) -> str:

@@ -171,6 +171,44 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
         written("prior.order: raster", "densify.samples: 8"),
         ["mine.yaml", "densify", "samples 8", "set decode to argmax"],
     ),
+    "one part of the training samples": (
+        written("prior.order: raster", "densify.folds: 1"),
+        ["mine.yaml:4", "densify.folds", "1 part would leave a prior nothing", "take 2 or more"],
+    ),
+    "more parts than clips": (
+        written("prior.order: raster", "densify.folds: 17"),
+        ["densify.folds", "256 training samples", "17 parts", "of 16", "take at most 16"],
+    ),
+    "a part that is not there": (
+        written("prior.order: raster", "prior.fold: [3, 2]"),
+        ["mine.yaml:4", "prior.fold", "[3, 2] is not [k, K]", "from 1"],
+    ),
+    "a part left out of the prior beside priors of parts": (
+        written("prior.order: raster", "prior.fold: [1, 2]\n  densify.folds: 2"),
+        ["mine.yaml", "densify.folds 2", "prior.fold [1, 2]", "set one of them to null"],
+    ),
+    "parts of which no prior generates any": (
+        written("prior.order: raster", "densify.folds: 2\n  densify.exact: tokens"),
+        ["mine.yaml:4", "densify.folds", "folds 2 and exact tokens", "set folds to null"],
+    ),
+    "misspelt head": (
+        written("prior.order: raster", "prior.head: one_pass"),
+        ["mine.yaml:4", "prior.head", "two_pass", "did you mean one_pass_prev?"],
+    ),
+    "misspelt input of the action head": (
+        written("prior.order: raster", "tokenizer.action_input: dense_upsampled"),
+        ["mine.yaml:4", "tokenizer.action_input", "did you mean dense_and_upsampled?"],
+    ),
+    "misspelt alignment": (
+        written("prior.order: raster", "tokenizer.alignment: symetric"),
+        ["mine.yaml:4", "tokenizer.alignment", "one_way", "did you mean symmetric?"],
+    ),
+    "a head in one pass where tokens come one by one": (
+        written(
+            "prior.order: raster", "prior.head: one_pass_prev\n  prior.within_part: sequential"
+        ),
+        ["mine.yaml:4", "prior.head", "one after the other", "set head to two_pass"],
+    ),
     "name of a lifter that is not there": (
         named_level("{name: transformer, set: {lifter.epochs: 9}}"),
         ["mine.yaml", "factors.size.levels.transformer", "lifter.model.kind mlp", '"MLP"?'],

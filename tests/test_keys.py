@@ -150,7 +150,7 @@ def test_jobs_made_together_are_those_made_alone(name: str) -> None:
     for trial in trials(ablation):
         found = together.of(trial.config, trial.targets)
         assert found == jobs(trial.config, DATA, trial.targets)
-        for job in found.values():
+        for called, job in found.items():
             assert job.hashed == canonical_json(job.identity)
             assert job.key == key_of(canonical_json(job.identity))
-            assert together.of(trial.config, trial.targets)[job.stage] is job
+            assert together.of(trial.config, trial.targets)[called] is job

@@ -100,7 +100,7 @@ def check(folder: Path, server: Server) -> None:
     for trial, chain in zip(session.trials, session.jobs, strict=True):
         identity = trial_spec(subject, trial, chain, "").identity
         outcomes[identity] = trial_outcome(
-            subject, trial, [artifacts[job.key] for job in chain.values()]
+            subject, trial, {name: artifacts[job.key] for name, job in chain.items()}
         )
     expected = Counter(
         (run_ids[identity], *point)

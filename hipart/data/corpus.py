@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
 from hipart.config import DataConfig, DetectorConfig
 from hipart.data.body import BODY_FILE
 from hipart.data.cameras import IMAGE_SIZE
@@ -11,8 +13,8 @@ from hipart.data.motion import motion_files, read_motion
 from hipart.data.open_corpus import action_names, choose, make_samples
 from hipart.data.plan import SUBJECTS, make_plan, sides
 from hipart.data.prepared import ABOUT, PLAN, read_about
-from hipart.data.prepared_corpus import check_prepared, load_prepared
-from hipart.data.samples import Corpus, Samples
+from hipart.data.prepared_corpus import check_prepared, load_prepared, training_clips_of
+from hipart.data.samples import Corpus, Integers, Samples
 from hipart.data.splits import VALIDATION_SUBJECTS
 from hipart.data.subset import described
 
@@ -25,6 +27,7 @@ __all__ = [
     "is_prepared",
     "load_corpus",
     "overlay_name",
+    "training_clips",
 ]
 
 
@@ -96,6 +99,14 @@ def check_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None
     recorded = read_motion(folder)
     for side in sides(data):
         choose(recorded, data, side)
+
+
+def training_clips(data: DataConfig, folder: Path | None = None) -> Integers:
+    """The clip (N,) of every training sample that these settings draw, without making a sample."""
+    if folder is not None and is_prepared(folder):
+        return training_clips_of(folder, data)
+    plan, chosen = choose(read_motion(folder), data, "train")
+    return plan.views(chosen).clip.astype(np.int32)
 
 
 def fingerprint(data: DataConfig, folder: Path | None = None) -> str:

@@ -12,7 +12,7 @@ from hipart.config import DataConfig, DetectorConfig
 from hipart.data.detector import describe, detect
 from hipart.data.plan import sides
 from hipart.data.prepared import SHAPES, array_of, read_about
-from hipart.data.samples import Corpus, Samples
+from hipart.data.samples import Corpus, Integers, Samples
 from hipart.data.splits import SIDES, VALIDATION_SUBJECTS, Side
 from hipart.data.subset import check_left_out, described, shared
 from hipart.data.truth import truth_of
@@ -71,6 +71,13 @@ def check_prepared(folder: Path, data: DataConfig) -> None:
     training, testing = _homes(folder)
     for side in sides(data):
         chosen_rows(testing if side == "test" else training, data, side)
+
+
+def training_clips_of(folder: Path, data: DataConfig) -> Integers:
+    """The clip (N,) of every training sample that ``load_prepared`` would draw."""
+    training, _ = _homes(folder)
+    rows = chosen_rows(training, data, "train")
+    return array_of(training.folder, "train", "clip")[rows].astype(np.int32)
 
 
 def _homes(folder: Path) -> tuple[_Home, _Home]:

@@ -92,7 +92,7 @@ def best_trial(
     candidates = []
     for trial in trials:
         needed = jobs(trial.config, data_fingerprint, trial.targets)
-        found = {name: store.find(name, job.key) for name, job in needed.items()}
+        found = {name: store.find(job.stage, job.key) for name, job in needed.items()}
         artifacts = {name: artifact for name, artifact in found.items() if artifact is not None}
         can_predict = trial.config.lifter.dense_input == "none" or (
             "prior" in needed and trial.config.densify.plain

@@ -97,6 +97,7 @@ def _rows(stages: dict[str, Any]) -> list[str]:
         f"| {metric.title}{_split(found)} (`{stage}/{metric.name}`) "
         f"| {found['metrics'][metric.name]:.2f} {metric.unit} |"
         for stage, found in stages.items()
+        if stage in PIPELINE  # and no variant of one
         for metric in PIPELINE[stage].metrics
         if metric.name in found["metrics"]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hipart.models.generation import Choose, most_probable
+from hipart.models.layers import Cache
 from hipart.shapes import Float, Int
 from hipart.skeleton import NUM_PARTS
 
@@ -27,19 +29,30 @@ class CachedDecoding:
         self.prior = prior
         self.tables = prior.sparse.table(), prior.dense.table()
         self.global_caches = prior.global_blocks.new_caches(pose, NUM_PARTS)
-        self.head_caches = prior.head_blocks.new_caches(pose, 1 + prior.dense_per_part)
+        self.head_caches: Sequence[Cache] = ()
+        if not prior.one_pass:
+            self.head_caches = prior.head_blocks.new_caches(pose, 1 + prior.dense_per_part)
         self.step = 0
         self.group = prior.start(pose)
+        #: In one pass: z_s^i of Eq. 11, and what it and h^i gave for the dense tokens.
+        self.before = None
+        if prior.no_part is not None:
+            self.before = prior.no_part.expand(pose.shape[0], 1, -1)
+        self.dense_slots = pose
         #: What the pose adds at every step, if it does.
         self.pose = prior.every_step(pose) if prior.every_step is not None else None
 
     def sparse_logits(self) -> Float[Tensor, "batch k_s"]:
-        """GCSAB at the new position, then PH on slot 0 alone."""
+        """GCSAB at the new position, then PH on slot 0 alone; in one pass on all slots."""
         prior = self.prior
         group = self.group + prior.step_embedding[self.step]
         if self.pose is not None:
             group = group + self.pose[:, self.step : self.step + 1]
         hidden = prior.global_norm(prior.global_blocks.step(group, self.global_caches, self.step))
+        if self.before is not None:
+            slots = prior.head(hidden, self.before)[:, 0]
+            self.dense_slots = slots[:, 1:]
+            return prior.sparse.logits(slots[:, 0], self.tables[0])
         slot = prior.head_norm(prior.head_blocks.step(hidden, self.head_caches, 0))
         return prior.sparse.logits(slot[:, 0], self.tables[0])
 
@@ -52,9 +65,13 @@ class CachedDecoding:
         """PH on the dense slots, which see slot 0 in the cache and one another; and their tokens.
 
         When nested, slot by slot: each sees those before it and starts from the token before it.
-        Tokens that are not ``given`` are chosen.
+        In one pass they are there already, whatever the sparse token is. Tokens that are not
+        ``given`` are chosen.
         """
         prior = self.prior
+        if self.before is not None:
+            logits = prior.dense.logits(self.dense_slots, self.tables[1])
+            return logits, choose(logits) if given is None else given
         above = F.embedding(sparse, self.tables[0]).unsqueeze(1)
         if not prior.nested or not prior.dense_per_part:
             logits = self._dense_slots(above + prior.head_slots, 1)
@@ -79,6 +96,7 @@ class CachedDecoding:
             z_s = F.embedding(sparse.unsqueeze(1), self.tables[0])
             z_d = F.embedding(dense.unsqueeze(1), self.tables[1])
             self.group = self.prior.local(z_s, z_d)
+            self.before = z_s if self.before is not None else None
 
 
 class FullDecoding:
@@ -94,7 +112,7 @@ class FullDecoding:
         self.dense: list[Tensor] = []
 
     def sparse_logits(self) -> Float[Tensor, "batch k_s"]:
-        """LSAB on all groups so far, GCSAB on the whole sequence, PH on slot 0."""
+        """LSAB on all groups so far, GCSAB on the whole sequence, PH for slot 0."""
         prior, groups = self.prior, self.start
         if self.sparse:
             z_s = F.embedding(torch.stack(self.sparse, dim=1), self.tables[0])
@@ -103,8 +121,18 @@ class FullDecoding:
         if self.pose is not None:
             groups = groups + self.pose[:, : groups.shape[1]]
         self.hidden = prior.causal(groups)[:, -1:]
-        slot = prior.head_norm(prior.head_blocks(self.hidden))
+        if prior.one_pass:
+            slot = prior.head(self.hidden, self._before())[:, 0]
+        else:
+            slot = prior.head_norm(prior.head_blocks(self.hidden))
         return prior.sparse.logits(slot[:, 0], self.tables[0])
+
+    def _before(self) -> Tensor:
+        """z_s^i of Eq. 11."""
+        if not self.sparse:
+            assert self.prior.no_part is not None
+            return self.prior.no_part.expand(self.start.shape[0], 1, -1)
+        return F.embedding(self.sparse[-1].unsqueeze(1), self.tables[0])
 
     def dense_logits(
         self,
@@ -115,7 +143,8 @@ class FullDecoding:
         """PH on all slots; when nested, once for each dense slot."""
         r = self.prior.dense_per_part
         nested = self.prior.nested and r > 0
-        z_s = F.embedding(sparse.unsqueeze(1), self.tables[0])
+        one_pass = self.prior.one_pass
+        z_s = self._before() if one_pass else F.embedding(sparse.unsqueeze(1), self.tables[0])
         dense = sparse.new_zeros(sparse.shape[0], r)
         for slot in range(r if nested else 1):
             z_d = F.embedding(dense.unsqueeze(1), self.tables[1])

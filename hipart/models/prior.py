@@ -4,6 +4,12 @@ The 16 body parts are generated one group a step, in ``order``: first the sparse
 part, then its three dense tokens at once (Eq. 8). Step i turns g^0..g^i into h^i, and h^i
 predicts the group of part ``order[i]`` (counted from 0).
 
+Eqs. 8 and 11 contradict each other. Eq. 8 puts the dense tokens of part i + 1 upon q_s^{i+1};
+Eq. 11 and Alg. 1 give PH h^i and the code of q_s^i, the sparse token before, r times, and take all
+tokens of part i + 1 from one pass. ``head: two_pass`` is Eq. 8: PH gives the sparse token, and then
+the dense ones from its code. ``head: one_pass_prev`` is Eq. 11 as printed; z_s^0, which the paper
+does not define, is learned.
+
 With ``within_part: sequential, sequential: nested`` PH gives the tokens of a part one by one, each
 from the one before it. Other levels than the paper's have more or fewer dense tokens a part.
 """
@@ -55,6 +61,7 @@ class Prior(nn.Module):
         super().__init__()
         self.dense_per_part = dense_per_part  # r
         self.nested = config.within_part == "sequential"
+        self.one_pass = config.head == "one_pass_prev"
         slots = 1 + dense_per_part  # a group: one sparse token and its dense ones
         width = config.width
         shape = (width, config.attention_width, config.heads, config.mlp_hidden, config.dropout)
@@ -71,14 +78,17 @@ class Prior(nn.Module):
         self.global_norm = nn.LayerNorm(width)
         self.head_blocks = TransformerStack(config.head_blocks, *shape)  # PH
         self.head_norm = nn.LayerNorm(width)
+        #: z_s^0 of Eq. 11, which stands where there is no part before.
+        self.no_part = learned_embedding(1, width) if self.one_pass else None
         #: The part that each step generates.
         self.parts = ORDERS[config.order]()
         order = torch.tensor(self.parts)
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("order_inverse", order.argsort(), persistent=False)
-        # PH: the sparse slot sees itself alone, the dense slots see all, or those before them.
+        # PH: the sparse slot sees itself alone, the dense slots see all, or those before them. In
+        # one pass no slot holds what another one predicts, so each sees all.
         mask = torch.ones(slots, slots, dtype=torch.bool)
-        mask[0, 1:] = False
+        mask[0, 1:] = self.one_pass
         if self.nested:
             mask = mask.tril()
         self.register_buffer("head_mask", mask, persistent=False)
@@ -111,20 +121,28 @@ class Prior(nn.Module):
         self,
         hidden: Float[Tensor, "batch steps width"],
         z_s: Float[Tensor, "batch steps width"],
-        z_d: Float[Tensor, "batch steps r width"],
+        z_d: Float[Tensor, "batch steps r width"] | None = None,
     ) -> Float[Tensor, "batch steps slots width"]:
         """PH, Eq. 11: vectors of the sparse token (slot 0) and the dense tokens of each step.
 
         ``z_s`` is the code of the sparse token that this very step predicts: Eq. 8 conditions
-        the dense tokens on it. Slot 0 does not see it. ``z_d`` is read when nested only: there
+        the dense tokens on it. Slot 0 does not see it. In one pass it is ``before`` of these: the
+        code of the step before, which every slot sees. ``z_d`` is read when nested only: there
         every dense slot starts from the code of the token before it.
         """
         above = z_s.unsqueeze(2)
         if self.nested:
+            assert z_d is not None
             above = torch.cat([above, z_d], dim=2)[:, :, :-1]
         queries = torch.cat([hidden.unsqueeze(2), above + self.head_slots], dim=2)
         slots: Tensor = self.head_norm(self.head_blocks(queries.flatten(0, 1), self.head_mask))
         return rearrange(slots, "(b i) slot d -> b i slot d", b=z_s.shape[0])
+
+    def before(self, z_s: Float[Tensor, "batch steps width"]) -> Float[Tensor, "batch steps width"]:
+        """z_s^i at every step i, which predicts part i + 1: the sparse codes, one step later."""
+        assert self.no_part is not None
+        first = self.no_part.expand(z_s.shape[0], 1, -1)
+        return torch.cat([first, z_s[:, :-1]], dim=1)
 
     def forward(
         self,
@@ -140,7 +158,8 @@ class Prior(nn.Module):
         groups = torch.cat([self.start(pose), self.local(z_s[:, :-1], z_d[:, :-1])], dim=1)
         if self.every_step is not None:
             groups = groups + self.every_step(pose)
-        slots = self.head(self.causal(groups), z_s, z_d)[:, self.order_inverse]
+        above = self.before(z_s) if self.one_pass else z_s
+        slots = self.head(self.causal(groups), above, z_d)[:, self.order_inverse]
         p_d = self.dense.logits(slots[:, :, 1:], dense_table)
         return PriorLogits(
             sparse=self.sparse.logits(slots[:, :, 0], sparse_table), dense=p_d.flatten(1, 2)

@@ -84,16 +84,22 @@ class Decoder(nn.Module):
 
 
 class ActionHead(nn.Module):
-    """P_A: two Mixer blocks over sparse and dense codes, then the action (Eq. 4). Training only."""
+    """P_A: two Mixer blocks over codes, then the action (Eq. 4; Alg. 2, line 8). Training only.
 
-    def __init__(self, config: TokenizerConfig, tokens: int, num_actions: int) -> None:
+    Both concatenate, Eq. 4 the codes of both levels along tokens and Alg. 2 the dense codes with
+    D_s(z_s) along channels, as line 5 does and as D_f takes them (``action_input``).
+    """
+
+    def __init__(
+        self, config: TokenizerConfig, tokens: int, channels: int, num_actions: int
+    ) -> None:
         super().__init__()
         hidden = (config.token_hidden, config.channel_hidden)
-        self.blocks = nn.Sequential(*(MixerBlock(tokens, config.width, *hidden) for _ in range(2)))
-        self.norm = nn.LayerNorm(config.width)
-        self.project = nn.Linear(config.width, num_actions)
+        self.blocks = nn.Sequential(*(MixerBlock(tokens, channels, *hidden) for _ in range(2)))
+        self.norm = nn.LayerNorm(channels)
+        self.project = nn.Linear(channels, num_actions)
 
-    def forward(self, codes: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch actions"]:
+    def forward(self, codes: Float[Tensor, "batch tokens _"]) -> Float[Tensor, "batch actions"]:
         """Logits of the actions."""
         logits: Tensor = self.project(self.norm(self.blocks(codes)).mean(1))
         return logits
@@ -129,7 +135,10 @@ class Tokenizer(nn.Module):
             [Decoder(config, (width, 2), (level, level)) for level in levels[:-1]]
             + [Decoder(config, (fused, 2), (self.scales[-1], levels[-1]))]
         )
-        self.action_head = ActionHead(config, sum(self.scales), num_actions)  # P_A
+        #: Whether P_A reads what D_f does (Alg. 2) instead of the codes of all levels (Eq. 4).
+        self.action_of_upsampled = config.action_input == "dense_and_upsampled"
+        shape = (self.scales[-1], fused) if self.action_of_upsampled else (sum(self.scales), width)
+        self.action_head = ActionHead(config, *shape, num_actions)  # P_A
         if config.joint_init == "block":
             for module in (*self.encoders, *self.upsamplers, *self.decoders):
                 if isinstance(module.to_joints, JointLinear):
@@ -199,8 +208,10 @@ class Tokenizer(nn.Module):
         levels, upsampled = self._quantize(finest)
         if self.training:
             self._follow(levels)
-        action_logits = self.action_head(torch.cat([level.codes for level in levels], dim=1))
-        poses = self._poses([level.codes for level in levels], upsampled)
+        codes = [level.codes for level in levels]
+        told = _with(codes[-1], upsampled) if self.action_of_upsampled else torch.cat(codes, dim=1)
+        action_logits = self.action_head(told)
+        poses = self._poses(codes, upsampled)
         return TokenizerOutput(poses, levels[0], levels[1:], action_logits)
 
     @torch.no_grad()

@@ -21,23 +21,32 @@ class TokenizerWeights(NamedTuple):
     lambda_global: Tensor
     temperature: Tensor
     loss_reduction: Literal["mean", "sum"]
+    alignment: Literal["one_way", "symmetric"] = "one_way"
 
 
 def local_alignment(
     sparse_codes: Float[Tensor, "batch 16 width"],
     dense_codes: Float[Tensor, "batch _ width"],
     temperature: float | Tensor,
+    alignment: Literal["one_way", "symmetric"] = "one_way",
 ) -> Float[Tensor, ""]:
     """L_local, Eq. 3: InfoNCE between a part's sparse code and the mean of its dense codes.
 
     Cosine similarities; the 15 other parts of the same pose are the negatives; mean over parts
     and poses (the paper sums over parts). Equal codes everywhere give ln 16.
+
+    Eq. 3 goes one way: a sparse code picks the dense mean. ``symmetric`` is the mean of this and of
+    the other way, in which a dense mean picks the sparse code, as in CLIP (Radford et al. 2021).
     """
     dense_means = reduce(dense_codes, "b (p r) d -> b p d", "mean", p=NUM_PARTS)
     anchors = F.normalize(sparse_codes, dim=-1)
     similarity = anchors @ F.normalize(dense_means, dim=-1).transpose(1, 2)
     own_part = torch.arange(NUM_PARTS, device=similarity.device).repeat(len(similarity))
-    return F.cross_entropy(rearrange(similarity, "b i k -> (b i) k") / temperature, own_part)
+    loss = F.cross_entropy(rearrange(similarity, "b i k -> (b i) k") / temperature, own_part)
+    if alignment == "one_way":
+        return loss
+    back = F.cross_entropy(rearrange(similarity, "b i k -> (b k) i") / temperature, own_part)
+    return (loss + back) / 2
 
 
 def tokenizer_loss(
@@ -74,7 +83,9 @@ def tokenizer_loss(
         "local_alignment": each_part
         * sum(
             (
-                local_alignment(output.sparse.codes, level.codes, config.temperature)
+                local_alignment(
+                    output.sparse.codes, level.codes, config.temperature, config.alignment
+                )
                 for level in output.dense
             ),
             torch.zeros((), device=action.device),

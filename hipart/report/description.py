@@ -10,6 +10,7 @@ from rich.text import Text
 from hipart.experiment.design import arms
 from hipart.experiment.file import Ablation
 from hipart.experiment.scales import PRESETS
+from hipart.pipeline import stage_of
 from hipart.report.live import duration
 from hipart.scheduling.plan import Plan
 from hipart.session import Session, Work
@@ -143,9 +144,11 @@ def _lineage(artifact: Artifact, store: ArtifactStore) -> dict[str, Any]:
         f"{identity['stage']} version": identity["version"],
         **flat(identity["config"]),
     }
-    for stage, key in identity["needs"].items():
-        need = store.find(stage, key)
-        found |= _lineage(need, store) if need else {f"{stage} key": key}
+    for name, key in identity["needs"].items():
+        if name != stage_of(name):  # as the stage's own job, but for what the name says
+            continue
+        need = store.find(name, key)
+        found |= _lineage(need, store) if need else {f"{name} key": key}
     return found
 
 

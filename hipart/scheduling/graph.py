@@ -119,8 +119,8 @@ class StageGraph:
         if job in self._store:
             self._add(job, "reused")
             return
-        for stage in job.needs:
-            self._ensure(jobs[stage], jobs)
+        for name in job.needs:
+            self._ensure(jobs[name], jobs)
         node = self._add(job, "waiting")
         self.open_jobs += 1
         self._left_s += node.seconds

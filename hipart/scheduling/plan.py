@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from itertools import chain
 from statistics import median
 from typing import Any
 
@@ -61,7 +60,7 @@ def make_plan(trials: Sequence[Mapping[str, StageJob]], store: ArtifactStore) ->
     """Count the jobs of all trials, as asked and as distinct, and estimate those to train."""
     seen = {job.key: job for jobs in trials for job in jobs.values()}
     done = store.held(seen.values())
-    asked = Counter(chain.from_iterable(trials))
+    asked = Counter(job.stage for jobs in trials for job in jobs.values())
     distinct = Counter(job.stage for job in seen.values())
     ready = Counter(artifact.stage for artifact in done.values())
     stages = {name: StagePlan(asked[name], distinct[name], ready[name]) for name in PIPELINE}
@@ -82,7 +81,7 @@ def _needed(trials: Sequence[Mapping[str, StageJob]], done: Container[str]) -> s
             job = open_jobs.pop()
             if job.key not in done and job.key not in needed:
                 needed.add(job.key)
-                open_jobs += [jobs[stage] for stage in job.needs]
+                open_jobs += [jobs[name] for name in job.needs]
     return needed
 
 
@@ -204,6 +203,9 @@ def _samples(stage: str, flat: Mapping[str, Any]) -> float:
     train = flat.get("data.train_samples") or 50_000
     test = flat.get("data.test_samples") or 25_000
     held_out = flat.get("data.validation_samples") or 0
+    if stage == "prior" and flat.get("prior.fold"):
+        folds = flat["prior.fold"][1]
+        train *= (folds - 1) / folds
     epochs, steps = flat.get(f"{stage}.epochs"), flat.get(f"{stage}.steps")
     if steps:
         return float(steps * flat[f"{stage}.batch_size"])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hipart.jobs import StageJob
+from hipart.pipeline import stage_of
 from hipart.store import Artifact, ArtifactStore
 
 
@@ -20,21 +21,21 @@ _whole: dict[Path, list[tuple[str, int, int]]] = {}
 
 
 def upstream(job: StageJob, store: ArtifactStore) -> dict[str, Path]:
-    """Artifact folders of everything that the job stands on, however far up.
+    """Artifact folders of everything that the job stands on, however far up, by their names in it.
 
     Raises ``LackingError`` where one is gone, or damaged; that one is set aside.
     """
     found: dict[str, Path] = {}
     open_needs = list(job.needs.items())
     while open_needs:
-        stage, key = open_needs.pop()
-        if stage in found:
+        name, key = open_needs.pop()
+        if name in found:
             continue
-        artifact = store.find(stage, key)
+        artifact = store.find(stage_of(name), key)
         if artifact is None:
-            raise LackingError(key, f"{stage}/{key[:8]} is not in the store")
+            raise LackingError(key, f"{name}/{key[:8]} is not in the store")
         _check(artifact, store)
-        found[stage] = artifact.path
+        found[name] = artifact.path
         open_needs.extend(artifact.identity["needs"].items())
     return found
 

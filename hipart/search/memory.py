@@ -1,6 +1,6 @@
 """What the store has measured of a space, whoever measured it and for what."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
@@ -98,7 +98,8 @@ def _point(
         if one["version"] != PIPELINE[one["stage"]].version:
             return None
         sections |= one["config"]
-        needs: Sequence[str] = list(one["needs"].values())
+        # Not its variants, which differ from the trial's own jobs in what the trial says of them.
+        needs = [key for name, key in one["needs"].items() if name in PIPELINE]
         if any(key not in identities for key in needs):
             return None
         reached += [identities[key] for key in needs]

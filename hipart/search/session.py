@@ -21,7 +21,7 @@ from hipart.search.front import front
 from hipart.search.memory import remembered
 from hipart.search.question import question_of, storage_at, study_name
 from hipart.search.study import Record, Study
-from hipart.session import Session
+from hipart.session import Session, check_folds
 from hipart.store import ArtifactStore
 
 #: What stands where a dimension does not exist.
@@ -176,4 +176,6 @@ def open_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> 
     check_corpus(data, search.base_config.detector, runtime.data)
     print_of_data = fingerprint(data, runtime.data)
     store = ArtifactStore(runtime.store, runtime.store_uri)
-    return SearchSession(search, runtime, store, print_of_data)
+    session = SearchSession(search, runtime, store, print_of_data)
+    check_folds(session.base.chains, runtime.data)
+    return session

@@ -21,7 +21,6 @@ from hipart.models.priors import AnyPrior
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_PARTS
 from hipart.stages.context import StageContext
-from hipart.stages.prior import load_prior
 from hipart.stages.schedule import seeded
 from hipart.stages.tensors import split_tensors
 
@@ -100,16 +99,14 @@ def with_part_means(points: Tensor, other: Tensor) -> Tensor:
 
 
 def oracle_batches(
-    context: StageContext, tokenizer: Tokenizer, side: Side
+    context: StageContext, tokenizer: Tokenizer, prior: AnyPrior, side: Side, rows: Tensor
 ) -> Iterator[dict[int, Tensor]]:
-    """What the config's oracle makes of a side, batch by batch; never captured."""
+    """What the config's oracle makes of rows (n,) of a side, batch by batch; never captured."""
     config, split = context.config, split_tensors(context.corpus, side, context.device)
-    prior = load_prior(context, tokenizer)
     oracle = Oracle(prior, tokenizer, config.data.coordinates, config.densify, config.prior.seed)
 
-    def run(rows: Tensor) -> dict[int, Tensor]:
-        exact: dict[int, Tensor] = {level: split.levels[level][rows] for level in tokenizer.levels}
-        return oracle.points(split.detected[rows], exact, SIDES.index(side), int(rows[0]))
+    def run(some: Tensor) -> dict[int, Tensor]:
+        exact: dict[int, Tensor] = {level: split.levels[level][some] for level in tokenizer.levels}
+        return oracle.points(split.detected[some], exact, SIDES.index(side), int(some[0]))
 
-    rows = torch.arange(split.size, device=context.device)
     yield from in_chunks(run, rows, GENERATION_BATCH["cuda" if rows.is_cuda else "cpu"])

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hipart.config import PriorConfig
+from hipart.data.folds import parts_of
 from hipart.models.chunks import in_chunks
 from hipart.models.coordinates import Coordinates
 from hipart.models.prior import PriorWeights, prior_loss
@@ -24,6 +25,7 @@ from hipart.stages.tensors import (
     check_extent,
     framed,
     judged_on,
+    only,
     split_tensors,
     training_detections,
 )
@@ -116,14 +118,27 @@ def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
 def prepare(context: StageContext) -> Training:
     """The untrained model with its loss and data, and how it will be trained."""
     config, tokenizer = context.config.prior, load_tokenizer(context)
-    split = split_tensors(context.corpus, "train", context.device)
+    split, detections = _training_samples(context)
     check_extent(context, "train")
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_prior(config, tokenizer).to(context.device)
-    coordinates, detections = context.config.data.coordinates, training_detections(context)
+    coordinates = context.config.data.coordinates
     objective = PriorObjective(model, tokenizer, split, config, coordinates, detections)
     return with_adamw(objective, config, split.size)
+
+
+def _training_samples(context: StageContext) -> tuple[Split, Detections]:
+    """What is trained on, and its detections in every epoch: all, or all but a part."""
+    split = split_tensors(context.corpus, "train", context.device)
+    detections = training_detections(context)
+    fold = context.config.prior.fold
+    if fold is None:
+        return split, detections
+    part, folds = fold
+    parts = torch.as_tensor(parts_of(context.corpus.train.clip, folds), device=context.device)
+    rows = (parts != part).nonzero().flatten()
+    return split.take(rows), only(detections, rows)
 
 
 def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str, float]:
@@ -134,10 +149,13 @@ def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str,
     return _measure(model, load_tokenizer(context), split, context)
 
 
-def load_prior(context: StageContext, tokenizer: Tokenizer) -> AnyPrior:
-    """The trained prior of an upstream artifact, frozen, on the job's device."""
+def load_prior(context: StageContext, tokenizer: Tokenizer, name: str = "prior") -> AnyPrior:
+    """The trained prior of an upstream artifact, frozen, on the job's device.
+
+    ``name`` is what the trial calls it, where it has several.
+    """
     model = build_prior(context.config.prior, tokenizer).to(context.device)
-    load_weights(context.upstream["prior"] / WEIGHTS, model)
+    load_weights(context.upstream[name] / WEIGHTS, model)
     return model.requires_grad_(False).eval()
 
 

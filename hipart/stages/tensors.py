@@ -37,6 +37,12 @@ class Split(NamedTuple):
         """Number of samples."""
         return self.action.shape[0]
 
+    def take(self, rows: Tensor) -> "Split":
+        """Some samples of it, by their rows (n,)."""
+        levels = {level: points[rows] for level, points in self.levels.items()}
+        others = {name: values[rows] for name, values in self._asdict().items() if name != "levels"}
+        return Split(levels=levels, **others)
+
 
 @lru_cache(maxsize=len(SIDES))
 def split_tensors(corpus: Corpus, side: Side, device: torch.device) -> Split:
@@ -90,6 +96,19 @@ def training_detections(context: StageContext) -> Detections:
         detected = split_tensors(context.corpus, "train", context.device).detected
         return lambda _: detected
     return lambda epoch: _detected_again(context.corpus, detector, epoch, context.device)
+
+
+def only(detections: Detections, rows: Tensor) -> Detections:
+    """Those of some samples, by their rows (n,); the same object as long as all are the same."""
+    known: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def chosen(epoch: int) -> Tensor:
+        every = detections(epoch)
+        if not known or known[0][0] is not every:
+            known[0] = every, every[rows]
+        return known[0][1]
+
+    return chosen
 
 
 def framed(split: Split, coordinates: Coordinates) -> tuple[Tensor, dict[int, Tensor]]:

@@ -62,7 +62,8 @@ class TokenizerObjective(Objective):
         framed = {} if frame is None else {"centre": frame.centre, "scale": frame.scale}
         data = {**levels, "action": split.action, "weights": numbers}
         super().__init__(model, data | {name: part.clone() for name, part in framed.items()})
-        self.reduction, self._coordinates = config.loss_reduction, coordinates
+        self.reduction, self.alignment = config.loss_reduction, config.alignment
+        self._coordinates = coordinates
         self._detections = detections
 
     def begin_epoch(self, epoch: int) -> None:
@@ -93,7 +94,8 @@ class TokenizerObjective(Objective):
         """The loss of the poses at ``index`` (batch,)."""
         poses = self.poses(index)
         commitment, local, global_, temperature = self.weights.unbind()
-        weights = TokenizerWeights(commitment, local, global_, temperature, self.reduction)
+        numbers = commitment, local, global_, temperature
+        weights = TokenizerWeights(*numbers, self.reduction, self.alignment)
         output = self.model(poses[self.model.levels[-1]])
         weighed = {level: self.model.weigh(points, level) for level, points in poses.items()}
         return tokenizer_loss(output, weighed, self.action[index], weights)

@@ -184,7 +184,11 @@ class ExperimentRuns:
         _, jobs = self._trials[number]
         judged_by, why = self._stopped.get(number, (jobs, ""))
         keys = [job.key for job in judged_by.values()]
-        done = [self._artifacts[key] for key in keys if key in self._artifacts]
+        done = {
+            name: self._artifacts[job.key]
+            for name, job in judged_by.items()
+            if job.key in self._artifacts
+        }
         spec = self._spec(number)
         reused = [stage for stage, job in jobs.items() if job.key in self._reused]
         born = {"reused": ", ".join(reused) or "none"}

@@ -161,16 +161,18 @@ def stage_outcome(artifact: Artifact) -> Outcome:
 
 
 def trial_outcome(
-    subject: Subject, trial: Trial, artifacts: Sequence[Artifact], stopped: str = ""
+    subject: Subject, trial: Trial, done: Mapping[str, Artifact], stopped: str = ""
 ) -> Outcome:
     """How a finished trial ended: the final numbers of all its stages; or why it was stopped.
 
+    ``done`` are the artifacts by the names of their jobs in the trial. Variants of a stage's job
+    add their seconds, and no numbers of their own.
     The columns of the table are there under their plain names, too, so that they come first
     wherever runs are compared.
     """
 
     def points() -> Iterator[Point]:
-        held = {artifact.stage: artifact for artifact in artifacts}
+        held = {name: artifact for name, artifact in done.items() if name == artifact.stage}
         plain = {}
         for column in subject.columns:
             value = held[column.stage].metrics.get(column.name) if column.stage in held else None
@@ -178,10 +180,11 @@ def trial_outcome(
                 at = _span(held[column.stage])[1]
                 plain[column.name] = Point(column.name, value, at)
         yield from plain.values()
-        for artifact in artifacts:
+        for artifact in held.values():
             yield from _final(artifact)
         yield _seconds(artifacts)
 
+    artifacts = list(done.values())
     last = artifacts[-1]
     return Outcome(
         stamp=_identity("of", *map(_stamp, artifacts)),

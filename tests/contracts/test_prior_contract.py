@@ -18,6 +18,7 @@ SMALL = PriorConfig(
 )
 KINDS = {
     "sparse to dense": SMALL,
+    "one pass": SMALL.model_copy(update={"head": "one_pass_prev"}),
     "nested": SMALL.model_copy(update={"within_part": "sequential", "sequential": "nested"}),
     "flat": SMALL.model_copy(update={"within_part": "sequential"}),
     "classification": SMALL.model_copy(update={"framework": "classification"}),
@@ -77,7 +78,7 @@ class TestPrior:
         prior = build(kind, levels)
         pose, q_s, q_d = batch(levels)
         prior_loss(prior(pose, q_s, q_d), q_s, q_d, SMALL)[0].backward()
-        unused = {"dense.", "head_slots"} if len(levels) == 1 else set()
+        unused = {"dense.", "head_slots", "no_part"} if len(levels) == 1 else set()
         for name, parameter in prior.named_parameters():
             if parameter.numel() and not name.startswith(tuple(unused)):
                 assert parameter.grad is not None, name
@@ -107,7 +108,8 @@ def test_no_token_sees_itself_or_a_later_one(kind: str) -> None:
     moved = (after.sparse - before.sparse).abs().amax((0, 2)) > 1e-5
     assert {int(p) for p in moved.nonzero()} == set(order[part + 1 :])
     moved = (after.dense - before.dense).abs().amax((0, 2)) > 1e-5
-    first = 3 * part + slot + 1 if kind != "sparse to dense" else 3 * (part + 1)
+    one_by_one = kind in ("nested", "flat")
+    first = 3 * part + slot + 1 if one_by_one else 3 * (part + 1)
     assert {int(d) for d in moved.nonzero()} == set(range(first, 48))
 
 

@@ -50,6 +50,7 @@ MEMBERS = {
     "narrow codes": (SMALL, (8, 12)),
     "raster": (SMALL.model_copy(update={"order": "raster"}), (32, 32)),
     "two local blocks": (SMALL.model_copy(update={"local_blocks": 2}), (32, 32)),
+    "one pass": (SMALL.model_copy(update={"head": "one_pass_prev"}), (8, 12)),
 }
 
 

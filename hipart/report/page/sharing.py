@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hipart.experiment.design import Trial
-from hipart.jobs import StageJob
-from hipart.pipeline import PIPELINE
+from hipart.jobs import StageJob, names_in
+from hipart.pipeline import PIPELINE, stage_of
 from hipart.report.live import duration
 from hipart.store import Artifact
 
@@ -74,7 +74,7 @@ def summary(
     """A row for each stage that is asked for."""
     rows = []
     for stage in PIPELINE:
-        asked = [chain[stage].key for chain in chains if stage in chain]
+        asked = [job.key for chain in chains for job in chain.values() if job.stage == stage]
         if not asked:
             continue
         distinct = list(dict.fromkeys(asked))
@@ -89,25 +89,27 @@ def blocks(
 ) -> list[dict[str, Any]]:
     """Every artifact as a block over the trials that stand on it, which lie side by side."""
     first: dict[str, int] = {}
+    names = names_in(chains)
     for chain in chains:
         for job in chain.values():
             first.setdefault(job.key, len(first))
     ordered = sorted(
-        chains, key=lambda chain: [first[chain[s].key] if s in chain else -1 for s in PIPELINE]
+        chains, key=lambda chain: [first[chain[n].key] if n in chain else -1 for n in names]
     )
     made: list[dict[str, Any]] = []
-    for stage in PIPELINE:
+    for name in names:
         last: dict[str, Any] = {}
         for place, chain in enumerate(ordered):
-            if stage not in chain:
+            if name not in chain:
                 last = {}
                 continue
-            key = chain[stage].key
+            key = chain[name].key
             if last.get("full") != key:
                 seconds = _seconds(found[key]) if key in found else 0.0
                 last = {
                     "full": key,
-                    "stage": stage,
+                    "job": name,
+                    "stage": stage_of(name),
                     "key": key[:8],
                     "from": place,
                     "arms": ", ".join(filter(None, (users.arms(key), users.seeds(key)))),

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hipart.pipeline import PIPELINE
 from hipart.report.page.charts.base import Chart, rounded, stage_scale, tooltip
 from hipart.report.schedule import Span
 
@@ -62,7 +61,7 @@ def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
         return None
     trials = max(int(one["to"]) for one in blocks)
     stages = {str(one["stage"]) for one in blocks}
-    order = [stage for stage in PIPELINE if stage in stages]
+    order = list(dict.fromkeys(str(one["job"]) for one in blocks))
     height = min(520, max(140, 12 * trials))
     spec = {
         "data": {"values": list(blocks)},
@@ -70,7 +69,7 @@ def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
         "mark": {"type": "rect", "stroke": "white", "strokeWidth": 0.6 if trials < 200 else 0.1},
         "encoding": {
             "x": {
-                "field": "stage",
+                "field": "job",
                 "type": "ordinal",
                 "sort": order,
                 "title": None,
@@ -89,7 +88,7 @@ def sharing(blocks: Sequence[Mapping[str, Any]]) -> Chart | None:
                 "condition": {"test": "datum.state === 'missing'", "value": 0.25},
                 "value": 0.9,
             },
-            "tooltip": tooltip("stage", "key", "arms", "trials", "seconds", "saved", "state"),
+            "tooltip": tooltip("job", "key", "arms", "trials", "seconds", "saved", "state"),
         },
     }
     told = (
