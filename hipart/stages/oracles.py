@@ -102,14 +102,27 @@ def with_part_means(points: Tensor, other: Tensor) -> Tensor:
 def oracle_batches(
     context: StageContext, tokenizer: Tokenizer, side: Side
 ) -> Iterator[dict[int, Tensor]]:
-    """What the config's oracle makes of a side, batch by batch; never captured."""
+    """What the config's oracle makes of a side, batch by batch; never captured.
+
+    Where something is to be exact, a frame that no body fits has nothing: NaN, which no stage lifts
+    (``PipelineConfig.lifts_exact_points``).
+    """
     config, split = context.config, split_tensors(context.corpus, side, context.device)
     prior = load_prior(context, tokenizer)
     oracle = Oracle(prior, tokenizer, config.data.coordinates, config.densify, config.prior.seed)
 
     def run(rows: Tensor) -> dict[int, Tensor]:
-        exact: dict[int, Tensor] = {level: split.levels[level][rows] for level in tokenizer.levels}
-        return oracle.points(split.detected[rows], exact, SIDES.index(side), int(rows[0]))
+        known = rows if config.densify.exact == "nothing" else rows[split.fitted[rows]]
+        exact: dict[int, Tensor] = {level: split.levels[level][known] for level in tokenizer.levels}
+        place = SIDES.index(side), int(rows[0])
+        if len(known) == len(rows):
+            return oracle.points(split.detected[rows], exact, *place)
+        made = {level: torch.full_like(split.levels[level][rows], torch.nan) for level in exact}
+        if len(known):
+            points = oracle.points(split.detected[known], exact, *place)
+            for level, all_of_them in made.items():
+                all_of_them[split.fitted[rows]] = points[level]
+        return made
 
     rows = torch.arange(split.size, device=context.device)
     yield from in_chunks(run, rows, GENERATION_BATCH["cuda" if rows.is_cuda else "cpu"])
