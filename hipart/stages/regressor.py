@@ -82,6 +82,7 @@ def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
 def _fit(context: StageContext) -> dict[str, float]:
     """Fit a model in closed form: one step, and no history."""
     config = context.config.regressor
+    check_fitted(context.corpus, judged_on(context))
     split = split_tensors(context.corpus, "train", context.device)
     model = build_regressor(config).to(context.device)
     assert isinstance(model, FittedRegressor)
