@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.harness import Line, parser, report
+from hipart.data.h36m.sequences import TEST_SUBJECTS, TRAIN_SUBJECTS
 from tests.data import h36m_miniature
 
 #: Of the training subjects; the test subjects have a third of it besides.
@@ -56,9 +57,10 @@ def _prepared(frames: int) -> tuple[int, float, float]:
         seconds = time.perf_counter() - start
     if status:
         raise RuntimeError(f"{' '.join(command)} failed")
-    kept = frames // h36m_miniature.EVERY
-    dropped = 2  # S11's Directions: one of its two sequences is left out by everybody
-    count = 4 * kept * (len(h36m_miniature.SUBJECTS) * len(NUMBERED) - dropped // 2)
+    train = len(TRAIN_SUBJECTS) * len(NUMBERED) * len(h36m_miniature.with_body(frames))
+    # One of S11's two sequences of Directions is left out by everybody.
+    test = (len(TEST_SUBJECTS) * len(NUMBERED) - 1) * frames
+    count = 4 * (train + test)
     return count, seconds, usage.ru_maxrss / 1e6
 
 

@@ -32,6 +32,8 @@ def random_split(samples: int, device: torch.device) -> Split:
         target=torch.randn(samples, NUM_JOINTS, 3, device=device),
         action=rows % ACTIONS,
         sequence=rows,
+        frame=torch.zeros_like(rows),
+        fitted=torch.ones_like(rows, dtype=torch.bool),
     )
 
 

@@ -641,6 +641,13 @@ class PipelineConfig(Section):
         regressed = self.lifter.dense_input == "regressed"
         return self.lifter.levels or (self.regressor if regressed else self.tokenizer).levels
 
+    @property
+    def lifts_exact_points(self) -> bool:
+        """Whether what is lifted has something of the exact dense pose, which takes a body."""
+        if self.lifter.dense_input == "generated":
+            return self.densify.exact != "nothing"
+        return self.lifter.dense_input == "exact"
+
     @model_validator(mode="after")
     def _consistent(self) -> "PipelineConfig":
         # A stage job's config leaves the sections out that the stage does not read.
@@ -650,6 +657,14 @@ class PipelineConfig(Section):
                 f"the {self.lifter.model.kind} lifter looks at windows of {frames} frames; "
                 "set data.sampling to sequences"
             )
+        strides = {name: getattr(self.data, name) for name in ("train_every", "test_every")}
+        for name, stride in strides.items():
+            if frames > 1 and stride > 1:
+                raise ValueError(
+                    f"the {self.lifter.model.kind} lifter looks at windows of {frames} consecutive "
+                    f"frames, and data.{name} {stride} takes one of every {stride}; set it to 1, "
+                    f"and data.{name.removesuffix('_every')}_samples to draw fewer sequences"
+                )
         if self.evaluation.flip and self.lifter.dense_input == "exact":
             raise ValueError(
                 "evaluation.flip needs dense points of the mirrored pose, and there are no exact "

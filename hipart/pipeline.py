@@ -183,6 +183,11 @@ EVALUATE = Stage(
         Metric("p_mpjpe_sound_mm", "mm", "min", "PA-MPJPE, sound clips"),
         Metric("mpjpe_sound_frames_mm", "mm", "min", "MPJPE, sound clips, frame mean"),
         Metric("p_mpjpe_sound_frames_mm", "mm", "min", "PA-MPJPE, sound clips, frame mean"),
+        # Of corpora with test frames that no body fits alone: over the others.
+        Metric("mpjpe_fit_mm", "mm", "min", "MPJPE, frames with a body"),
+        Metric("p_mpjpe_fit_mm", "mm", "min", "PA-MPJPE, frames with a body"),
+        Metric("mpjpe_fit_frames_mm", "mm", "min", "MPJPE, frames with a body, frame mean"),
+        Metric("p_mpjpe_fit_frames_mm", "mm", "min", "PA-MPJPE, frames with a body, frame mean"),
         *_by_level("{}_2d_px", "{}-joint error of the lifter's input"),
         *_by_level("{}_within_part_px", "{}-joint error of the lifter's input within parts"),
         Metric("hidden_joints_pct", "%", "min", "joints hidden by occlusion"),

@@ -28,7 +28,10 @@ _Content = tuple[bytes, type[np.generic]]
 
 @dataclass(frozen=True)
 class SampleErrors:
-    """A metric's value of every test sample (N,) of a trial, with each sample's action and clip."""
+    """A metric's value of every test sample (N,) of a trial, with each sample's action and clip.
+
+    Of metrics that take a body, every sample that has one.
+    """
 
     seed: int
     artifact: str
@@ -80,7 +83,11 @@ class ErrorsByArm(Mapping[str, list[SampleErrors]]):
         if labels != self._read_last:
             self._read_last = labels
             self._labels = tuple(np.frombuffer(*label) for label in labels)
-        return np.frombuffer(*error), *self._labels
+        values = np.frombuffer(*error)
+        known = ~np.isnan(values)
+        if known.all():
+            return values, *self._labels
+        return values[known], *(label[known] for label in self._labels)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

@@ -9,11 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hipart.config import DataConfig, PriorConfig
-from hipart.data.corpus import check_corpus, fingerprint, overlay_name, training_clips
+from hipart.config import DataConfig, PriorConfig, window_frames
+from hipart.data.corpus import (
+    check_corpus,
+    fingerprint,
+    is_partly_fitted,
+    overlay_name,
+    training_clips,
+)
 from hipart.data.folds import parts_of
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.file import Ablation, load
+from hipart.experiment.fitted import on_fitted
 from hipart.experiment.scales import DEFAULT_SCALE, held_out
 from hipart.experiment.suite import load_suite
 from hipart.jobs import Jobs, StageJob, final_jobs
@@ -68,11 +75,17 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
     """
     with without_collection():
         ablation = load(name, scale, preset, overlay_name(runtime.data, held_out(scale)))
+        if is_partly_fitted(runtime.data):
+            ablation = on_fitted(ablation)
         data = fingerprint(ablation.base_config.data, runtime.data)
         all_trials = trials(ablation)
-        shared = {(id(one.config.data), id(one.config.detector)): one for one in all_trials}
-        for config in {(one.config.data, one.config.detector) for one in shared.values()}:
-            check_corpus(*config, runtime.data)
+        shared = {
+            (id(config.data), id(config.detector), window_frames(config.lifter.model) > 1): config
+            for config in (one.config for one in all_trials)
+        }
+        distinct = {(one.data, one.detector, temporal) for (*_, temporal), one in shared.items()}
+        for data_config, detector, temporal in distinct:
+            check_corpus(data_config, detector, runtime.data, temporal)
         maker = Jobs(data)
         jobs = [maker.of(trial.config, trial.targets) for trial in all_trials]
         check_folds(jobs, runtime.data)

@@ -37,7 +37,8 @@ def h36m(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mini = h36m_miniature.write(folder / "files")
     out = folder / "corpus"
     told = say("data", "prepare", "h36m", "--root", mini.root, "--smpl", mini.smpl, "--out", out)
-    assert "35 sequences, 140 bodies" in told and f"--data {out}" in told
+    assert "35 sequences before four cameras, 100 bodies train, 80 frames test, 40 of them" in told
+    assert "without dense points: 40 test frames, no body" in told and f"--data {out}" in told
     return out
 
 
@@ -76,6 +77,30 @@ def test_experiments_run_on_human36m(h36m: Path, tmp_path: Path) -> None:
         }
         assert one["mpjpe_mm"] == pytest.approx(np.mean([one[name] for name in actions]))
         assert one["mpjpe_sound_mm"] != one["mpjpe_mm"], "S9 with and without what is damaged"
+        assert one["mpjpe_fit_mm"] != one["mpjpe_mm"], "frames with a body, and all"
+        assert all(np.isfinite([*one.values()]))
+
+
+def test_exact_points_are_compared_over_frames_that_have_them(h36m: Path, tmp_path: Path) -> None:
+    experiment = tmp_path / "points.yaml"
+    experiment.write_text(
+        "kind: ablation\ntitle: Points\ndesign: arms\nseeds: [0]\n"
+        "metric: {stage: evaluate, name: mpjpe_mm}\n"
+        "base: {lifter.dense_input: none}\n"
+        "arms:\n"
+        "  - {name: exact points, set: {lifter.dense_input: exact}}\n"
+        "  - {name: tokens, set: {lifter.dense_input: generated, densify.exact: tokens}}\n"
+        "claims: [{says: Points help, place: here, better: exact points, worse: base}]\n"
+    )
+    text = (run(tmp_path, str(experiment), h36m) / "table.md").read_text()
+    assert "frames with a body" in text and "which alone have exact dense points" in text
+    assert "Failed" not in text and "Not a number" not in text and "not measured" not in text
+    metrics = [
+        json.loads(path.read_text())
+        for path in (tmp_path / "workspace/store/evaluate").glob("*/metrics.json")
+    ]
+    assert {"mpjpe_mm" in one for one in metrics} == {True, False}
+    assert all("mpjpe_fit_mm" in one and all(np.isfinite([*one.values()])) for one in metrics)
 
 
 def test_3dpw_is_a_test_set(h36m: Path, tmp_path: Path) -> None:
@@ -116,7 +141,10 @@ def test_3dpw_is_a_test_set(h36m: Path, tmp_path: Path) -> None:
     say("data", "preview", "--scale", "smoke", "--data", h36m, "--out", tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
     told = say("data", "info", "--scale", "smoke", "--data", h36m, "--json")
-    assert DAMAGED in json.loads(told)["damaged"]
+    facts = json.loads(told)
+    assert DAMAGED in facts["damaged"]
+    bodies, samples = facts["samples_with_a_body"], facts["samples"]
+    assert bodies["train"] == samples["train"] and 0 < bodies["test"] < samples["test"]
 
 
 def _adversarial(

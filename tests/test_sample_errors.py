@@ -66,6 +66,15 @@ def test_trials_of_the_same_samples_share_their_labels(tmp_path: Path) -> None:
     assert found[0].clip is found[1].clip
 
 
+def test_samples_without_a_value_are_left_out(tmp_path: Path) -> None:
+    """Of frames without a body there are no errors of dense points."""
+    written = [{"fine_2d_px": np.array([1.0, np.nan, 3.0])}]
+    _, errors = kept(tmp_path, (0,), written, metric="fine_2d_px")
+    (found,) = errors["base"]
+    assert found.error.tolist() == [1.0, 3.0]
+    assert found.action.tolist() == found.clip.tolist() == [0, 2]
+
+
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     _, errors = kept(tmp_path, (0,), [{"mpjpe_mm": np.zeros(300)}])
     (file,) = tmp_path.rglob(ERRORS)

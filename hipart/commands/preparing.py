@@ -2,10 +2,11 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -67,7 +68,7 @@ def h36m(root: Path, out: Path | None, smpl: Path, detections: str, **settings: 
     from hipart.data.h36m.source import H36mSource
 
     source = H36mSource(find(root, smpl, detections), detections, say=click.echo, **settings)
-    _make(source, out or Path("h36m"), source.left_out)
+    _make(source, out or Path("h36m"), source.left_out, without_body=source.without_body)
 
 
 @prepare.command("3dpw")
@@ -94,7 +95,11 @@ def pw3d(root: Path, out: Path | None, train: Path, origin: Any, **settings: Any
 
 
 def _make(
-    source: "Source", folder: Path, left_out: dict[str, int], train: Path | None = None
+    source: "Source",
+    folder: Path,
+    left_out: Mapping[str, int],
+    train: Path | None = None,
+    without_body: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     from rich.progress import Progress
 
@@ -111,7 +116,10 @@ def _make(
     click.echo(f"{folder}: {source.about['description']}; fingerprint {fingerprint}")
     for why, count in left_out.items():
         if count:
-            click.echo(f"left out: {count} bodies, {why}")
+            click.echo(f"left out: {count} frames, {why}")
+    for why, count in without_body.items():
+        if count:
+            click.echo(f"without dense points: {count} test frames, {why}")
     click.echo(f"Next: hipart-search run codebook_ablation --data {shlex.quote(str(folder))}")
 
 

@@ -13,7 +13,12 @@ from hipart.data.motion import motion_files, read_motion
 from hipart.data.open_corpus import action_names, choose, make_samples
 from hipart.data.plan import SUBJECTS, make_plan, sides
 from hipart.data.prepared import ABOUT, PLAN, read_about
-from hipart.data.prepared_corpus import check_prepared, load_prepared, training_clips_of
+from hipart.data.prepared_corpus import (
+    check_prepared,
+    lacks_bodies,
+    load_prepared,
+    training_clips_of,
+)
 from hipart.data.samples import Corpus, Integers, Samples
 from hipart.data.splits import VALIDATION_SUBJECTS
 from hipart.data.subset import described
@@ -24,6 +29,7 @@ __all__ = [
     "check_corpus",
     "corpus_name",
     "fingerprint",
+    "is_partly_fitted",
     "is_prepared",
     "load_corpus",
     "overlay_name",
@@ -90,11 +96,24 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
     )
 
 
-def check_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None = None) -> None:
-    """Raise the ValueError that ``load_corpus`` would, without making a sample."""
+def is_partly_fitted(folder: Path | None) -> bool:
+    """Whether some test frames have no dense points, because no body fits them."""
+    return folder is not None and is_prepared(folder) and lacks_bodies(folder)
+
+
+def check_corpus(
+    data: DataConfig,
+    detector: DetectorConfig,
+    folder: Path | None = None,
+    temporal: bool = False,
+) -> None:
+    """Raise the ValueError that ``load_corpus`` would, without making a sample.
+
+    A lifter that is ``temporal`` also needs frames that follow one another to train on.
+    """
     _check_kind(data, detector, folder)
     if folder is not None and is_prepared(folder):
-        check_prepared(folder, data)
+        check_prepared(folder, data, temporal)
         return
     recorded = read_motion(folder)
     for side in sides(data):

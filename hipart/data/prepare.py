@@ -36,7 +36,8 @@ class Source(Protocol):
         ``clip_names``, ``damaged`` (names of clips whose markers are wrong), ``image_size``
         (width, height), ``fps``, ``detections`` (whose they are) and ``description``; where they
         are not the usual ones, ``joints`` that errors are measured over, ``root_joints`` whose
-        middle poses are relative to, and how many ``cameras`` see no mirror image.
+        middle poses are relative to, how many ``cameras`` see no mirror image, and how many test
+        frames are ``without_body`` by the reason, whose dense points are NaN.
         """
         ...
 

@@ -21,6 +21,9 @@ from hipart.data.splits import Side
 from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_FINEST, NUM_JOINTS
 
 FORM = 1
+#: Of a corpus, raised when other samples are made of the same files. ``origin`` in its description
+#: says by which it was made.
+RECIPES = {"h36m": 2}
 ABOUT = "corpus.json"
 PLAN = "plan.json"
 DONE = "done.txt"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hipart.config import DataConfig, DetectorConfig
 from hipart.data.detector import describe, detect
 from hipart.data.plan import sides
-from hipart.data.prepared import SHAPES, array_of, read_about
+from hipart.data.prepared import RECIPES, SHAPES, array_of, read_about
 from hipart.data.samples import Corpus, Integers, Samples
 from hipart.data.splits import SIDES, VALIDATION_SUBJECTS, Side
 from hipart.data.subset import check_left_out, described, shared
@@ -63,14 +63,36 @@ def load_prepared(folder: Path, data: DataConfig, detector: DetectorConfig) -> C
         damaged=frozenset(testing.about["damaged"]),
         joints=tuple(testing.about.get("joints", range(NUM_JOINTS))),
         root=tuple(testing.about.get("root_joints", ())),
+        partly_fitted=lacks_bodies(folder),
     )
 
 
-def check_prepared(folder: Path, data: DataConfig) -> None:
-    """Raise the ValueError that ``load_prepared`` would, without reading a sample."""
+def lacks_bodies(folder: Path) -> bool:
+    """Whether some test frames of a prepared corpus have no dense points: no body fits them."""
+    return bool(read_about(folder).get("without_body"))
+
+
+def check_prepared(folder: Path, data: DataConfig, temporal: bool = False) -> None:
+    """Raise the ValueError that ``load_prepared`` would, without reading a sample.
+
+    A lifter that is ``temporal`` also needs frames that follow one another to train on.
+    """
     training, testing = _homes(folder)
     for side in sides(data):
-        chosen_rows(testing if side == "test" else training, data, side)
+        rows = chosen_rows(testing if side == "test" else training, data, side)
+        if temporal and side == "train":
+            sequence = array_of(training.folder, side, "sequence")[rows]
+            check_consecutive(sequence, str(training.folder))
+
+
+def check_consecutive(sequence: NDArray[np.int32], where: str) -> None:
+    """Raise ValueError where no two training frames (N,) follow one another in a sequence."""
+    if (sequence[1:] != sequence[:-1]).all():
+        raise ValueError(
+            f"{where}: no two of its {len(sequence)} training frames follow one another, so every "
+            "window of a temporal lifter would show one frame over and over; prepare it from "
+            "bodies of consecutive frames, or take a lifter of single frames"
+        )
 
 
 def training_clips_of(folder: Path, data: DataConfig) -> Integers:
@@ -83,6 +105,7 @@ def training_clips_of(folder: Path, data: DataConfig) -> Integers:
 def _homes(folder: Path) -> tuple[_Home, _Home]:
     """Where the samples that train and those that test come from: one folder, or two."""
     here = _Home(folder, read_about(folder))
+    _check_recipe(here)
     given = here.about.get("train")
     if given is None:
         return here, here
@@ -93,6 +116,21 @@ def _homes(folder: Path) -> tuple[_Home, _Home]:
             "prepare it again"
         )
     return there, here
+
+
+def _check_recipe(home: _Home) -> None:
+    """Refuse to test on what an earlier recipe made.
+
+    A corpus that only trains for a test set goes on doing so; where its sequences have gaps,
+    temporal lifters refuse them.
+    """
+    corpus = home.about["corpus"]
+    wanted, held = RECIPES.get(corpus, 1), home.about.get("origin", {}).get("recipe", 1)
+    if held < wanted:
+        raise ValueError(
+            f"{home.folder}: prepared by recipe {held} of {corpus}, and this version has recipe "
+            f"{wanted}, which makes other samples of the same files; prepare it again"
+        )
 
 
 def _joined(training: _Home, testing: _Home, table: str) -> tuple[str, ...]:
@@ -172,6 +210,12 @@ def _drawn(
     rows = chosen_rows(home, data, side)
     stored: Side = "train" if side == "validation" else side
     samples = Samples(**{name: array_of(home.folder, stored, name)[rows] for name in SHAPES})
+    if stored == "train" and not samples.fitted.all():
+        lacking = int((~samples.fitted).sum())
+        raise ValueError(
+            f"{home.folder}: {lacking} of {len(samples)} {side} samples have no dense points, and "
+            "only test frames can do without; prepare it again"
+        )
     if home is not training:
         samples = _beside(samples, training, testing)
     if detector.kind == "given":

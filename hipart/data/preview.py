@@ -93,10 +93,20 @@ class _Poses(NamedTuple):
 
 
 def _prepared_poses(data: DataConfig, detector: DetectorConfig, folder: Path) -> _Poses:
-    """A pose of the first actions of the test side, each the middle one; finest points as skin."""
+    """A pose of the first actions of the test side, each the middle one; finest points as skin.
+
+    Of frames with a body. ValueError where none has.
+    """
     corpus = load_corpus(data, detector, folder)
-    action = corpus.test.action
-    rows = [np.flatnonzero(action == one) for one in np.unique(action)[:MOST_ACTIONS]]
+    action, fitted = corpus.test.action, corpus.test.fitted
+    if not fitted.any():
+        raise ValueError(
+            f"{folder}: none of the {len(fitted)} test samples has a body to draw; take more of "
+            "them with data.test_samples"
+        )
+    rows = [
+        np.flatnonzero(fitted & (action == one)) for one in np.unique(action[fitted])[:MOST_ACTIONS]
+    ]
     some = corpus.test.take(np.array([of_action[len(of_action) // 2] for of_action in rows]))
     labels = [corpus.action_names[one] for one in some.action]
     hidden = np.zeros(some.exact_2d.shape[:2], bool)
@@ -170,7 +180,9 @@ def info(
         name: round(float(np.percentile(distance, at)), 1) for name, at in NEARNESS.items()
     }
     if folder is not None and is_prepared(folder):
-        return told | {"damaged": sorted(corpus.damaged), "licence": OWN}
+        bodies = {side: int(s.fitted.sum()) for side, s in samples.items()}
+        beside = {"samples_with_a_body": bodies} if corpus.partly_fitted else {}
+        return told | beside | {"damaged": sorted(corpus.damaged), "licence": OWN}
     recorded = read_motion(folder)
     shown = truth_of(corpus.test, corpus.fps)
     _, hidden = detect(shown, detector, np.random.default_rng([detector.seed, 1]))

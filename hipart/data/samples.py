@@ -13,14 +13,20 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 
 
+def runs(frame: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """In which run (N,) without a gap each of these rising frames (N,) is, from 0."""
+    return np.cumsum(np.diff(frame, prepend=frame[:1] - 1) != 1)
+
+
 @dataclass(frozen=True)
 class Samples:
     """N camera frames. 2D in pixels; 3D in the camera frame, millimetres, relative to the hip.
 
     ``detected_2d`` is what a lifter gets to see, ``exact_2d`` the projection it stands for.
     ``action``, ``subject``, ``clip`` index the corpus's name tables; ``frame`` counts in the clip.
-    Rows of one ``sequence`` are one performance before one camera. Where whole sequences were
-    drawn, they lie one after another, each with its consecutive frames in order.
+    Rows of one ``sequence`` are one performance before one camera, without a gap between its
+    frames. Where whole sequences were drawn, they lie one after another, each with its consecutive
+    frames in order. Dense, fine and finest points are NaN in test frames that no body fits.
     """
 
     detected_2d: Floats  # (N, 17, 2)
@@ -38,6 +44,11 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def fitted(self) -> NDArray[np.bool_]:
+        """Which samples (N,) have dense points: those that a body was fitted to."""
+        return ~np.isnan(self.dense_2d[:, 0, 0])
 
     def take(self, index: NDArray[Any] | slice) -> "Samples":
         """The rows that ``index`` selects (integers, a mask or a slice)."""
@@ -72,6 +83,9 @@ class Corpus:
     #: Joints whose middle predictions are made relative to; empty where they stay as they are,
     #: relative to a hip that is predicted, too.
     root: tuple[int, ...] = ()
+    #: Whether bodies were fitted to a part of the test frames alone: dense points of the others
+    #: are NaN, and errors are given over those that have a body, too.
+    partly_fitted: bool = False
 
     def side(self, side: Side) -> Samples:
         """The samples of a side. ValueError where that is validation and nothing is held out."""
@@ -83,7 +97,7 @@ class Corpus:
             )
         return found
 
-    def sound(self, side: Side) -> NDArray[np.bool_]:
-        """Which samples of a side (N,) are of no damaged clip."""
+    def sound(self, samples: Samples) -> NDArray[np.bool_]:
+        """Which of some samples (N,) are of no damaged clip."""
         damaged = [at for at, name in enumerate(self.clip_names) if name in self.damaged]
-        return ~np.isin(self.side(side).clip, damaged)
+        return ~np.isin(samples.clip, damaged)

@@ -1,4 +1,4 @@
-"""Windows of consecutive frames for temporal lifters; none ever spans two sequences."""
+"""Windows of consecutive frames for temporal lifters; none ever spans two sequences or a gap."""
 
 from typing import NamedTuple
 
@@ -33,8 +33,15 @@ def rows(
     return table[chosen if chosen.shape[-1] > 1 else chosen[..., 0]]
 
 
-def windows(model: AnyLifterConfig, sequence: Int[Tensor, " rows"]) -> Windows:
+def windows(
+    model: AnyLifterConfig,
+    sequence: Int[Tensor, " rows"],
+    frame: Int[Tensor, " rows"] | None = None,
+) -> Windows:
     """How a lifter goes through rows that lie sequence by sequence, frame after frame.
+
+    ``frame`` counts in each sequence; without it the rows of one follow one another by the word of
+    whoever numbered them. ValueError where a temporal lifter is given frames that do not.
 
     A lifter of single frames sees each row alone. PoseFormer sees each row in the middle of its
     window, MixSTE cuts every sequence into windows that it answers whole; the last one reaches
@@ -45,6 +52,8 @@ def windows(model: AnyLifterConfig, sequence: Int[Tensor, " rows"]) -> Windows:
     frames = window_frames(model)
     if frames == 1:
         return Windows(every[:, None], every[:, None], every, torch.zeros_like(every))
+    if frame is not None:
+        _check_consecutive(sequence, frame)
     first, length = _runs(sequence)
     if model.kind == "mixste":
         return _chunks(first, length, frames)
@@ -61,9 +70,10 @@ def lift(
     poses: Float[Tensor, "rows joints 2"],
     sequence: Int[Tensor, " rows"],
     batch: int,
+    frame: Int[Tensor, " rows"] | None = None,
 ) -> Float[Tensor, "rows 17 3"]:
-    """The 3D pose of every row, about ``batch`` frames at a time."""
-    through = windows(model, sequence)
+    """The 3D pose of every row, about ``batch`` frames at a time. ValueError as ``windows``."""
+    through = windows(model, sequence, frame)
     count, frames = through.shown.shape
     lifted = in_chunks(
         lambda one: lifter(rows(poses, through.shown[one])),
@@ -71,6 +81,19 @@ def lift(
         max(1, batch // frames),
     )
     return through.gather(torch.cat([*lifted]))
+
+
+def _check_consecutive(sequence: Tensor, frame: Tensor) -> None:
+    step = frame.diff()
+    gaps = ((sequence.diff() == 0) & (step != 1)).nonzero().flatten()
+    if len(gaps):
+        at = int(gaps[0])
+        raise ValueError(
+            f"sequence {int(sequence[at])} goes from frame {int(frame[at])} to frame "
+            f"{int(frame[at + 1])}, and windows of a temporal lifter take frames that follow one "
+            "another; end the sequence at the gap (`hipart-search data prepare` does), or take a "
+            "lifter of single frames"
+        )
 
 
 def _runs(sequence: Tensor) -> tuple[Tensor, Tensor]:

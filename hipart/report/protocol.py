@@ -34,6 +34,7 @@ def told(columns: Iterable[Column], tried: Sequence[Arm]) -> str:
         _patch(tried),
         _mask(tried),
         _clips(measured, tried),
+        _bodies(measured),
         _flip(tried),
     ]
     return f"Protocol: {'; '.join(fact for fact in facts if fact)}."
@@ -58,7 +59,7 @@ def _metric(column: Column) -> tuple[str, str]:
 
 def _error(name: str) -> str:
     """The error that a metric is a mean of."""
-    return name.replace("_frames", "").replace("_sound", "")
+    return name.replace("_frames", "").replace("_sound", "").replace("_fit", "")
 
 
 def _mean(names: Sequence[str]) -> str:
@@ -74,6 +75,13 @@ def _clips(names: Sequence[str], tried: Sequence[Arm]) -> str:
     if _some("_sound", names):
         return "damaged clips included but where it says sound"
     return "damaged clips included" if on_paper_corpus(tried) else ""
+
+
+def _bodies(names: Sequence[str]) -> str:
+    over = "over frames that a body was fitted to"
+    if all("_fit" in name for name in names):
+        return f"{over}, which alone have exact dense points"
+    return f"over all frames but where it says with a body: {over}" if _some("_fit", names) else ""
 
 
 def _patch(tried: Sequence[Arm]) -> str:

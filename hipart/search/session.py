@@ -7,9 +7,11 @@ from pathlib import Path
 
 from optuna.study import get_all_study_names
 
-from hipart.data.corpus import check_corpus, fingerprint, overlay_name
+from hipart.config import window_frames
+from hipart.data.corpus import check_corpus, fingerprint, is_partly_fitted, overlay_name
 from hipart.experiment.design import BASE, Arm, Trial
 from hipart.experiment.file import load_any
+from hipart.experiment.fitted import check_search
 from hipart.experiment.form import Ablation, label
 from hipart.experiment.scales import held_out
 from hipart.experiment.search import Search
@@ -172,8 +174,11 @@ def open_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> 
     search = load_any(name, scale, preset, overlay_name(runtime.data, held_out(scale)))
     if not isinstance(search, Search):
         raise ValueError(f"{search.path}: is no search")
-    data = search.base_config.data
-    check_corpus(data, search.base_config.detector, runtime.data)
+    if is_partly_fitted(runtime.data):
+        check_search(search)
+    base = search.base_config
+    data, temporal = base.data, window_frames(base.lifter.model) > 1
+    check_corpus(data, base.detector, runtime.data, temporal)
     print_of_data = fingerprint(data, runtime.data)
     store = ArtifactStore(runtime.store, runtime.store_uri)
     session = SearchSession(search, runtime, store, print_of_data)

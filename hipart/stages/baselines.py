@@ -22,10 +22,18 @@ def baselines(
 ) -> dict[str, dict[str, float]]:
     """Of each kind that is fitted to ``train``: the errors of its fine points on ``judged``.
 
-    They are fitted in the ``coordinates`` in which every other densifier works.
+    They are fitted in the ``coordinates`` in which every other densifier works, and judged by
+    samples that have dense points. ValueError where none has.
     ``fine_error_px`` is their mean distance from the exact points, and ``within_part_px`` that
     after each part's own mean error is taken out. Both are means over samples, in pixels.
     """
+    fitted = judged.fitted
+    if not fitted.any():
+        raise ValueError(
+            f"none of the {len(judged)} samples to judge densifiers by has dense points: no body "
+            "was fitted to their frames"
+        )
+    judged = judged if fitted.all() else judged.take(fitted)
     (detected, exact), (seen, truth) = _points(train), _points(judged)
     found = {}
     for config in get_args(FittedRegressorConfig):

@@ -21,7 +21,15 @@ from hipart.models.tokenizer import Tokenizer
 from hipart.stages.context import StageContext
 from hipart.stages.oracles import oracle_batches
 from hipart.stages.prior import load_prior
-from hipart.stages.tensors import check_extent, errors_px, judged_on, split_tensors
+from hipart.stages.tensors import (
+    check_extent,
+    check_fitted,
+    errors_px,
+    fitted_rows,
+    fitted_tensors,
+    judged_on,
+    split_tensors,
+)
 from hipart.stages.tokenizer import load_tokenizer
 
 POSES = "poses.safetensors"
@@ -41,6 +49,7 @@ def train(context: StageContext) -> dict[str, float]:
     corpus, judged = context.corpus, judged_on(context)
     for side in sides(context.config.data):
         check_extent(context, side)
+    check_fitted(corpus, judged)
     total = sum(
         split_tensors(corpus, side, context.device).size for side in sides(context.config.data)
     )
@@ -61,9 +70,10 @@ def train(context: StageContext) -> dict[str, float]:
     save_file(generated, context.work / POSES)
 
     def errors(side: Side, name: str) -> dict[str, float]:
-        exact = split_tensors(corpus, side, context.device).levels
+        exact = fitted_tensors(corpus, side, context.device).levels
         found: dict[int, Tensor] = {
-            level: generated[f"{side}/{level}"] for level in tokenizer.levels
+            level: fitted_rows(generated[f"{side}/{level}"], corpus, side)
+            for level in tokenizer.levels
         }
         return errors_px(name, found, exact, corpus)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hipart.config import LifterConfig, window_frames
+from hipart.data.prepared_corpus import check_consecutive
 from hipart.data.samples import Integers
 from hipart.data.splits import Side
 from hipart.metrics import mpjpe
@@ -20,7 +21,7 @@ from hipart.stages.densify import load_poses
 from hipart.stages.fit import train_together
 from hipart.stages.history import Row
 from hipart.stages.schedule import Plan, seeded, step_decay
-from hipart.stages.tensors import Split, split_tensors
+from hipart.stages.tensors import Split, check_fitted, split_tensors
 from hipart.stages.tokenizer import WEIGHTS
 from hipart.stages.training import Losses, Objective, Training
 
@@ -75,7 +76,11 @@ def prepare(context: StageContext) -> Training:
         model = build_lifter(config.model, poses.shape[1]).to(context.device)
     if config.wrong_labels:
         split = split._replace(target=wrongly_labelled(split.target, config))
-    seen = windows(config.model, split.sequence)
+    seen = windows(config.model, split.sequence, split.frame)
+    if window_frames(config.model) > 1 and context.config.data.corpus != "open":
+        check_consecutive(samples.sequence, f"{context.config.data.corpus} corpus")
+    if context.config.lifts_exact_points:
+        check_fitted(context.corpus, "test")
     if config.train_share < 1:
         alone = np.arange(split.size, dtype=np.int32)
         clip = samples.clip if config.train_share_of == "clips" else alone
@@ -160,10 +165,9 @@ def _validation(context: StageContext, model: Lifter) -> Callable[[], dict[str, 
     chosen = torch.arange(count, device=context.device)
     if window_frames(config) == 1:  # spread over the split; films stay whole
         chosen = torch.linspace(0, split.size - 1, count, device=context.device).long()
-    poses, target, sequence = poses[chosen], split.target[chosen], split.sequence[chosen]
-    return lambda: {
-        VALIDATION: mpjpe(lift(model, config, poses, sequence, VALIDATED), target).mean().item()
-    }
+    poses, target = poses[chosen], split.target[chosen]
+    films = split.sequence[chosen], VALIDATED, split.frame[chosen]
+    return lambda: {VALIDATION: mpjpe(lift(model, config, poses, *films), target).mean().item()}
 
 
 def load_lifter(context: StageContext, num_inputs: int) -> Lifter:
@@ -173,14 +177,22 @@ def load_lifter(context: StageContext, num_inputs: int) -> Lifter:
     return model.requires_grad_(False).eval().to(context.device)
 
 
-def lifter_input(context: StageContext, split: Split, name: Side) -> Tensor:
-    """The 17 detected joints, followed by the 48 and 96 that the config asks for: (N, J, 2)."""
+def lifter_input(
+    context: StageContext, split: Split, name: Side, rows: NDArray[np.bool_] | None = None
+) -> Tensor:
+    """The 17 detected joints, followed by the 48 and 96 that the config asks for: (N, J, 2).
+
+    ``rows`` says which samples of the side are those of ``split``, where these are not all.
+    """
     source = context.config.lifter.dense_input
     poses = split.levels
     if source == "generated":
         poses = load_poses(context, name, "densify")
     elif source == "regressed":
         poses = load_poses(context, name, "regressor")
+    if rows is not None and source != "exact":
+        mask = torch.as_tensor(rows, device=split.detected.device)
+        poses = {level: points[mask] for level, points in poses.items()}
     return torch.cat(
         [split.detected, *(poses[level] for level in context.config.input_levels)], dim=1
     )

@@ -101,12 +101,25 @@ def with_part_means(points: Tensor, other: Tensor) -> Tensor:
 def oracle_batches(
     context: StageContext, tokenizer: Tokenizer, prior: AnyPrior, side: Side, rows: Tensor
 ) -> Iterator[dict[int, Tensor]]:
-    """What the config's oracle makes of rows (n,) of a side, batch by batch; never captured."""
+    """What the config's oracle makes of rows (n,) of a side, batch by batch; never captured.
+
+    Where something is to be exact, a frame that no body fits has nothing: NaN, which no stage lifts
+    (``PipelineConfig.lifts_exact_points``).
+    """
     config, split = context.config, split_tensors(context.corpus, side, context.device)
     oracle = Oracle(prior, tokenizer, config.data.coordinates, config.densify, config.prior.seed)
 
     def run(some: Tensor) -> dict[int, Tensor]:
-        exact: dict[int, Tensor] = {level: split.levels[level][some] for level in tokenizer.levels}
-        return oracle.points(split.detected[some], exact, SIDES.index(side), int(some[0]))
+        known = some if config.densify.exact == "nothing" else some[split.fitted[some]]
+        exact: dict[int, Tensor] = {level: split.levels[level][known] for level in tokenizer.levels}
+        place = SIDES.index(side), int(some[0])
+        if len(known) == len(some):
+            return oracle.points(split.detected[some], exact, *place)
+        made = {level: torch.full_like(split.levels[level][some], torch.nan) for level in exact}
+        if len(known):
+            points = oracle.points(split.detected[known], exact, *place)
+            for level, all_of_them in made.items():
+                all_of_them[split.fitted[some]] = points[level]
+        return made
 
     yield from in_chunks(run, rows, GENERATION_BATCH["cuda" if rows.is_cuda else "cpu"])

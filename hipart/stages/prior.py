@@ -23,6 +23,8 @@ from hipart.stages.tensors import (
     Detections,
     Split,
     check_extent,
+    check_fitted,
+    fitted_tensors,
     framed,
     judged_on,
     only,
@@ -120,6 +122,7 @@ def prepare(context: StageContext) -> Training:
     config, tokenizer = context.config.prior, load_tokenizer(context)
     split, detections = _training_samples(context)
     check_extent(context, "train")
+    check_fitted(context.corpus, judged_on(context))
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_prior(config, tokenizer).to(context.device)
@@ -145,7 +148,7 @@ def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str,
     """Write the weights; how well they predict unseen poses' tokens, each from those before."""
     model = cast(AnyPrior, training.model)
     save_weights(context.work / WEIGHTS, model)
-    split = split_tensors(context.corpus, judged_on(context), context.device)
+    split = fitted_tensors(context.corpus, judged_on(context), context.device)
     return _measure(model, load_tokenizer(context), split, context)
 
 

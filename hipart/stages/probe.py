@@ -10,7 +10,7 @@ from hipart.models.coordinates import frame_of
 from hipart.models.tokenizer import Tokenizer
 from hipart.skeleton import NUM_PARTS
 from hipart.stages.context import StageContext
-from hipart.stages.tensors import judged_on, split_tensors
+from hipart.stages.tensors import fitted_tensors, judged_on
 from hipart.stages.tokenizer import load_tokenizer
 
 #: Codes that are compared, drawn from those that unseen poses use (Fig. 7 shows 100).
@@ -24,7 +24,7 @@ SEED = 0
 def train(context: StageContext) -> dict[str, float]:
     """Measure on poses of test or validation; matrices go into ``probe.safetensors``."""
     tokenizer = load_tokenizer(context)
-    split = split_tensors(context.corpus, judged_on(context), context.device)
+    split = fitted_tensors(context.corpus, judged_on(context), context.device)
     frame = frame_of(split.detected, context.config.data.coordinates)
     finest = split.levels[tokenizer.levels[-1]]
     finest = finest if frame is None else frame.to(finest)

@@ -21,7 +21,10 @@ from hipart.stages.tensors import (
     Detections,
     Split,
     check_extent,
+    check_fitted,
     errors_px,
+    fitted_rows,
+    fitted_tensors,
     framed,
     judged_on,
     split_tensors,
@@ -79,6 +82,7 @@ def train_array(contexts: Sequence[StageContext]) -> list[dict[str, float]]:
 def _fit(context: StageContext) -> dict[str, float]:
     """Fit a model in closed form: one step, and no history."""
     config = context.config.regressor
+    check_fitted(context.corpus, judged_on(context))
     split = split_tensors(context.corpus, "train", context.device)
     model = build_regressor(config).to(context.device)
     assert isinstance(model, FittedRegressor)
@@ -94,6 +98,7 @@ def prepare(context: StageContext) -> Training:
     split = split_tensors(context.corpus, "train", context.device)
     for side in sides(context.config.data):
         check_extent(context, side)
+    check_fitted(context.corpus, judged_on(context))
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = build_regressor(config).to(context.device)
@@ -117,7 +122,7 @@ def _published(context: StageContext, model: nn.Module) -> dict[str, float]:
     corpus = context.corpus
     save_weights(context.work / WEIGHTS, model)
     judged = judged_on(context)
-    exact = split_tensors(corpus, judged, context.device).levels
+    exact = fitted_tensors(corpus, judged, context.device).levels
     found: dict[str, Tensor] = {}
     for side in sides(context.config.data):
         detected = split_tensors(corpus, side, context.device).detected
@@ -125,7 +130,8 @@ def _published(context: StageContext, model: nn.Module) -> dict[str, float]:
             found[f"{side}/{level}"] = points.cpu().contiguous()
     save_file(found, context.work / POSES)
     estimate: dict[int, Tensor] = {
-        level: found[f"{judged}/{level}"] for level in context.config.regressor.levels
+        level: fitted_rows(found[f"{judged}/{level}"], corpus, judged)
+        for level in context.config.regressor.levels
     }
     return errors_px("error_px", estimate, exact, corpus)
 

@@ -31,16 +31,19 @@ class Split(NamedTuple):
     target: Tensor  # (N, 17, 3), root-relative
     action: Tensor  # (N,)
     sequence: Tensor  # (N,)
+    frame: Tensor  # (N,), consecutive within a sequence that was drawn whole
+    #: Which samples have a body, and so dense points (N,); the levels of the others are NaN.
+    fitted: Tensor
 
     @property
     def size(self) -> int:
         """Number of samples."""
         return self.action.shape[0]
 
-    def take(self, rows: Tensor) -> "Split":
-        """Some samples of it, by their rows (n,)."""
-        levels = {level: points[rows] for level, points in self.levels.items()}
-        others = {name: values[rows] for name, values in self._asdict().items() if name != "levels"}
+    def take(self, index: Tensor) -> "Split":
+        """Some of the samples: by integers, or a mask (N,)."""
+        levels = {level: points[index] for level, points in self.levels.items()}
+        others = {name: getattr(self, name)[index] for name in self._fields if name != "levels"}
         return Split(levels=levels, **others)
 
 
@@ -64,7 +67,41 @@ def split_tensors(corpus: Corpus, side: Side, device: torch.device) -> Split:
         target=torch.as_tensor(samples.target_3d / 1000, dtype=torch.float32, device=device),
         action=torch.as_tensor(samples.action, dtype=torch.int64, device=device),
         sequence=torch.as_tensor(samples.sequence, dtype=torch.int64, device=device),
+        frame=torch.as_tensor(samples.frame, dtype=torch.int64, device=device),
+        fitted=torch.as_tensor(samples.fitted, device=device),
     )
+
+
+def check_fitted(corpus: Corpus, side: Side) -> None:
+    """Raise ValueError where no sample of a side has dense points."""
+    samples = corpus.side(side)
+    if not samples.fitted.any():
+        raise ValueError(
+            f"none of the {len(samples)} {side} samples has dense points to measure by, because no "
+            f"body was fitted to their frames; draw more of them with data.{side}_samples, hold "
+            "samples of training out with data.validation_samples, or set lifter.dense_input to "
+            "none, which needs no dense points"
+        )
+
+
+def fitted_tensors(corpus: Corpus, side: Side, device: torch.device) -> Split:
+    """The samples of a split that have dense points: of most corpora all of them.
+
+    A sequence ends wherever samples are left out of it. ValueError where none has any.
+    """
+    check_fitted(corpus, side)
+    split = split_tensors(corpus, side, device)
+    if split.fitted.all():
+        return split
+    some = split.take(split.fitted)
+    ends = (some.sequence.diff() != 0) | (some.frame.diff() != 1)
+    return some._replace(sequence=torch.cat([ends.new_zeros(1), ends]).cumsum(0))
+
+
+def fitted_rows(points: Tensor, corpus: Corpus, side: Side) -> Tensor:
+    """Of points for every sample of a side (N, ...) those that ``fitted_tensors`` has truth for."""
+    fitted = torch.as_tensor(corpus.side(side).fitted, device=points.device)
+    return points if fitted.all() else points[fitted]
 
 
 def judged_on(context: StageContext) -> Side:

@@ -22,7 +22,9 @@ from hipart.stages.tensors import (
     Detections,
     Split,
     check_extent,
+    check_fitted,
     errors_px,
+    fitted_tensors,
     judged_on,
     split_tensors,
     training_detections,
@@ -116,6 +118,7 @@ def prepare(context: StageContext) -> Training:
     config, corpus = context.config.tokenizer, context.corpus
     split = split_tensors(corpus, "train", context.device)
     check_extent(context, "train")
+    check_fitted(corpus, judged_on(context))
     with torch.random.fork_rng():
         torch.manual_seed(seeded(config.seed, 0))
         model = Tokenizer(config, len(corpus.action_names)).to(context.device)
@@ -144,7 +147,7 @@ def finish(context: StageContext, training: Training, _: list[Row]) -> dict[str,
     model, corpus = cast(Tokenizer, training.model), context.corpus
     num_actions = str(len(corpus.action_names))
     save_weights(context.work / WEIGHTS, model, num_actions=num_actions)
-    return _measure(model, split_tensors(corpus, judged_on(context), context.device), context)
+    return _measure(model, fitted_tensors(corpus, judged_on(context), context.device), context)
 
 
 def load_tokenizer(context: StageContext) -> Tokenizer:

@@ -27,8 +27,8 @@ from tests.data.smpl_miniature import joint_regressor, write_smpl
 Floats = NDArray[np.float64]
 
 FRAMES = 8
-#: The bodies are of every other frame, as the real ones are of a part.
-EVERY = 2
+#: Of every eight frames the bodies are of these, as the real ones are of a part.
+WITH_BODY = (0, 1, 4, 6)
 LONGER = 3
 SYMMETRY = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
 #: (action, subaction): some of the damaged, one whose names are irregular, and a sit beside a
@@ -105,6 +105,11 @@ def body(points: SmplPoints, seed: int, frames: int) -> Body:
     return Body(flat, shape, trans, joints)
 
 
+def with_body(frames: int) -> list[int]:
+    """Which frames of a sequence have one."""
+    return [frame for frame in range(frames) if frame % FRAMES in WITH_BODY]
+
+
 def _write_archives(folder: Path, bodies: dict[tuple[str, int, int], Body]) -> None:
     poses_3d: dict[str, dict[str, Any]] = {}
     exact: dict[str, dict[str, Any]] = {}
@@ -151,7 +156,7 @@ def _write_annotations(
                 "shape": one.shape[f].tolist(),
                 "trans": one.trans[f].tolist(),
             }
-            for f in range(0, len(one.joints), EVERY)
+            for f in with_body(len(one.joints))
         }
     number = subject.removeprefix("S")
     for kind, held in (("joint_3d", joints), ("smpl_param", params), ("camera", camera(subject))):

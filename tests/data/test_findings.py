@@ -134,6 +134,15 @@ def test_the_first_line_names_the_fault(mini: Miniature, tmp_path: Path, fault: 
     assert status == 1
 
 
+def test_it_says_what_has_no_body(mini: Miniature) -> None:
+    """Bodies are of four frames in eight, and two of those are neighbours."""
+    command = ["data", "doctor", "h36m", "--root", str(mini.root), "--smpl", str(mini.smpl)]
+    told = CliRunner(env={"COLUMNS": "1000"}).invoke(main, command).output
+    frames = len(h36m_miniature.NUMBERED) * h36m_miniature.FRAMES
+    assert f"{frames // 2} of {frames} test frames have no body that fits" in told
+    assert "up to 2 frames to train on follow one another" in told
+
+
 def test_whoever_is_well_is_told_so(mini: Miniature, tmp_path: Path) -> None:
     line, _ = says(mini.root, mini.smpl)
     assert line.startswith("missing: Human36M_subject5_joint_3d.json"), "two of seven subjects"

@@ -22,11 +22,12 @@ from hipart.data.h36m.mirror import mirrored as mirrored_body
 from hipart.data.h36m.source import IMAGE_SIZE, H36mSource
 from hipart.data.pickles import read_npz
 from hipart.data.prepare import prepare
+from hipart.data.prepared import read_about
 from hipart.data.smpl import SmplModel, read_smpl
 from hipart.flip import flip
 from hipart.skeleton import JOINTS
 from tests.data import h36m_miniature
-from tests.data.h36m_miniature import EVERY, FRAMES, Miniature
+from tests.data.h36m_miniature import FRAMES, WITH_BODY, Miniature
 from tests.data.smpl_miniature import BONES, PARENTS
 
 SUBJECTS = ("S1", "S8", "S9", "S11")
@@ -67,8 +68,8 @@ def changed(mini: Miniature, folder: Path, name: str, change: Callable[[Any], An
 def test_the_corpus_is_what_the_files_say(mini: Miniature, corpus: Path) -> None:
     assert corpus_name(corpus) == "h36m"
     loaded = load_corpus(DATA, GIVEN, corpus)
-    bodies = FRAMES // EVERY
-    assert len(loaded.train) == len(loaded.test) == 2 * len(h36m_miniature.NUMBERED) * bodies * 4
+    views = 2 * len(h36m_miniature.NUMBERED) * 4
+    assert len(loaded.train) == views * len(WITH_BODY) and len(loaded.test) == views * FRAMES
     assert loaded.image_size == IMAGE_SIZE and loaded.fps == 50
     assert loaded.damaged == {"S9 Greeting", "S9 SittingDown 1", "S9 Waiting 1"}
     assert loaded.fingerprint == fingerprint(DATA, corpus)
@@ -79,7 +80,99 @@ def test_the_corpus_is_what_the_files_say(mini: Miniature, corpus: Path) -> None
         for clip, action in zip(loaded.test.clip, loaded.test.action, strict=True)
     }
     assert actions["S11 SittingDown 1"] == "SittingDown" and actions["S11 Sitting 1"] == "Sitting"
-    assert set(loaded.test.frame) == set(range(0, FRAMES, EVERY)), "frames that have a body"
+    assert set(loaded.train.frame) == set(WITH_BODY), "frames that have a body"
+    assert set(loaded.test.frame) == set(range(FRAMES)), "all of them"
+
+
+def test_test_frames_without_a_body_have_no_dense_points(corpus: Path) -> None:
+    loaded = load_corpus(DATA, GIVEN, corpus)
+    test = loaded.test
+    assert loaded.partly_fitted and loaded.train.fitted.all()
+    np.testing.assert_array_equal(test.fitted, np.isin(test.frame, WITH_BODY))
+    for level in (test.dense_2d, test.fine_2d, test.finest_2d):
+        assert np.isfinite(level[test.fitted]).all() and np.isnan(level[~test.fitted]).all()
+    for known in (test.detected_2d, test.exact_2d, test.target_3d):
+        assert np.isfinite(known).all()
+    about = read_about(corpus)
+    frames = 2 * len(h36m_miniature.NUMBERED) * (FRAMES - len(WITH_BODY))
+    assert about["without_body"] == {"no body": frames}
+    assert f"{frames} of them without a body" in loaded.description
+
+
+def test_sequences_end_at_every_gap(corpus: Path) -> None:
+    loaded = load_corpus(DATA, GIVEN, corpus)
+    for side, lengths in ((loaded.train, [1, 1, 2]), (loaded.test, [FRAMES])):
+        found = []
+        for number in np.unique(side.sequence):
+            rows = np.flatnonzero(side.sequence == number)
+            assert (np.diff(rows) == 1).all(), "together"
+            assert (np.diff(side.frame[rows]) == 1).all(), "in order, without a gap"
+            assert len(np.unique(side.clip[rows])) == len(np.unique(side.camera[rows])) == 1
+            found.append(len(rows))
+        assert sorted(found) == sorted(lengths * (len(side) // sum(lengths)))
+
+
+def test_a_test_subject_needs_no_annotations(mini: Miniature, tmp_path: Path) -> None:
+    root = tmp_path / "some"
+    shutil.copytree(mini.root, root)
+    for path in (root / ANNOTATIONS).glob("Human36M_subject11_*.json"):
+        path.unlink()
+    source = opened(mini, root)
+    pieces = {piece.name: piece for piece in source.pieces}
+    samples = source.samples(pieces["S11 Sitting 1"])
+    assert len(samples) == 4 * FRAMES and not samples.fitted.any()
+    assert np.isfinite(samples.target_3d).all()
+
+
+def test_test_frames_without_detections_are_counted(mini: Miniature, tmp_path: Path) -> None:
+    def fewer(table: Any) -> Any:
+        del table["S9"]["Greeting"]
+        return table
+
+    source = opened(mini, changed(mini, tmp_path, "data_2d_h36m_cpn_ft_h36m_dbb.npz", fewer))
+    assert source.left_out["no detections"] == FRAMES
+    assert "S9 Greeting" not in {piece.name for piece in source.pieces}
+
+
+def test_nothing_to_train_on_is_said(mini: Miniature, tmp_path: Path) -> None:
+    def only_test(table: Any) -> Any:
+        return {subject: one for subject, one in table.items() if subject in ("S9", "S11")}
+
+    root = changed(mini, tmp_path, "data_2d_h36m_cpn_ft_h36m_dbb.npz", only_test)
+    with pytest.raises(ValueError, match="nothing to train on: no frame of a training subject"):
+        opened(mini, root)
+
+
+def test_what_an_earlier_recipe_made_is_not_tested_on(corpus: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(corpus, older)
+    about = json.loads((older / "corpus.json").read_text())
+    del about["origin"]["recipe"]
+    (older / "corpus.json").write_text(json.dumps(about))
+    for check in (check_corpus, load_corpus):
+        with pytest.raises(ValueError, match="prepared by recipe 1 of h36m, .* prepare it again"):
+            check(DATA, GIVEN, older)
+
+
+def test_training_without_dense_points_is_refused(corpus: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(corpus, broken)
+    np.load(broken / "train" / "dense_2d.npy", mmap_mode="r+")[3] = np.nan
+    with pytest.raises(ValueError, match="1 of 160 train samples have no dense points"):
+        load_corpus(DATA, GIVEN, broken)
+
+
+def test_single_frames_are_no_films(corpus: Path, tmp_path: Path) -> None:
+    """Where bodies are of every fifth frame, a window would show one frame over and over."""
+    whole = DATA.model_copy(update={"sampling": "sequences"})
+    check_corpus(whole, GIVEN, corpus, temporal=True)
+    alone = tmp_path / "alone"
+    shutil.copytree(corpus, alone)
+    numbers = np.load(alone / "train" / "sequence.npy", mmap_mode="r+")
+    numbers[:] = np.arange(len(numbers))
+    check_corpus(whole, GIVEN, alone)
+    with pytest.raises(ValueError, match="no two of its 160 training frames follow one another"):
+        check_corpus(whole, GIVEN, alone, temporal=True)
 
 
 def test_projection_equals_the_written_2d(mini: Miniature, corpus: Path) -> None:
@@ -112,6 +205,7 @@ def test_a_camera_of_a_thousand_rows_is_normalised_as_alone() -> None:
 
 def test_dense_points_lie_on_the_body_that_the_joints_are_of(corpus: Path) -> None:
     rows = load_corpus(DATA, GIVEN, corpus).test
+    rows = rows.take(rows.fitted)
     for level, count in (("dense_2d", 48), ("fine_2d", 96), ("finest_2d", 192)):
         points = getattr(rows, level)
         assert points.shape == (len(rows), count, 2)
@@ -138,7 +232,10 @@ def test_what_is_drawn(corpus: Path) -> None:
     assert len(rows[0]) == 20 and set(rows[0]) < set(rows[1])
     whole = some.model_copy(update={"sampling": "sequences"})
     sequences = load_corpus(whole, GIVEN, corpus).train.sequence
-    assert len(np.unique(sequences)) == 5 and (np.diff(sequences) >= 0).all()
+    every, lengths = np.unique(load_corpus(DATA, GIVEN, corpus).train.sequence, return_counts=True)
+    names, found = np.unique(sequences, return_counts=True)
+    shorter = found < lengths[np.searchsorted(every, names)]
+    assert shorter.sum() <= 1 and (np.diff(sequences) >= 0).all(), "whole, but for the last drawn"
     held = load_corpus(DATA.model_copy(update={"validation_samples": 8}), GIVEN, corpus)
     assert held.validation is not None
     assert {held.subject_names[s] for s in held.validation.subject} == {"S8"}
@@ -259,16 +356,21 @@ def test_detections_may_be_longer_and_not_shorter(mini: Miniature, tmp_path: Pat
 
 
 def test_a_body_that_does_not_fit_is_left_out(mini: Miniature, tmp_path: Path) -> None:
+    """Of training; a test frame stays, without dense points."""
     root = tmp_path / "bent"
     shutil.copytree(mini.root, root)
-    path = root / ANNOTATIONS / "Human36M_subject9_smpl_param.json"
-    held = json.loads(path.read_text())
-    held["5"]["2"]["0"]["pose"][16 * 3 : 17 * 3] = [2.0, 0, 2.0]
-    path.write_text(json.dumps(held))
+    for subject in (1, 9):
+        path = root / ANNOTATIONS / f"Human36M_subject{subject}_smpl_param.json"
+        held = json.loads(path.read_text())
+        held["5"]["2"]["0"]["pose"][16 * 3 : 17 * 3] = [2.0, 0, 2.0]
+        path.write_text(json.dumps(held))
     bent = opened(mini, root)
-    assert bent.left_out[f"fit worse than {module.MOST_FIT_MM:g} mm"] == 1
-    lengths = {piece.name: piece.stop - piece.start for piece in bent.pieces}
-    assert lengths["S9 Greeting"] == 4 * (FRAMES // EVERY - 1)
+    assert bent.left_out[module.MISFIT] == bent.without_body[module.MISFIT] == 1
+    pieces = {piece.name: piece for piece in bent.pieces}
+    trained, tested = (bent.samples(pieces[f"{subject} Greeting"]) for subject in ("S1", "S9"))
+    assert set(trained.frame) == set(WITH_BODY) - {0} and trained.fitted.all()
+    assert set(tested.frame) == set(range(FRAMES))
+    assert set(tested.frame[~tested.fitted]) == set(range(FRAMES)) - set(WITH_BODY) | {0}
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,15 @@ def test_it_says_what_becomes_of_damaged_clips(
     assert (said in text) if said else ("damaged" not in text)
 
 
+def test_it_says_which_frames_have_a_body() -> None:
+    """Where some test frames have none: errors over the others."""
+    alone = protocol("mpjpe_fit_mm", "p_mpjpe_fit_frames_mm")
+    assert P1 in alone and "; over frames that a body was fitted to, which alone have" in alone
+    both = protocol("mpjpe_mm", "mpjpe_fit_mm")
+    assert both.count(P1) == 1 and "over all frames but where it says with a body: " in both
+    assert "body" not in protocol("mpjpe_mm")
+
+
 def test_it_says_whether_poses_were_mirrored() -> None:
     flipped = arm(evaluation__flip=True)
     assert "; averaged with the mirrored pose." in protocol("mpjpe_mm", arms=(flipped,))

@@ -83,6 +83,15 @@ def test_the_mirrored_pose_changes_the_answer(tmp_path: Path) -> None:
     [
         ({"lifter.model.kind": "mixste"}, "set data.sampling to sequences"),
         ({"lifter.model.kind": "poseformer", "lifter.model.frames": 10}, "no middle one"),
+        (
+            {"lifter.model.kind": "mixste", "data.sampling": "sequences", "data.train_every": 5},
+            "windows of 81 consecutive frames, and data.train_every 5 takes one of every 5; set it "
+            "to 1, and data.train_samples to draw fewer",
+        ),
+        (
+            {"lifter.model.kind": "poseformer", "data.sampling": "sequences", "data.test_every": 2},
+            "data.test_every 2 takes one of every 2; set it to 1, and data.test_samples",
+        ),
         ({"evaluation.flip": True, "lifter.dense_input": "exact"}, "there are no exact ones"),
     ],
 )

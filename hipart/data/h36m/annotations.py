@@ -42,6 +42,14 @@ class Annotated:
         return len(self.frame)
 
 
+#: Of a sequence without any.
+NOBODY = Annotated(
+    np.empty(0, np.int64),
+    np.empty((0, 17, 3)),
+    *(np.empty((0, width)) for width in _BODY.values()),
+)
+
+
 def file_names(subject: str) -> tuple[str, str]:
     """The files of joints and of bodies of "S1" and so on."""
     number = subject.removeprefix("S")

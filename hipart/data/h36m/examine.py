@@ -1,10 +1,11 @@
 """Human3.6M's files looked over: each by itself, and then one against the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hipart.data.findings import Finding, tried
 from hipart.data.h36m.annotations import Annotated, file_names, read_annotations
@@ -12,9 +13,10 @@ from hipart.data.h36m.archives import POSES_2D, POSES_3D, Floats, cut, read_pose
 from hipart.data.h36m.cameras import cameras_of
 from hipart.data.h36m.join import check_join
 from hipart.data.h36m.sequences import DAMAGED, DROPPED, SUBJECTS, TEST_SUBJECTS, TRAIN_SUBJECTS
-from hipart.data.h36m.source import MOST_FIT_MM, fit_mm
+from hipart.data.h36m.source import MOST_FIT_MM, fit_mm, side_of
 from hipart.data.regressor import REGRESSOR, read_regressor
 from hipart.data.regressor import WHERE_FROM as REGRESSOR_FROM
+from hipart.data.samples import runs
 from hipart.data.smpl import read_smpl
 from hipart.data.userfiles import located
 
@@ -135,16 +137,44 @@ class _Look:
         regressor = read_regressor(self.there[REGRESSOR])
         points = read_smpl(self.smpl).averaging(regressor)
         yield Finding("good", f"{self.smpl.name}: an SMPL model")
-        fits = [fit_mm(points, one) for one in self.bodies.values() if len(one)]
+        fits = {name: fit_mm(points, one) for name, one in self.bodies.items() if len(one)}
         if not fits:
             return
-        every = np.concatenate(fits)
+        every = np.concatenate([*fits.values()])
         told = f"its joints lie {np.median(every):.1f} mm from the markers (median)"
         if np.median(every) > MOST_FIT_MM:
             yield Finding("wrong", f"{self.smpl.name}: {told}, {MOST_FIT_MM:g} mm are allowed")
         else:
             left = int((every > MOST_FIT_MM).sum())
             yield Finding("good", f"{self.smpl.name}: {told}; {left} bodies are left out")
+            yield from self._frames({name: fit <= MOST_FIT_MM for name, fit in fits.items()})
+
+    def _frames(self, fits: Mapping[Name, NDArray[np.bool_]]) -> Iterator[Finding]:
+        """How many test frames have a body that fits, and how long training goes on without gap."""
+        used = {name: self.bodies[name].frame[kept] for name, kept in fits.items()}
+        tested = [name for name in self.poses if side_of(name[0]) == "test"]
+        frames = sum(len(self.poses[name]) for name in tested)
+        with_body = sum(
+            int((used[name] < len(self.poses[name])).sum()) for name in tested if name in used
+        )
+        yield Finding(
+            "note",
+            f"{frames - with_body:,} of {frames:,} test frames have no body that fits: they are "
+            "tested on, without errors of dense points",
+        )
+        longest = max(
+            (
+                int(np.bincount(runs(frame)).max())
+                for name, frame in used.items()
+                if side_of(name[0]) == "train" and len(frame)
+            ),
+            default=0,
+        )
+        yield Finding(
+            "note",
+            f"up to {longest} frames to train on follow one another; windows of temporal lifters "
+            "end where one is missing",
+        )
 
     def usable(self) -> Iterator[Finding]:
         """What can be run with what is there."""

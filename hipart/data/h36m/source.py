@@ -1,14 +1,15 @@
 """Human3.6M from the files that people have: VideoPose3D's archives, Pose2Mesh's bodies, SMPL."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hipart.data.h36m.annotations import Annotated, read_annotations
+from hipart.data.h36m.annotations import NOBODY, Annotated, read_annotations
 from hipart.data.h36m.archives import FPS, NUM_CAMERAS, as_17, cut, read_poses_2d, read_poses_3d
 from hipart.data.h36m.cameras import LensCamera, cameras_of
 from hipart.data.h36m.files import Files
@@ -23,15 +24,16 @@ from hipart.data.h36m.sequences import (
     action_of,
 )
 from hipart.data.levels import BodyLevels, Coarsening, body_levels
-from hipart.data.prepared import Piece, as_samples, pieces
+from hipart.data.prepared import RECIPES, Piece, as_samples, pieces
 from hipart.data.regressor import read_regressor
-from hipart.data.samples import Samples
+from hipart.data.samples import Samples, runs
 from hipart.data.smpl import SmplPoints, read_smpl
 from hipart.data.splits import Side
 from hipart.data.userfiles import digest
 from hipart.skeleton import LEVELS, OTHER_SIDE
 
 Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
 Name = tuple[str, str]
 Say = Callable[[str], None]
 
@@ -42,15 +44,42 @@ IMAGE_SIZE = (1000, 1002)
 #: ``dataset.py:37``).
 MOST_FIT_MM = 25.0
 BODIES_AT_ONCE = 256
+#: Why a body is not used, or not there.
+MISFIT = f"fit worse than {MOST_FIT_MM:g} mm"
+NO_BODY = "no body"
 _FLOATS = ("detected_2d", "exact_2d", "dense_2d", "fine_2d", "finest_2d", "target_3d")
+
+
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """A piece: the frames (N,) of a sequence, rising, and the bodies that fit to some of them.
+
+    ``first`` is the number of its first run of frames before its first camera, in ``sequence``.
+    """
+
+    frames: Integers
+    bodies: Annotated
+    first: int
+
+    @cached_property
+    def runs(self) -> Integers:
+        """In which run (N,) without a gap each frame is, from 0."""
+        return runs(self.frames)
+
+    @property
+    def number_of_runs(self) -> int:
+        """How many runs there are before each camera."""
+        return int(self.runs[-1]) + 1
 
 
 class H36mSource:
     """All files read and held against each other; samples are made from them piece by piece.
 
-    A piece is a sequence before its four cameras, one camera after the other, of the frames that
-    have a body that fits; with ``mirror`` the mirror images of what trains follow, as before four
-    more cameras. Raises ValueError for files that are damaged or do not belong together.
+    A piece is a sequence before its four cameras, one camera after the other. What trains are the
+    frames that have a body that fits; with ``mirror`` their mirror images follow, as before four
+    more cameras. What tests is every frame that has joints and detections, as published numbers
+    are of all of them; dense points are NaN where no body fits. Raises ValueError for files that
+    are damaged or do not belong together.
     """
 
     def __init__(
@@ -69,7 +98,9 @@ class H36mSource:
         say(f"reading {files.smpl.name}")
         self._model = read_smpl(files.smpl)
         self._regressor = read_regressor(files.regressor)
+        #: Frames that are no samples, and test frames that have no dense points, by the reason.
         self.left_out: Counter[str] = Counter()
+        self.without_body: Counter[str] = Counter()
         self._bodies: dict[Name, Annotated] = {}
         for subject, (joints, bodies) in files.annotations.items():
             say(f"reading the bodies of {subject}")
@@ -77,22 +108,28 @@ class H36mSource:
             self._bodies |= {(subject, name): one for name, one in annotated.items()}
         say("holding the files against each other")
         self._check_join()
-        self._bodies = {name: kept for name in self._bodies if len(kept := self._kept(name))}
-        if not self._bodies:
-            raise ValueError("no frame has joints, detections and a body that fits")
+        self._plans: dict[Name, _Planned] = {}
+        for name in self._names():
+            self._plan(name)
+        if not any(side_of(subject) == "train" for subject, _ in self._plans):
+            raise ValueError(
+                "nothing to train on: no frame of a training subject has joints, detections and a "
+                "body that fits"
+            )
 
     @cached_property
     def pieces(self) -> tuple[Piece, ...]:
         """A piece for each sequence."""
         return pieces(
-            (" ".join(name), side_of(name[0]), len(bodies) * self._views(name[0]))
-            for name, bodies in self._bodies.items()
+            (" ".join(name), side_of(name[0]), len(plan.frames) * self._views(name[0]))
+            for name, plan in self._plans.items()
         )
 
     @cached_property
     def origin(self) -> Mapping[str, Any]:
         """Files and settings."""
         return {
+            "recipe": RECIPES["h36m"],
             "files": {name: digest(path) for name, path in self._files.all().items()},
             "coarsening": self._coarsening,
             "mirror": self._mirror,
@@ -102,9 +139,12 @@ class H36mSource:
     @property
     def about(self) -> Mapping[str, Any]:
         """As ``Source.about``."""
-        names = [" ".join(name) for name in self._bodies]
-        count = sum(len(bodies) for bodies in self._bodies.values())
-        subjects = {name[0] for name in self._bodies}
+        names = [" ".join(name) for name in self._plans]
+        subjects = {name[0] for name in self._plans}
+        counts: Counter[Side] = Counter()
+        for (subject, _), plan in self._plans.items():
+            counts[side_of(subject)] += len(plan.frames)
+        without = self.without_body.total()
         return {
             "corpus": "h36m",
             "action_names": ACTIONS,
@@ -115,9 +155,11 @@ class H36mSource:
             "fps": FPS,
             "cameras": NUM_CAMERAS,
             "detections": self._detections,
+            "without_body": {why: count for why, count in self.without_body.items() if count},
             "description": (
                 f"Human3.6M, {', '.join(s for s in SUBJECTS if s in subjects)}: {len(names)} "
-                f"sequences, {count} bodies before four cameras, 2D by "
+                f"sequences before four cameras, {counts['train']} bodies train, "
+                f"{counts['test']} frames test, {without} of them without a body, 2D by "
                 f"{self._detections}, dense points of SMPL bodies within {MOST_FIT_MM:g} mm of the "
                 f"markers ({self._coarsening})"
             ),
@@ -132,11 +174,13 @@ class H36mSource:
     def samples(self, piece: Piece) -> Samples:
         """As ``Source.samples``."""
         subject, sequence = name = split_name(piece.name)
-        bodies = self._bodies[name]
-        joints = self._poses[name][bodies.frame].astype(np.float64)
-        number = list(self._bodies).index(name)
-        points = self._points(bodies)
-        detected = [as_17(view[bodies.frame]) for view in self._detected[name]]
+        plan = self._plans[name]
+        frames, bodies = plan.frames, plan.bodies
+        joints = self._poses[name][frames].astype(np.float64)
+        number = list(self._plans).index(name)
+        points = np.full((len(frames), sum(LEVELS), 3), np.nan)
+        points[np.searchsorted(frames, bodies.frame)] = self._points(bodies)
+        detected = [as_17(view[frames]) for view in self._detected[name]]
         pairs = [*zip(cameras_of(subject), detected, strict=True)]
         seen = [_before(camera, joints, points, flat) for camera, flat in pairs]
         if self._views(subject) > len(seen):
@@ -147,15 +191,15 @@ class H36mSource:
             key: np.concatenate(views)
             for key, views in zip(_FLOATS, zip(*seen, strict=True), strict=True)
         }
-        views, count = len(seen), len(bodies)
+        views, count = len(seen), len(frames)
         camera_ids = np.repeat(np.arange(views), count)
         made |= {
             "action": np.full(views * count, ACTIONS.index(action_of(sequence))),
             "subject": np.full(views * count, SUBJECTS.index(subject)),
             "clip": np.full(views * count, number),
             "camera": camera_ids,
-            "frame": np.tile(bodies.frame, views),
-            "sequence": 2 * number * NUM_CAMERAS + camera_ids,
+            "frame": np.tile(frames, views),
+            "sequence": plan.first + plan.number_of_runs * camera_ids + np.tile(plan.runs, views),
         }
         return as_samples(made)
 
@@ -165,6 +209,8 @@ class H36mSource:
 
     def _points(self, bodies: Annotated) -> NDArray[np.float64]:
         """Dense points (T, 336, 3) in the world, metres."""
+        if not len(bodies):
+            return np.empty((0, sum(LEVELS), 3))
         return _posed(self._dense, bodies) + bodies.trans[:, None]
 
     def _check_join(self) -> None:
@@ -180,21 +226,43 @@ class H36mSource:
                 + "; ".join(map(str, wrong[:5]))
             )
 
-    def _kept(self, name: Name) -> Annotated:
-        """The frames of a sequence that can be used; what is left out is counted."""
-        bodies = self._bodies[name]
-        if name not in self._poses or name not in self._detected:
-            self.left_out["no detections" if name in self._poses else "dropped by all"] += len(
-                bodies
-            )
-            return _rows(bodies, np.zeros(len(bodies), bool))
+    def _names(self) -> Iterator[Name]:
+        """The sequences that can become pieces: what has bodies trains, what has joints tests."""
+        for subject in SUBJECTS:
+            of = self._bodies if side_of(subject) == "train" else self._poses
+            yield from (name for name in of if name[0] == subject)
+        for name in DROPPED:
+            self.left_out["dropped by all"] += len(self._bodies.get(name, ()))
+
+    def _plan(self, name: Name) -> None:
+        """Which frames of a sequence become samples, if any; what is left out is counted."""
+        tests = side_of(name[0]) == "test"
+        bodies = self._bodies.get(name, NOBODY)
+        if name not in self._detected:
+            self.left_out["no detections"] += len(self._poses[name]) if tests else len(bodies)
+            return
         where = f"{self._files.poses_2d}: {' '.join(name)}"
-        self._detected[name] = cut(self._detected[name], len(self._poses[name]), where)
-        there = bodies.frame < len(self._poses[name])
+        count = len(self._poses[name])
+        self._detected[name] = cut(self._detected[name], count, where)
+        there = bodies.frame < count
         fits = fit_mm(self._joints, bodies) <= MOST_FIT_MM
-        self.left_out["beyond the motion"] += int((~there).sum())
-        self.left_out[f"fit worse than {MOST_FIT_MM:g} mm"] += int((there & ~fits).sum())
-        return _rows(bodies, there & fits)
+        kept = _rows(bodies, there & fits)
+        misfits = int((there & ~fits).sum())
+        if tests:
+            self.without_body[MISFIT] += misfits
+            self.without_body[NO_BODY] += count - int(there.sum())
+        else:
+            self.left_out["beyond the motion"] += int((~there).sum())
+            self.left_out[MISFIT] += misfits
+        frames = np.arange(count) if tests else kept.frame
+        if len(frames):
+            first = max((self._after(one) for one in self._plans.items()), default=0)
+            self._plans[name] = _Planned(frames, kept, first)
+
+    def _after(self, planned: tuple[Name, _Planned]) -> int:
+        """The number after the last run of a piece."""
+        (subject, _), plan = planned
+        return plan.first + plan.number_of_runs * self._views(subject)
 
     @cached_property
     def _dense(self) -> SmplPoints:
@@ -228,6 +296,8 @@ def fit_mm(joints: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
 
     The means of both are put on each other before, as Pose2Mesh does.
     """
+    if not len(bodies):
+        return np.zeros(0)
     apart = 1000 * _posed(joints, bodies) - bodies.joints
     apart -= apart.mean(axis=1, keepdims=True)
     found: NDArray[np.float64] = np.linalg.norm(apart, axis=-1).mean(axis=1)
