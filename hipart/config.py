@@ -641,6 +641,27 @@ class PipelineConfig(Section):
         regressed = self.lifter.dense_input == "regressed"
         return self.lifter.levels or (self.regressor if regressed else self.tokenizer).levels
 
+    def _check_lifter(self) -> None:
+        """Raise ValueError where the lifter asks for what the stages before it do not have."""
+        given, lifter = self.model_fields_set, self.lifter
+        if "lifter" not in given:
+            return
+        source = {"generated": "tokenizer", "regressed": "regressor"}.get(lifter.dense_input, "")
+        if lifter.levels and source in given:
+            made = getattr(self, source).levels
+            missing = [level for level in lifter.levels if level not in made]
+            if missing:
+                raise ValueError(
+                    f"lifter.levels has {missing[0]}, and {source}.levels makes "
+                    f"{', '.join(map(str, made))}; ask for these, or add {missing[0]} there"
+                )
+        samples = self.data.train_samples
+        if samples is not None and lifter.train_share < 1 and lifter.train_share * samples < 2:
+            raise ValueError(
+                f"lifter.train_share {lifter.train_share:g} of {samples} samples leaves fewer than "
+                "two to train on; raise it"
+            )
+
     @property
     def lifts_exact_points(self) -> bool:
         """Whether what is lifted has something of the exact dense pose, which takes a body."""
@@ -657,6 +678,7 @@ class PipelineConfig(Section):
                 f"the {self.lifter.model.kind} lifter looks at windows of {frames} frames; "
                 "set data.sampling to sequences"
             )
+        self._check_lifter()
         strides = {name: getattr(self.data, name) for name in ("train_every", "test_every")}
         for name, stride in strides.items():
             if frames > 1 and stride > 1:

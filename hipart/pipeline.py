@@ -159,7 +159,7 @@ LIFTER = Stage(
         Metric("train_mpjpe_mm", "mm", "min", "training MPJPE, last epoch"),
         # Where samples are held out.
         Metric("validation_mpjpe_mm", "mm", "min", "validation MPJPE, frame mean"),
-        Metric("late_gain_pct", "%", "min", "fall of the validation MPJPE in the last fifth"),
+        Metric("late_gain_pct", "%", "min", "last fifth's fall of validation MPJPE, of its end"),
     ),
 )
 EVALUATE = Stage(

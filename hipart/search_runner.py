@@ -253,7 +253,7 @@ class _Run:
             (ui_command(self.session.runtime), "browse every trial in MLflow"),
             ("ui --optuna", "browse the study in Optuna's dashboard"),
             (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
-            (f"run {name} --trials {2 * len(self.study.own)}", "search on"),
+            (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
         ):
             self.console.print(f"  hipart-search {command}  [dim]# {what}[/]", highlight=False)
 

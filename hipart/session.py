@@ -89,6 +89,7 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
         maker = Jobs(data)
         jobs = [maker.of(trial.config, trial.targets) for trial in all_trials]
         check_folds(jobs, runtime.data)
+        check_difference(all_trials, jobs)
         return Session(
             ablation=ablation,
             runtime=runtime,
@@ -97,6 +98,21 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
             trials=all_trials,
             jobs=jobs,
         )
+
+
+def check_difference(tried: Iterable[Trial], chains: Iterable[Mapping[str, StageJob]]) -> None:
+    """Raise ValueError for an arm that differs from another one in settings which nothing reads."""
+    known: dict[tuple[int, frozenset[str]], str] = {}
+    for trial, chain in zip(tried, chains, strict=True):
+        keys = trial.seed, frozenset(job.key for job in chain.values())
+        first = known.setdefault(keys, trial.arm.name)
+        if first != trial.arm.name:
+            changed = ", ".join(trial.arm.changes) or "nothing"
+            raise ValueError(
+                f"arm {trial.arm.name!r} would be arm {first!r} again: no stage reads "
+                f"what they differ in; it changes {changed}; "
+                "change another value or leave it out"
+            )
 
 
 def check_folds(chains: Iterable[Mapping[str, StageJob]], folder: Path | None) -> None:

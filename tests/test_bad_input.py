@@ -171,6 +171,22 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
         written("prior.order: raster", "densify.samples: 8"),
         ["mine.yaml", "densify", "samples 8", "set decode to argmax"],
     ),
+    "an arm whose settings nobody reads": (
+        written("prior.order: raster", "lifter.dense_input: none"),
+        ["would be arm 'base' again", "no stage reads", "sparse_codebook.size", "leave it out"],
+    ),
+    "a level that is not made": (
+        written("prior.order: raster", "tokenizer.levels: [48]\n  lifter.levels: [96]"),
+        ["mine.yaml", "lifter.levels has 96, and tokenizer.levels makes 48"],
+    ),
+    "labels of a single sample": (
+        written("prior.order: raster", "lifter.train_share: 0.0001"),
+        ["mine.yaml", "train_share 0.0001 of 256 samples", "fewer than two", "raise it"],
+    ),
+    "prior.decode, which is densify's": (
+        written("prior.order: raster", "prior.decode: mean"),
+        ["mine.yaml", "prior.decode: unknown path", "did you mean densify.decode?"],
+    ),
     "one part of the training samples": (
         written("prior.order: raster", "densify.folds: 1"),
         ["mine.yaml:4", "densify.folds", "1 part would leave a prior nothing", "take 2 or more"],

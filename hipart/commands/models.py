@@ -1,5 +1,6 @@
 """Commands on the best model."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,12 @@ def export(
     export_bundle(
         session.store, session.ablation, session.trials, session.fingerprint, metric, out, finish
     )
-    click.echo(f"wrote {out}")
+    lineage = json.loads((out / "lineage.json").read_text())
+    best = lineage["chosen_by"]
+    click.echo(
+        f"wrote {out}: arm {lineage['arm']}, seed {lineage['seed']}, {best['metric']} "
+        f"{best['value']:.4g}, the best of what can be exported"
+    )
     if register is not None:
         from hipart.tracking.registry import register as register_bundle
 

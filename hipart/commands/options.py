@@ -14,7 +14,7 @@ from hipart.runtime import default_workspace
 F = TypeVar("F", bound=Callable[..., Any])
 SCALE_HELP = (
     "smoke (seconds), laptop (minutes on two cores), workstation (a night), paper (the paper's "
-    "numbers)."
+    "numbers); smoke-v1, laptop-v1, paper-v1 (those of 0.1)."
 )
 
 

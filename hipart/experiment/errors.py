@@ -85,7 +85,10 @@ def shown(value: Any) -> str:
 def did_you_mean(word: object, candidates: Iterable[str]) -> str:
     """A question with the paths that end in ``word``, or the nearest right name; or nothing."""
     names, text = list(candidates), str(word)
-    near = [] if "." in text else [name for name in names if name.endswith(f".{text}")]
+    setting = text.rpartition(".")[2]
+    near = [name for name in names if name.endswith(f".{setting}")]
+    if "." in text and len(near) > 1:  # of many sections: none is nearer than a likely misspelling
+        near = []
     near = near or difflib.get_close_matches(text, names, n=1, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else ""
 

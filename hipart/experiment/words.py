@@ -18,7 +18,7 @@ Kind = tuple[str, str]
 
 #: Words, as regular expressions of whole words in any case, and the kinds for which each may stand.
 WORDS: dict[str, tuple[Kind, ...]] = {
-    "transformers?": (("lifter", "transformer"),),
+    "(?<!prior )transformers?": (("lifter", "transformer"),),
     "PoseFormer": (("lifter", "poseformer"),),
     "MixSTE": (("lifter", "mixste"),),
     "diffusion": (("lifter", "diffusion"),),
@@ -33,7 +33,9 @@ WORDS: dict[str, tuple[Kind, ...]] = {
     "graph convolutions?": (("densifier", "graph"),),
     "linear (?:map|regression)": (("densifier", "linear"),),
     "classification": (("prior", "classification"),),
-    "autoregressi(?:on|ve)": (("prior", "autoregressive"),),
+    "mean pose": (("densifier", "mean_pose"),),
+    "joint offsets?": (("densifier", "joint_offset"),),
+    "auto-?regressi(?:on|ve)": (("prior", "autoregressive"),),
 }
 #: What a kind is best called.
 CALLED: dict[Kind, str] = {
@@ -45,6 +47,8 @@ CALLED: dict[Kind, str] = {
     ("densifier", "mlp"): "direct regression",
     ("densifier", "graph"): "graph convolutions",
     ("densifier", "linear"): "linear regression",
+    ("densifier", "mean_pose"): "mean pose",
+    ("densifier", "joint_offset"): "joint offset",
     ("prior", "classification"): "classification",
     ("prior", "autoregressive"): "autoregression",
 }

@@ -51,7 +51,8 @@ def lines(
     """The footer, one statement a line."""
     base = ablation.base_config
     configs = [arm.config for arm in arms(ablation)]
-    reached = {name for one in configs for name in needs_of(one, ablation.targets_of(one))}
+    needed = [needs_of(one, ablation.targets_of(one)) for one in configs]
+    reached = {name for names in needed for name in names}
     told = [
         _data(facts),
         f"{facts.protocol} {SPREAD}".lstrip(),
@@ -59,7 +60,7 @@ def lines(
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",
         departures(configs, reached),
-        steps(configs, ablation.targets),
+        steps(list(zip(configs, needed, strict=True))),
         facts.locality,
         over_seeds(rows),
         over_clips(rows),

@@ -164,7 +164,7 @@ def _gathered(table: Content, columns: list[GridColumn]) -> list[GridColumn]:
 
 
 def _length(text: Text) -> int:
-    return len(f"{text.main} {text.rest}".strip()) + bool(text.mark)
+    return len(f"{text.main} {text.rest}".rstrip()) + bool(text.mark)
 
 
 def _spare(columns: list[GridColumn], width: int) -> int:

@@ -112,7 +112,7 @@ class SearchLoop:
             elif over.open_trials:
                 return over
             if not self._live:
-                return over or Ended(self._dry)
+                return over or Ended(self._dry or "nothing is left to begin")
             graph.pump(timeout_s=0.5)
             for live in list(self._live):
                 self._move(live, graph)
