@@ -98,7 +98,7 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
     """
     hold_out = data.validation_samples > 0
     takes, middles, reaches, drawn = [], [], [], []
-    for segment in segments(motion.clips, motion.fps, hold_out):
+    for segment in segments(motion.clips, motion.fps, hold_out, motion.split):
         if segment.side != side:
             continue
         clip = motion.clips[segment.clip]

@@ -125,7 +125,8 @@ def info(
     recorded = read_motion(folder)
     _, hidden = detect(corpus.test.exact_2d, detector, np.random.default_rng([detector.seed, 1]))
     frames = Counter(dict.fromkeys(samples, 0))
-    for segment in segments(recorded.clips, recorded.fps, data.validation_samples > 0):
+    hold_out = data.validation_samples > 0
+    for segment in segments(recorded.clips, recorded.fps, hold_out, recorded.split):
         frames[segment.side] += segment.stop - segment.start
     return told | {
         "recordings": len({recording(clip) for clip in recorded.clips}),
