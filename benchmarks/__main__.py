@@ -22,6 +22,7 @@ BENCHMARKS = (
     "unshared",
     "searching",
     "preparing",
+    "importing",
     "learning",
     "learning_speed",
 )

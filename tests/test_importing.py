@@ -1,6 +1,7 @@
 """``data import`` as a user calls it: what is imported, what is left out, what is refused."""
 
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hipart.cli import main
-from hipart.data.motion import BONES, read_motion
-from tests.data.recordings import amass_arrays, joints, packaged, write_bvh
+from hipart.data.importing import AcclaimReader, MotionWriter, find_files, import_files
+from hipart.data.labels import Label
+from hipart.data.motion import BONES, Clip, read_motion
+from tests.data.acclaim_files import write_person
+from tests.data.recordings import (
+    amass_arrays,
+    joints,
+    packaged,
+    write_along_bones,
+    write_bvh,
+)
 
 JUMP, KICK, RUN = "deepmimic_jump", "deepmimic_kick", "deepmimic_run"
 
@@ -148,3 +158,136 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     error = refused("amass", tmp_path, "--out", tmp_path / "motion")
     assert "files of .npz, found 0; it holds 1 of .txt" in error
+
+
+@pytest.fixture(scope="module")
+def acclaim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Takes of four persons as CMU's database lays them out, with labels; some are damaged."""
+    folder = tmp_path_factory.mktemp("acclaim")
+    names = (JUMP, KICK, RUN, JUMP)
+    for number, name in enumerate(names, 1):
+        write_person(folder / "subjects" / f"{number:02d}", f"{number:02d}_01", packaged()[name])
+    damaged = folder / "subjects" / "03"
+    text = (damaged / "03_01.amc").read_text()
+    (damaged / "03_02.amc").write_text(text[: len(text) // 2])
+    (damaged / "03_03.amc").write_text(text.replace("lfemur", "lfemru"))
+    (folder / "subjects" / "05").mkdir()
+    (folder / "subjects" / "05" / "05_01.amc").write_text(text)
+    (folder / "subjects" / "05" / "05.asf").write_text(":version 1.10\n:bonedata\n")
+    rows = [f"{number:02d}_01,{name[10:]}" for number, name in enumerate(names, 1)]
+    rows += ["03_02,run", "03_03,run", "05_01,run"]
+    (folder / "labels.csv").write_text("\n".join(["clip,label", *rows]) + "\n")
+    return folder
+
+
+def test_an_acclaim_folder(acclaim: Path, tmp_path: Path) -> None:
+    out = tmp_path / "motion"
+    output = said("amc", acclaim, "--labels", acclaim / "labels.csv", "--out", out)
+    motion = read_motion(out)
+    assert [(clip.name, clip.label, clip.cmu_subject) for clip in motion.clips] == [
+        ("01_01", "jump", "001"),
+        ("02_01", "kick", "002"),
+        ("03_01", "run", "003"),
+        ("04_01", "jump", "004"),
+    ]
+    for clip, name in zip(motion.clips, (JUMP, KICK, RUN, JUMP), strict=True):
+        assert np.linalg.norm(joints(clip) - joints(packaged()[name]), axis=-1).max() < 0.004
+    assert "frame rates found: 120 fps in 4 file(s)" in output
+    assert "units found: inches divided by 0.45 in 4 file(s)" in output
+    assert "left out: 3 file(s)" in output
+    assert "03_02.amc: line " in output and "it is truncated" in output
+    assert "03_03.amc: line 7: bone 'lfemru' is not in 03.asf (did you mean lfemur?)" in output
+    assert "05_01.amc: 05.asf: has no :root section" in output
+    assert (out / "preview.png").read_bytes().startswith(b"\x89PNG")
+    assert motion.split == "person"
+    assert "split by person (3 and 1): train " in output
+
+
+def test_the_split_that_is_wanted(acclaim: Path, tmp_path: Path) -> None:
+    out = tmp_path / "motion"
+    options = ("amc", acclaim, "--labels", acclaim / "labels.csv", "--no-preview", "--out", out)
+    assert "\nsplit: train " in said(*options, "--split", "time")
+    assert read_motion(out).split == "time"
+    assert "split" not in json.loads((out / "clips.json").read_text())
+    folder = tmp_path / "two"
+    folder.mkdir()
+    write_bvh(folder / "01_01.bvh", packaged()[JUMP], 30)
+    write_bvh(folder / "walk.bvh", packaged()[RUN], 30)
+    table = tmp_path / "labels.csv"
+    options = ("bvh", folder, "--labels", table, "--no-preview", "--out", tmp_path / "other")
+    table.write_text("clip,label\n01_01,jump\nwalk,walk\n")
+    error = refused(*options, "--split", "person")
+    assert "--split person: 1 clip(s) do not say whose they are" in error
+    table.write_text("clip,label,subject\n01_01,jump,ann\nwalk,walk,bob\n")
+    error = refused(*options, "--split", "person")
+    assert "--split person: there are 2 person(s); one for each side, 3, are needed" in error
+    assert not (tmp_path / "other").exists()
+
+
+def test_rates_of_files_that_do_not_say(acclaim: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "labels.csv", tmp_path / "motion"
+    table.write_text("clip,label,subject,fps\n01_01,jump,,60\n02_01,kick,,\n")
+    options = ("amc", acclaim, "--labels", table, "--no-preview", "--out", out)
+    assert "no letters" in refused(*options, "--fill-labels")
+    rest = "".join(f"{one},x,,\n" for one in ("03_01", "03_02", "03_03", "04_01", "05_01"))
+    table.write_text(table.read_text() + rest)
+    output = said(*options, "--rate", 240)
+    assert "frame rates found: 60 fps in 1 file(s), 240 fps in 3 file(s)" in output
+    first, *_, last = (len(clip) for clip in read_motion(out).clips)
+    assert first - 1 == pytest.approx(4 * (last - 1), abs=4)  # the same frames at two rates
+    table.write_text(table.read_text().replace(",,60", ",,0"))
+    assert "line 2: fps must be 1 to 1000 or empty, found '0'" in refused(*options, "--force")
+
+
+def test_a_rig_whose_offsets_run_along_its_bones(tmp_path: Path) -> None:
+    folder = tmp_path / "lafan"
+    folder.mkdir()
+    write_along_bones(folder / "kick.bvh", packaged()[KICK], 30)
+    options = ("bvh", folder, "--no-preview", "--out", tmp_path / "motion")
+    assert "rest pose" in refused(*options)
+    output = said(*options, "--rest", "first-frame")
+    assert "a pose of reference in the first frame was dropped in 1 file(s)" in output
+    (clip,) = read_motion(tmp_path / "motion").clips
+    apart = joints(clip) - joints(packaged()[KICK])[: len(clip)]
+    assert np.linalg.norm(apart, axis=-1).max() < 0.004
+
+
+def test_clips_are_written_one_by_one_as_they_were_all_at_once(tmp_path: Path) -> None:
+    """The bytes are those of numpy's own writer, so folders keep their fingerprints."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in (JUMP, KICK):
+        write_bvh(folder / f"{name[10:]}.bvh", packaged()[name], 30)
+    said("bvh", folder, "--no-preview", "--out", tmp_path / "motion")
+    held = {}
+    with np.load(tmp_path / "motion" / "clips.npz") as stored:
+        held = {name: stored[name] for name in stored.files}
+    assert list(held) == ["jump/root", "jump/rot", "kick/root", "kick/rot"]
+    assert held["kick/rot"].dtype == np.float16
+    np.savez_compressed(tmp_path / "again.npz", **held)
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "motion" / "clips.npz").read_bytes()
+
+
+def test_no_clip_is_held_once_it_is_written(tmp_path: Path) -> None:
+    path = write_person(tmp_path / "files", "01_01", packaged()[KICK])
+    for number in range(2, 5):
+        path.with_name(f"01_{number:02d}.amc").write_bytes(path.read_bytes())
+    files = find_files(path.parent, ".amc")
+    alive: list[int] = []
+    written: list[weakref.ref[Clip]] = []
+
+    def keep(clip: Clip) -> None:
+        alive.append(sum(one() is not None for one in written))
+        written.append(weakref.ref(clip))
+
+    import_files(files, {name: Label("kick") for name in files}, AcclaimReader(), keep=keep)
+    assert len(written) == 4
+    assert max(alive) <= 1  # the one before, until the next is made
+
+
+def test_a_writer_that_is_left_leaves_nothing(tmp_path: Path) -> None:
+    clip = packaged()[KICK]
+    with pytest.raises(KeyboardInterrupt), MotionWriter(tmp_path / "motion") as writer:
+        writer.add(Clip("kick", "kick", None, clip.root, clip.rot))
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []

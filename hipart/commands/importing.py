@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,9 +12,13 @@ from hipart.commands.opening import config_at
 from hipart.experiment.scales import DEFAULT_SCALE
 
 if TYPE_CHECKING:
-    from hipart.data.importing import Imported, Source
+    from hipart.data.importing import Imported, ImportedClip, Source
+    from hipart.data.labels import Label
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: The picture of more frames is drawn of a few clips.
+MOST_PICTURED = 20_000
+MOST_CLIPS = 12
 
 
 @click.group("import")
@@ -28,6 +32,14 @@ def import_options(command: F) -> F:
     for option in (
         click.option(
             "--preview/--no-preview", default=True, help="Draw preview.png (the default), or not."
+        ),
+        click.option(
+            "--split",
+            type=click.Choice(["auto", "person", "time"]),
+            default="auto",
+            show_default=True,
+            help="person: nobody is on two sides; time: every clip is cut; auto: person where all "
+            "are known and there are three.",
         ),
         click.option("--force", is_flag=True, help="Replace an earlier import in --out."),
         click.option("--out", type=folder, help="Where to; by default DIR's name and -motion."),
@@ -46,8 +58,8 @@ def import_options(command: F) -> F:
         click.option(
             "--labels",
             type=folder,
-            help="CSV file with the columns clip,label or clip,label,subject; by default the "
-            "letters of a file's name are its label.",
+            help="CSV file with the columns clip,label or clip,label,subject (amc: also fps); by "
+            "default the letters of a file's name are its label.",
         ),
         click.argument("folder", metavar="DIR", type=folder),
     ):
@@ -62,7 +74,15 @@ def import_options(command: F) -> F:
     type=click.Path(path_type=Path),
     help="YAML file with a line `our bone: their bone` each; by default CMU's names.",
 )
-def import_bvh(folder: Path, rig: Path | None, **options: Any) -> None:
+@click.option(
+    "--rest",
+    type=click.Choice(["offsets", "first-frame"]),
+    default="offsets",
+    show_default=True,
+    help="Where a person stands: with all angles zero, or in the first frame (LaFAN1, and other "
+    "rigs whose offsets run along the bones).",
+)
+def import_bvh(folder: Path, rig: Path | None, rest: Any, **options: Any) -> None:
     """BVH files: CMU's recordings in cgspeed's form, or any skeleton with a map of its bones."""
     from functools import partial
 
@@ -70,7 +90,33 @@ def import_bvh(folder: Path, rig: Path | None, **options: Any) -> None:
     from hipart.data.rigs import CMU, read_rig
 
     names = CMU if rig is None else read_rig(rig)
-    _import(folder, "bvh", partial(bvh_source, rig=names), **options)
+    _import(folder, "bvh", lambda _: partial(bvh_source, rig=names, rest=rest), **options)
+
+
+@importing.command("amc")
+@import_options
+@click.option(
+    "--rig",
+    type=click.Path(path_type=Path),
+    help="YAML file with a line `our bone: their bone` each; by default CMU's names.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(1, 1000),
+    default=120,
+    show_default=True,
+    help="Frames a second of files that do not say.",
+)
+def import_amc(folder: Path, rig: Path | None, rate: float, **options: Any) -> None:
+    """AMC files, each with the ASF file of its skeleton beside it, as CMU's database has them."""
+    from functools import partial
+
+    from hipart.data.importing import AcclaimReader
+    from hipart.data.rigs import ACCLAIM, read_rig
+
+    names = ACCLAIM if rig is None else read_rig(rig)
+    reader = partial(AcclaimReader, names, rate, fps=options["fps"])
+    _import(folder, "amc", reader, **options)
 
 
 @importing.command("amass")
@@ -79,39 +125,69 @@ def import_amass(folder: Path, **options: Any) -> None:
     """AMASS's files, of SMPL-H or SMPL-X; no body model is needed."""
     from hipart.data.importing import amass_source
 
-    _import(folder, "amass", amass_source, **options)
+    _import(folder, "amass", lambda _: amass_source, **options)
 
 
 def _import(
-    folder: Path, kind: str, read: "Callable[[Path], Source]", out: Path | None, **options: Any
+    folder: Path,
+    kind: str,
+    reader: "Callable[[Mapping[Path, float | None]], Callable[[Path], Source]]",
+    out: Path | None,
+    **options: Any,
 ) -> None:
-    from hipart.data.importing import check_out, find_files, import_files, write
+    """``reader`` is given the rates of the files whose labels say one."""
+    from hipart.data.importing import check_out, find_files
     from hipart.data.labels import from_names, read_labels
 
     out = Path(f"{folder.resolve().name}-motion") if out is None else out
     check_out(out, options["force"])
-    files = find_files(folder, {"bvh": ".bvh", "amass": ".npz"}[kind])
+    files = find_files(folder, {"bvh": ".bvh", "amc": ".amc", "amass": ".npz"}[kind])
     if options["labels"] is None:
         labels = from_names(files)
     else:
         labels = read_labels(options["labels"], files, options["fill_labels"])
-    with click.progressbar(length=len(files), label=f"reading {len(files)} file(s)") as bar:
-        imported = import_files(
-            files, labels, read, options["fps"], lambda done, _: bar.update(done - bar.pos)
-        )
-    write(imported, out, kind)
+    read = reader({files[name]: label.fps for name, label in labels.items()})
+    imported = write_motion(files, labels, read, out, kind, options["fps"], options["split"])
     if options["labels"] is None:
         click.echo("labels are the letters of the files' names; --labels FILE.csv gives others")
-    _tell(imported, out)
-    if options["preview"]:
-        _draw(out)
+    tell_motion(imported, out, options["split"], options["preview"])
+
+
+def write_motion(
+    files: "Mapping[str, Path]",
+    labels: "Mapping[str, Label]",
+    read: "Callable[[Path], Source]",
+    out: Path,
+    kind: str,
+    fps: float,
+    split: Any,
+) -> "Imported":
+    """Import files into ``out``, clip by clip, and show how far it is."""
+    from hipart.data.importing import MotionWriter, import_files
+
+    with (
+        MotionWriter(out) as writer,
+        click.progressbar(length=len(files), label=f"reading {len(files)} file(s)") as bar,
+    ):
+        imported = import_files(
+            files, labels, read, fps, lambda done, _: bar.update(done - bar.pos), writer.add
+        )
+        writer.finish(imported, kind, split)
+    return imported
+
+
+def tell_motion(imported: "Imported", out: Path, split: Any, preview: bool) -> None:
+    """What was imported, what was left out, a picture, and what to do next."""
+    _tell(imported, out, split)
+    if preview:
+        _draw(imported, out)
     given = f"--data {shlex.quote(str(out))}"
     click.echo(f"Next: hipart-search data info {given}")
     click.echo(f"      hipart-search run codebook_ablation {given}")
 
 
-def _tell(imported: "Imported", out: Path) -> None:
-    from hipart.data.importing import by_label, reasons
+def _tell(imported: "Imported", out: Path, split: Any) -> None:
+    from hipart.data.importing import by_label, chosen_split, reasons
     from hipart.data.splits import segments
 
     fps, clips = imported.fps, imported.clips
@@ -125,11 +201,18 @@ def _tell(imported: "Imported", out: Path) -> None:
         )
     for label, (count, held) in by_label(clips).items():
         click.echo(f"  {label}: {_amount(count, held, fps)}")
+    rule = chosen_split(clips, split)
     sides: Counter[str] = Counter()
-    for part in segments(clips, fps):
+    persons: dict[str, set[str | None]] = {"train": set(), "test": set()}
+    for part in segments(clips, fps, rule=rule):
         sides[part.side] += part.stop - part.start
+        persons[part.side].add(clips[part.clip].cmu_subject)
+    by = f" by person ({len(persons['train'])} and {len(persons['test'])})"
     held_out = f"train {sides['train']} frames, test {sides['test']}"
-    click.echo(f"split: {held_out}" + ("" if sides["test"] else "; NOTHING to test on"))
+    click.echo(
+        f"split{by if rule == 'person' else ''}: {held_out}"
+        + ("" if sides["test"] else "; NOTHING to test on")
+    )
     if imported.left_out:
         click.echo(f"left out: {len(imported.left_out)} file(s)\n{reasons(imported.left_out)}")
 
@@ -142,15 +225,30 @@ def _counted(counts: Any, unit: str = "") -> str:
     return ", ".join(f"{value}{unit} in {count} file(s)" for value, count in counts.items())
 
 
-def _draw(out: Path) -> None:
-    from hipart.data.importing import PREVIEW
+def _draw(imported: "Imported", out: Path) -> None:
+    from tempfile import TemporaryDirectory
+
+    from hipart.data.importing import PREVIEW, excerpt
     from hipart.data.preview import preview
 
     config = config_at(DEFAULT_SCALE)
     try:
-        preview(config.data, config.detector, out / PREVIEW, out)
+        if sum(map(len, imported.clips)) <= MOST_PICTURED:
+            preview(config.data, config.detector, out / PREVIEW, out)
+        else:
+            with TemporaryDirectory() as folder:
+                excerpt(out, _pictured(imported), Path(folder) / "some")
+                preview(config.data, config.detector, out / PREVIEW, Path(folder) / "some")
         click.echo(
             f"look at {out / PREVIEW}: do people stand upright, with limbs as they should be?"
         )
     except ValueError as error:
         click.echo(f"no {PREVIEW}: {error}")
+
+
+def _pictured(imported: "Imported") -> "list[ImportedClip]":
+    """A few clips of different labels, none of them a large part of a large import."""
+    by_length = sorted(imported.clips, key=len)
+    middling = by_length[len(by_length) // 2 :] + by_length[: len(by_length) // 2]
+    first = {clip.label: clip for clip in reversed(middling)}
+    return list(first.values())[:MOST_CLIPS]

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hipart.commands.getting import getting
 from hipart.commands.importing import importing
 from hipart.commands.opening import config_at, tell
 from hipart.commands.options import (
@@ -65,6 +66,7 @@ def data_preview(scale: str, data: Path | None, out: Path) -> None:
 data_commands.add_command(prepare)
 data_commands.add_command(data_doctor)
 data_commands.add_command(importing)
+data_commands.add_command(getting)
 
 
 @click.group()

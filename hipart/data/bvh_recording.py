@@ -1,6 +1,7 @@
 """What a BVH file's skeleton does: its unit, which way it stands, and how its bones turn."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from hipart.data.retarget import CHILD, SIDES, Recording
 from hipart.data.rigs import CMU, Rig
 
 Floats = NDArray[np.float64]
+#: Where a file's rest pose is: in its offsets, with all angles zero, or in its first frame.
+RestPose = Literal["offsets", "first-frame"]
 
 #: Units that files are written in, metres. CMU's is an inch divided by 0.45.
 UNITS_M = {
@@ -24,36 +27,73 @@ UNITS_M = {
 LEG_M = (0.55, 1.2)
 #: How far a rest pose may stand off the axes: the cosine.
 UPRIGHT = 0.8
+#: Rounding of what is level.
+LEVEL = 1e-6
 #: A bone of this share of the longest has no direction.
 SHORT = 1e-3
 
 
-def recording(bvh: Bvh, rig: Rig = CMU) -> Recording:
+def recording(bvh: Bvh, rig: Rig = CMU, rest: RestPose = "offsets") -> Recording:
     """The movement of a file's skeleton, in its own unit, turned to y up and facing +z.
 
-    ValueError if bones are missing, or the rest pose is none of a person who stands.
+    The rest pose is that of the offsets, all angles zero, or of the first frame. ValueError if
+    bones are missing, or the rest pose is none of a person who stands.
     """
     theirs = rig.joints(bvh.joints)
     every = _global_rotations(bvh)
+    seconds = np.arange(len(bvh.rows), dtype=np.float64) * bvh.step_s
+    hips = _position(bvh, every, theirs["Hips"])
+    return of_skeleton(bvh.joints, theirs, every, hips, seconds, rest)
+
+
+def of_skeleton(
+    joints: Mapping[str, Joint],
+    theirs: Mapping[str, str],
+    every: Mapping[str, Rotation],
+    hips: Floats,
+    seconds: Floats,
+    rest: RestPose = "offsets",
+) -> Recording:
+    """The movement of any skeleton as ``recording`` has it.
+
+    ``theirs`` are its joints by our bones, ``every`` the rotations (T,) from a pose in which each
+    joint is where the offsets say, ``hips`` (T, 3) the position of the joint that is our Hips.
+    """
+    stands = (
+        {name: turn[0] for name, turn in every.items()}
+        if rest == "first-frame"
+        else dict.fromkeys(every, Rotation.identity())
+    )
     turned = {ours: every[name] for ours, name in theirs.items()}
-    straight = _limbs(bvh.joints, theirs)
+    if rest == "first-frame":
+        turned = {ours: turn * stands[theirs[ours]].inv() for ours, turn in turned.items()}
+    straight = _limbs(joints, theirs, stands)
     leg = float(sum(np.linalg.norm(straight["Left" + kind]) for kind in ("UpLeg", "Leg")))
     unit_of(leg)
 
     def seen(bone: str) -> Floats:
-        return _between(bvh.joints, theirs["Hips"], theirs[bone])
+        return _between(joints, theirs["Hips"], theirs[bone], stands)
 
     left, right = seen("LeftUpLeg"), seen("RightUpLeg")
-    hips = _position(bvh, every, theirs["Hips"]) + turned["Hips"].apply((left + right) / 2)
-    seconds = np.arange(len(bvh.rows), dtype=np.float64) * bvh.step_s
-    found = Recording(seconds, hips, leg, turned, straight)
-    return _upright(found, left - right, seen("LeftArm") + seen("RightArm") - left - right)
+    found = Recording(
+        seconds, hips + turned["Hips"].apply((left + right) / 2), leg, turned, straight
+    )
+    trunk = seen("LeftArm") + seen("RightArm") - left - right
+    return _upright(found, left - right, trunk, rest)
 
 
-def _limbs(joints: Mapping[str, Joint], theirs: Mapping[str, str]) -> dict[str, Floats]:
+def leg_of(joints: Mapping[str, Joint], theirs: Mapping[str, str]) -> float:
+    """Thigh plus shin of a skeleton, in its own unit."""
+    straight = _limbs(joints, theirs, dict.fromkeys(joints, Rotation.identity()))
+    return float(sum(np.linalg.norm(straight["Left" + kind]) for kind in ("UpLeg", "Leg")))
+
+
+def _limbs(
+    joints: Mapping[str, Joint], theirs: Mapping[str, str], stands: Mapping[str, Rotation]
+) -> dict[str, Floats]:
     """Each limb bone from its joint to the next (3,) in the rest pose; a foot may have none."""
     found = {
-        side + kind: _between(joints, theirs[side + kind], theirs[side + child])
+        side + kind: _between(joints, theirs[side + kind], theirs[side + child], stands)
         for side in SIDES
         for kind, child in CHILD.items()
         if side + child in theirs
@@ -114,22 +154,30 @@ def _position(bvh: Bvh, turned: Mapping[str, Rotation], name: str) -> Floats:
     return at
 
 
-def _between(joints: Mapping[str, Joint], upper: str, lower: str) -> Floats:
-    """From a joint to one below it (3,) in the rest pose."""
-    at, offset = joints[lower].parent, joints[lower].offset
+def _between(
+    joints: Mapping[str, Joint], upper: str, lower: str, stands: Mapping[str, Rotation]
+) -> Floats:
+    """From a joint to one below it (3,) in the rest pose, in which joints are turned so."""
+    at, found = lower, np.zeros(3)
     while at != upper:
-        if not at:
+        joint = joints[at]
+        if not joint.parent:
             raise ValueError(f"{lower} must hang below {upper} in the hierarchy")
-        at, offset = joints[at].parent, offset + joints[at].offset
-    return offset
+        found = found + stands[joint.parent].apply(joint.offset)
+        at = joint.parent
+    return found
 
 
-def _upright(clip: Recording, left: Floats, trunk: Floats) -> Recording:
-    """The same with y up and +z in front, whichever axes the rest pose stands along."""
+def _upright(clip: Recording, left: Floats, trunk: Floats, rest: RestPose) -> Recording:
+    """The same with y up and +z in front, whichever axes the rest pose stands along.
+
+    In a first frame a person may face any way, not along an axis only.
+    """
     limbs = [clip.straight[side + kind] for side in SIDES for kind in ("UpLeg", "Leg")]
     legs = np.sum(limbs, axis=0)
-    up, side = _axis(-legs, "legs"), _axis(left, "hips")
-    if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or up @ side:
+    up = _axis(-legs, "legs")
+    side = _axis(left, "hips") if rest == "offsets" else _level(left, up)
+    if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or abs(up @ side) > LEVEL:
         raise ValueError("the rest pose does not stand: legs down, trunk up, hips level")
     basis = np.stack([side, up, np.cross(side, up)])
     if (basis == np.eye(3)).all():
@@ -142,6 +190,15 @@ def _upright(clip: Recording, left: Floats, trunk: Floats) -> Recording:
         {bone: turn * one * turn.inv() for bone, one in clip.turned.items()},
         {bone: turn.apply(along) for bone, along in clip.straight.items()},
     )
+
+
+def _level(left: Floats, up: Floats) -> Floats:
+    """The horizontal direction from the right hip to the left one."""
+    side: Floats = left - (left @ up) * up
+    size = float(np.linalg.norm(side))
+    if not size > UPRIGHT * np.linalg.norm(left):
+        raise ValueError("the hips of the first frame are not level: it is no pose to begin from")
+    return side / size
 
 
 def _axis(along: Floats, what: str) -> Floats:

@@ -3,17 +3,24 @@
 import json
 import re
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from hipart.data import amc_recording
 from hipart.data.amass import read_amass
+from hipart.data.amc import read_amc
+from hipart.data.asf import Asf, read_asf
 from hipart.data.bvh import Bvh, read_bvh
-from hipart.data.bvh_recording import recording, unit_of
+from hipart.data.bvh_recording import RestPose, recording, unit_of
+from hipart.data.fetching import FULL
 from hipart.data.labels import Label
 from hipart.data.motion import (
     BONE_PARENTS,
@@ -23,8 +30,8 @@ from hipart.data.motion import (
     MAX_FRAMES,
     MAX_TRAVEL_M,
     Clip,
+    check_motion,
     motion_files,
-    read_motion,
 )
 from hipart.data.retarget import (
     FPS,
@@ -33,7 +40,8 @@ from hipart.data.retarget import (
     retarget,
     starts_in_reference_pose,
 )
-from hipart.data.rigs import CMU, Rig
+from hipart.data.rigs import ACCLAIM, CMU, Rig
+from hipart.data.splits import Rule, persons_needed
 
 MADE_BY = "hipart-search data import"
 PREVIEW = "preview.png"
@@ -41,6 +49,8 @@ PREVIEW = "preview.png"
 MAX_SPEED_M_S = 20.0
 #: Files beside AMASS's motion that hold a person's shape.
 NO_MOTION = r"^shape$|_stagei$"
+#: How ``--split`` is given.
+SplitChoice = Literal["auto", "person", "time"]
 #: ``progress(done, total)``: files.
 Progress = Callable[[int, int], None]
 
@@ -56,10 +66,23 @@ class Source:
 
 
 @dataclass(frozen=True)
+class ImportedClip:
+    """What is known of a clip once it is written: all but its numbers."""
+
+    name: str
+    label: str
+    cmu_subject: str | None
+    frames: int
+
+    def __len__(self) -> int:
+        return self.frames
+
+
+@dataclass(frozen=True)
 class Imported:
     """Clips at ``fps``; the rates, units and reference poses of their files; what was left out."""
 
-    clips: tuple[Clip, ...]
+    clips: tuple[ImportedClip, ...]
     fps: float
     rates: Mapping[str, int]
     units: Mapping[str, int]
@@ -67,15 +90,15 @@ class Imported:
     left_out: Mapping[str, str]
 
 
-def bvh_source(path: Path, rig: Rig = CMU) -> Source:
+def bvh_source(path: Path, rig: Rig = CMU, rest: RestPose = "offsets") -> Source:
     """A BVH file, without a pose of reference in its first frame."""
-    return as_source(read_bvh(path), rig)
+    return as_source(read_bvh(path), rig, rest)
 
 
-def as_source(file: Bvh, rig: Rig = CMU) -> Source:
+def as_source(file: Bvh, rig: Rig = CMU, rest: RestPose = "offsets") -> Source:
     """The same of a file that has been read."""
-    clip = recording(file, rig)
-    dropped = starts_in_reference_pose(clip)
+    clip = recording(file, rig, rest)
+    dropped = starts_in_reference_pose(clip, rest == "first-frame")
     if dropped:
         turned = {bone: turn[1:] for bone, turn in clip.turned.items()}
         clip = Recording(clip.seconds[:-1], clip.hips[1:], clip.leg, turned, clip.straight)
@@ -85,6 +108,43 @@ def as_source(file: Bvh, rig: Rig = CMU) -> Source:
 def amass_source(path: Path) -> Source:
     """An AMASS file."""
     return Source(*read_amass(path), "metres")
+
+
+@dataclass(frozen=True)
+class AcclaimReader:
+    """Reads an AMC file with the ASF file beside it, without a pose of reference at its start.
+
+    A file that does not say its rate has that in ``rates``, or ``rate``. Frames that clips
+    of ``fps`` frames a second skip are not turned into poses at all.
+    """
+
+    rig: Rig = ACCLAIM
+    rate: float = amc_recording.FPS
+    rates: Mapping[Path, float | None] | None = None
+    fps: float = FPS
+
+    def __call__(self, path: Path) -> Source:
+        """The movement in metres."""
+        skeleton = amc_recording.skeleton_of(path)
+        try:
+            asf = _read_asf(skeleton, skeleton.stat().st_mtime_ns)
+        except ValueError as error:
+            raise ValueError(f"{skeleton.name}: {error}") from None
+        amc = read_amc(path, asf)
+        rate = amc.fps or (self.rates or {}).get(path) or self.rate
+        step = round(rate / self.fps)
+        step = step if step > 1 and step * self.fps == rate else 1
+        begin, unit = amc_recording.recording(asf, amc.rows(slice(2)), self.rig, rate)
+        dropped = starts_in_reference_pose(begin)
+        rows = amc.rows(slice(int(dropped), None, step))
+        clip, unit = amc_recording.recording(asf, rows, self.rig, rate / step)
+        return Source(clip, rate, unit, dropped)
+
+
+@lru_cache(maxsize=4)
+def _read_asf(path: Path, _: int) -> Asf:
+    """A skeleton, which many takes share; the second argument is when it was written."""
+    return read_asf(path)
 
 
 def find_files(folder: Path, ending: str) -> dict[str, Path]:
@@ -118,12 +178,14 @@ def import_files(
     read: Callable[[Path], Source],
     fps: float = FPS,
     progress: Progress = lambda *_: None,
+    keep: Callable[[Clip], None] = lambda _: None,
 ) -> Imported:
-    """Read every file and carry it over to the reference body.
+    """Read every file, carry it over to the reference body, and hand each clip to ``keep``.
 
-    A file that cannot be used is left out with the reason. ValueError if that is all of them.
+    No clip is held after that. A file that cannot be used is left out with the reason. ValueError
+    if that is all of them.
     """
-    clips: list[Clip] = []
+    clips: list[ImportedClip] = []
     sources: list[tuple[str, str, bool]] = []
     left_out: dict[str, str] = {}
     frames = 0
@@ -141,7 +203,8 @@ def import_files(
                 f"the clips up to {name} have {frames} frames at {fps:g} fps; a motion folder may "
                 f"have {MAX_FRAMES}: import fewer files, or with a lower --fps"
             )
-        clips.append(clip)
+        keep(clip)
+        clips.append(ImportedClip(name, clip.label, clip.cmu_subject, len(clip)))
         sources.append((f"{source.fps:.4g}", source.unit, source.dropped))
     progress(len(files), len(files))
     if not clips:
@@ -202,36 +265,98 @@ def _is_ours(out: Path) -> bool:
     return isinstance(about, dict) and str(about.get("made_by")).startswith(MADE_BY)
 
 
-def write(imported: Imported, out: Path, kind: str) -> None:
-    """Write the folder: it appears with both files, and reads as any motion folder does."""
-    partial = out.absolute().parent / f".{out.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    arrays, description = motion_files(partial)
-    held: dict[str, Any] = {}
-    for clip in imported.clips:
-        held[f"{clip.name}/root"] = clip.root
-        held[f"{clip.name}/rot"] = clip.rot.astype(np.float16)
-    np.savez_compressed(arrays, **held)
-    description.write_text(json.dumps(_about(imported, kind), indent=1) + "\n", encoding="utf-8")
-    read_motion(partial)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / PREVIEW).unlink(missing_ok=True)
-    for path in (arrays, description):
-        path.replace(out / path.name)
-    partial.rmdir()
+class MotionWriter:
+    """Writes a motion folder clip by clip: it appears with both files, or not at all.
+
+    ``with MotionWriter(out) as writer``: ``add`` each clip, then ``finish``. OSError of a full disk
+    says how to go on; what was begun is removed.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._partial = out.absolute().parent / f".{out.name}.partial"
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        self._archive = zipfile.ZipFile(
+            motion_files(self._partial)[0], "w", zipfile.ZIP_DEFLATED, allowZip64=True
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._archive.close()
+        except (OSError, ValueError):  # what could not be written is to be removed
+            self._archive.fp = None
+        shutil.rmtree(self._partial, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise ValueError(
+                f"{self._out}: the disk is full ({error.strerror}); make room and give the same "
+                "command again. What was there before is as it was"
+            ) from None
+
+    def add(self, clip: Clip) -> None:
+        """Write the numbers of a clip, as ``numpy.savez_compressed`` does."""
+        for name, array in (("root", clip.root), ("rot", clip.rot.astype(np.float16))):
+            entry = f"{clip.name}/{name}.npy"
+            with self._archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+    def finish(self, imported: Imported, kind: str, split: SplitChoice = "auto") -> None:
+        """Write what the clips are, check all, and put the folder in its place."""
+        arrays, description = motion_files(self._partial)
+        self._archive.close()
+        about = _about(imported, kind, chosen_split(imported.clips, split))
+        description.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        check_motion(self._partial)
+        self._out.mkdir(parents=True, exist_ok=True)
+        (self._out / PREVIEW).unlink(missing_ok=True)
+        for path in (arrays, description):
+            path.replace(self._out / path.name)
 
 
-def _about(imported: Imported, kind: str) -> dict[str, Any]:
+def excerpt(folder: Path, clips: Iterable[ImportedClip], out: Path) -> None:
+    """A motion folder ``out`` with only these clips of a folder, split in time."""
+    wanted = {clip.name: clip for clip in clips}
+    about = json.loads(motion_files(folder)[1].read_text(encoding="utf-8"))
+    found = Imported(tuple(wanted.values()), about["fps"], {}, {}, 0, {})
+    with MotionWriter(out) as writer, np.load(motion_files(folder)[0]) as stored:
+        for name, clip in wanted.items():
+            arrays = (stored[f"{name}/{array}"] for array in ("root", "rot"))
+            writer.add(Clip(name, clip.label, clip.cmu_subject, *arrays))
+        writer.finish(found, "excerpt", "time")
+
+
+def chosen_split(clips: Iterable[ImportedClip], split: SplitChoice) -> Rule:
+    """How clips are split: by person where every clip's is known and there are enough of them.
+
+    ValueError where that is asked for and cannot be.
+    """
+    problem = persons_needed("person", [clip.cmu_subject for clip in clips])
+    if split == "auto":
+        return "time" if problem else "person"
+    if split == "person" and problem:
+        raise ValueError(f"--split person: {problem}; --labels has a column subject for them")
+    return split
+
+
+def _about(imported: Imported, kind: str, split: Rule) -> dict[str, Any]:
     clips = {
         clip.name: {"label": clip.label, "cmu_subject": clip.cmu_subject, "frames": len(clip)}
         for clip in imported.clips
     }
-    frame = {"fps": imported.fps, "bones": BONES, "parents": BONE_PARENTS} | CONVENTIONS
+    frame: dict[str, Any] = {"fps": imported.fps, "bones": BONES, "parents": BONE_PARENTS}
+    frame |= CONVENTIONS | ({"split": split} if split != "time" else {})
     return frame | {"made_by": f"{MADE_BY} {kind}", "clips": clips}
 
 
-def by_label(clips: Iterable[Clip]) -> dict[str, tuple[int, int]]:
+def by_label(clips: Iterable[ImportedClip]) -> dict[str, tuple[int, int]]:
     """Clips and frames of each label."""
     found: dict[str, tuple[int, int]] = {}
     for clip in clips:

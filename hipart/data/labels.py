@@ -8,17 +8,19 @@ from pathlib import Path
 
 from hipart.data.rigs import nearest, shown
 
-COLUMNS = ("clip", "label", "subject")
+COLUMNS = ("clip", "label", "subject", "fps")
+MAX_RATE_HZ = 1_000.0
 #: Endings of AMASS's file names that say nothing about the movement.
 ENDINGS = r"_(poses|stageii)$"
 
 
 @dataclass(frozen=True)
 class Label:
-    """The action that a clip shows, and whose movement it is, if that is known."""
+    """The action that a clip shows; whose movement it is and its frames a second, if known."""
 
     text: str
     subject: str | None = None
+    fps: float | None = None
 
 
 def from_names(names: Iterable[str]) -> dict[str, Label]:
@@ -47,7 +49,7 @@ def cmu_subject(name: str) -> str | None:
 
 
 def read_labels(path: Path, names: Iterable[str], fill: bool = False) -> dict[str, Label]:
-    """Labels by clip from a CSV file with the columns clip, label and, if wanted, subject.
+    """Labels by clip from a CSV file with the columns clip, label and, if wanted, subject and fps.
 
     A clip without a row takes the letters of its name if ``fill``, and is refused otherwise.
     ValueError also for rows that name no clip, rows without a label, and clips with two rows.
@@ -80,15 +82,27 @@ def _rows(path: Path) -> Mapping[str, Label]:
                 where = f"{path}: line {reader.line_num}"
                 if None in row or None in row.values():
                     raise ValueError(f"{where}: must have {len(reader.fieldnames)} fields")
-                clip, text, subject = ((row.get(name) or "").strip() for name in COLUMNS)
+                clip, text, subject, rate = ((row.get(name) or "").strip() for name in COLUMNS)
                 if not clip or not text:
                     raise ValueError(f"{where}: clip and label may not be empty")
                 if clip in found:
                     raise ValueError(f"{where}: a second row of {clip!r}")
-                found[clip] = Label(text, subject or cmu_subject(clip))
+                found[clip] = Label(text, subject or cmu_subject(clip), _rate(where, rate))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as CSV: {error}") from None
     return found
+
+
+def _rate(where: str, text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 1 <= rate <= MAX_RATE_HZ:
+        raise ValueError(f"{where}: fps must be 1 to {MAX_RATE_HZ:g} or empty, found {text!r:.40}")
+    return rate
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
@@ -96,6 +110,6 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     missing = [one for one in COLUMNS[:2] if one not in columns]
     if unknown or missing or len(set(columns)) != len(columns):
         raise ValueError(
-            f"{path}: the first line must name the columns clip,label or clip,label,subject; "
-            f"unknown: {shown(unknown)}; missing: {shown(missing)}"
+            f"{path}: the first line must name the columns clip,label or clip,label,subject "
+            f"or clip,label,subject,fps; unknown: {shown(unknown)}; missing: {shown(missing)}"
         )

@@ -8,13 +8,15 @@ import json
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hipart.data.splits import RULES, Rule, persons_needed
 
 Floats = NDArray[np.float32]
 
@@ -65,6 +67,7 @@ class Motion:
 
     clips: tuple[Clip, ...]
     fps: float
+    split: Rule = "time"
 
 
 def motion_files(folder: Path | None) -> tuple[Path, Path]:
@@ -79,17 +82,31 @@ def read_motion(folder: Path | None = None) -> Motion:
 
     Raises ValueError that names the file, the clip, the rule and the value found.
     """
-    arrays, description = motion_files(folder)
-    for path in (arrays, description):
+    about = _description_of(folder)
+    return Motion(tuple(_clips(folder, about)), float(about["fps"]), about.get("split", "time"))
+
+
+def check_motion(folder: Path) -> None:
+    """Raise the ValueError that ``read_motion`` would, holding one clip at a time."""
+    for _ in _clips(folder, _description_of(folder)):
+        pass
+
+
+def _description_of(folder: Path | None) -> dict[str, Any]:
+    for path in motion_files(folder):
         if not path.is_file():
             raise ValueError(
                 f"{path}: no such file; a motion folder holds clips.npz and clips.json"
             )
-    about = _read_description(description)
+    return _read_description(motion_files(folder)[1])
+
+
+def _clips(folder: Path | None, about: dict[str, Any]) -> Iterator[Clip]:
+    arrays, _ = motion_files(folder)
     with _open_npz(arrays) as stored:
         _same_names(arrays, set(stored.files), about["clips"])
-        clips = [_read_clip(arrays, stored, *item) for item in sorted(about["clips"].items())]
-    return Motion(tuple(clips), float(about["fps"]))
+        for item in sorted(about["clips"].items()):
+            yield _read_clip(arrays, stored, *item)
 
 
 def _open_npz(path: Path) -> np.lib.npyio.NpzFile:
@@ -123,6 +140,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         if about.get(key, value) != value:
             raise ValueError(f"{path}: {key} must be {value!r}, found {about[key]!r}")
     _check_clips(path, about["clips"])
+    _check_split(path, about.get("split", "time"), about["clips"])
     return about
 
 
@@ -163,6 +181,16 @@ def _check_clips(path: Path, clips: Any) -> None:
     total = sum(entry["frames"] for entry in clips.values())
     if total > MAX_FRAMES:
         raise ValueError(f"{path}: {total} frames in all; at most {MAX_FRAMES} are read at once")
+
+
+def _check_split(path: Path, split: Any, clips: Mapping[str, Any]) -> None:
+    if split not in RULES:
+        raise ValueError(
+            f"{path}: split must be one of {', '.join(RULES)} or left out, found {split!r:.80}"
+        )
+    problem = persons_needed(split, [entry.get("cmu_subject") for entry in clips.values()])
+    if problem:
+        raise ValueError(f"{path}: split is {split!r}, and {problem}")
 
 
 def _same_names(path: Path, found: set[str], clips: Mapping[str, Any]) -> None:

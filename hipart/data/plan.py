@@ -106,7 +106,8 @@ def make_plan(motion: Motion, data: DataConfig, side: Side) -> Plan:
     placements of them. ValueError where ``data.leave_out`` names what does not train.
     """
     hold_out = data.validation_samples > 0
-    parts = [part for part in segments(motion.clips, motion.fps, hold_out) if part.side == side]
+    cut = segments(motion.clips, motion.fps, hold_out, motion.split)
+    parts = [part for part in cut if part.side == side]
     cast = performers(side, hold_out)
     if side == "train":
         parts, cast = _trained(motion, data, parts, cast)

@@ -189,7 +189,8 @@ def info(
     frames: Counter[str] = Counter(dict.fromkeys(samples, 0))
     by_clip: dict[str, Counter[str]] = {clip.name: Counter() for clip in recorded.clips}
     by_action: Counter[str] = Counter()
-    for segment in segments(recorded.clips, recorded.fps, data.validation_samples > 0):
+    hold_out = data.validation_samples > 0
+    for segment in segments(recorded.clips, recorded.fps, hold_out, recorded.split):
         clip, poses = recorded.clips[segment.clip], segment.stop - segment.start
         frames[segment.side] += poses
         by_clip[clip.name][segment.side] += poses

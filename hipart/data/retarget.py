@@ -117,9 +117,10 @@ def stem(bone: str) -> str:
     return bone.removeprefix("Left").removeprefix("Right")
 
 
-def starts_in_reference_pose(clip: Recording) -> bool:
+def starts_in_reference_pose(clip: Recording, rest_is_first: bool = False) -> bool:
     """Whether the first frame is the rest pose or a T-pose that the second frame jumps away from.
 
+    Where the first frame was made the rest pose (``rest_is_first``), being it says nothing.
     Files for animation programs begin so (cgspeed's conversion of CMU's recordings does).
     """
     if len(clip.seconds) < 2:
@@ -128,7 +129,7 @@ def starts_in_reference_pose(clip: Recording) -> bool:
     if jump < JUMP_RAD:
         return False
     at_rest = all(float(turn[0].magnitude()) < REST_RAD for turn in clip.turned.values())
-    return at_rest or _is_t_pose(clip)
+    return (at_rest and not rest_is_first) or _is_t_pose(clip)
 
 
 def _is_t_pose(clip: Recording) -> bool:

@@ -49,6 +49,25 @@ class Rig:
 #: The names of CMU's recordings in cgspeed's conversion for MotionBuilder, which are ours.
 CMU = Rig({bone: bone for bone in BONES}, frozenset(BONES) - frozenset(NEEDED))
 
+_ACCLAIM = {
+    "Hips": "root",
+    **{"LowerBack": "lowerback", "Spine": "upperback", "Spine1": "thorax"},
+    **{"Neck": "lowerneck", "Neck1": "upperneck", "Head": "head"},
+}
+for _side, _letter in (("Left", "l"), ("Right", "r")):
+    _ACCLAIM |= {
+        _side[0] + "HipJoint": _letter + "hipjoint",
+        **{
+            _side + ours: _letter + theirs
+            for ours, theirs in {
+                **{"UpLeg": "femur", "Leg": "tibia", "Foot": "foot", "ToeBase": "toes"},
+                **{"Shoulder": "clavicle", "Arm": "humerus", "ForeArm": "radius", "Hand": "wrist"},
+            }.items()
+        },
+    }
+#: The names of Vicon's BodyBuilder in ASF files, which CMU's database and HDM05 have.
+ACCLAIM = Rig({bone: _ACCLAIM[bone] for bone in BONES}, frozenset(BONES) - frozenset(NEEDED))
+
 
 def read_rig(path: Path) -> Rig:
     """Read a map in YAML, one line ``our bone: their bone`` each. ValueError for a bad one."""

@@ -6,6 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 Side = Literal["train", "test", "validation"]
+#: How the clips of a motion are split: each in time, or whole by the person who is seen.
+Rule = Literal["time", "person"]
+RULES: tuple[Rule, ...] = ("time", "person")
+#: One for each side.
+MIN_PERSONS = 3
 #: A side's index is part of its seeds: new ones go to the end.
 SIDES: tuple[Side, ...] = ("train", "test", "validation")
 
@@ -61,8 +66,51 @@ def performers(side: Side, hold_out: bool) -> tuple[str, ...]:
     return TEST_SUBJECTS if side == "test" else VALIDATION_SUBJECTS
 
 
-def segments(clips: Sequence[_Clip], fps: float, hold_out: bool = False) -> list[Segment]:
-    """Cut every clip in time, or give it whole to one side; a fixed rule, no chance in it.
+def persons_needed(rule: Rule, persons: Sequence[str | None]) -> str:
+    """What is in the way of splitting clips of these persons by such a rule, or nothing."""
+    if rule == "time":
+        return ""
+    if None in persons:
+        return f"{persons.count(None)} clip(s) do not say whose they are (cmu_subject)"
+    found = len(set(persons))
+    if found < MIN_PERSONS:
+        return f"there are {found} person(s); one for each side, {MIN_PERSONS}, are needed"
+    return ""
+
+
+def segments(
+    clips: Sequence[_Clip], fps: float, hold_out: bool = False, rule: Rule = "time"
+) -> list[Segment]:
+    """Which frames are on which side; a fixed rule, no chance in it."""
+    if rule == "person":
+        return _by_person(clips, hold_out)
+    return _by_time(clips, fps, hold_out)
+
+
+def _by_person(clips: Sequence[_Clip], hold_out: bool) -> list[Segment]:
+    """Every clip whole, on the side of the person who is seen.
+
+    Of the persons in the order of how many frames there are of them, the second of every three
+    tests; with ``hold_out`` the second of every three of those who then train is for validation. So
+    each side has much and little seen persons, and about a third and two ninths of the frames.
+    """
+    frames: Counter[str] = Counter()
+    for clip in clips:
+        frames[clip.cmu_subject or ""] += len(clip)
+    order = sorted(frames, key=lambda person: (-frames[person], person))
+    side: dict[str, Side] = dict.fromkeys(order, "train")
+    side |= dict.fromkeys(order[1::3], "test")
+    if hold_out:
+        training = [person for person in order if side[person] == "train"]
+        side |= dict.fromkeys(training[1::3], "validation")
+    return [
+        Segment(index, side[clip.cmu_subject or ""], 0, len(clip))
+        for index, clip in enumerate(clips)
+    ]
+
+
+def _by_time(clips: Sequence[_Clip], fps: float, hold_out: bool) -> list[Segment]:
+    """Cut every clip in time, or give it whole to one side.
 
     A family of clips that may show the same recordings trains as a whole. Any other clip of at
     least 1.5 s is cut: the first two thirds train, then a gap of 1 s, then test. A shorter one

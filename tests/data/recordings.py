@@ -148,3 +148,56 @@ def refuses(imported: Callable[[Path], object], path: Path) -> bool:
         assert str(error)
         return True
     return False
+
+
+def write_along_bones(
+    path: Path, clip: Clip, yaw: float = 0.0, fps: int = 30, first: bool = True, tilt: float = 0.0
+) -> Path:
+    """A clip as LaFAN1 has them: offsets run along x, so all angles zero is no pose of a person.
+
+    ``first``: a frame with the arms out comes before the movement. All is turned by ``yaw`` about
+    the vertical, degrees; ``tilt`` makes the person of the first frame lie so far.
+    """
+    heads, centimetres = rest_heads(), 100.0
+    turn = Rotation.from_euler("y", yaw, degrees=True)
+    children = [[c for c, p in enumerate(BONE_PARENTS) if p == bone] for bone in range(len(BONES))]
+    steps = [[heads[child] - heads[bone] for child in below] for bone, below in enumerate(children)]
+    longest = [max(below, key=np.linalg.norm, default=np.zeros(3)) for below in steps]
+    along = [
+        align(np.array([1.0, 0, 0]), step) if step.any() else Rotation.identity()
+        for step in longest
+    ]
+    pose_of_reference = to_rest(0)
+    lying = Rotation.from_euler("x", tilt, degrees=True)
+    rows = []
+    for bone, moved in enumerate(global_turns(clip)):
+        frames = moved
+        if first:
+            begin = lying * pose_of_reference[bone]
+            frames = Rotation.concatenate([begin, moved])
+        rows.append(turn * frames * along[bone])
+    roots = np.concatenate([clip.root[:1], clip.root]) if first else clip.root
+    columns = [turn.apply(roots) * centimetres]
+    for bone, parent in enumerate(BONE_PARENTS):
+        local = rows[parent].inv() * rows[bone] if parent >= 0 else rows[bone]
+        columns.append(local.as_euler("ZYX", degrees=True))
+
+    def block(bone: int) -> list[str]:
+        parent = BONE_PARENTS[bone]
+        step = heads[bone] - heads[parent] if parent >= 0 else np.zeros(3)
+        offset = along[parent].inv().apply(step) * centimetres
+        moves = "6 Xposition Yposition Zposition" if parent < 0 else "3"
+        lines = [f"{'JOINT' if parent >= 0 else 'ROOT'} {BONES[bone]}", "{"]
+        lines += [f"OFFSET {' '.join(f'{value:.6f}' for value in offset)}"]
+        lines += [f"CHANNELS {moves} Zrotation Yrotation Xrotation"]
+        for child in children[bone]:
+            lines += block(child)
+        if not children[bone]:
+            lines += ["End Site", "{", "OFFSET 1 0 0", "}"]
+        return [*lines, "}"]
+
+    table = np.concatenate(columns, axis=1)
+    head = ["HIERARCHY", *block(0), "MOTION", f"Frames: {len(table)}", f"Frame Time: {1 / fps:.7f}"]
+    text = [" ".join(f"{value:.5f}" for value in row) for row in table]
+    path.write_text("\n".join([*head, *text]) + "\n")
+    return path

@@ -14,7 +14,14 @@ from hipart.data.labels import Label, from_names, read_labels
 from hipart.data.motion import BONE_PARENTS, BONES, Clip
 from hipart.data.retarget import leg_length, rest_heads, retarget
 from hipart.data.rigs import CMU, Rig, read_rig
-from tests.data.recordings import Z_UP, joints, packaged, refuses, write_bvh
+from tests.data.recordings import (
+    Z_UP,
+    joints,
+    packaged,
+    refuses,
+    write_along_bones,
+    write_bvh,
+)
 
 #: Rotations are kept in half precision, which moves a hand by a millimetre or two.
 NEAR_M = 0.004
@@ -71,6 +78,43 @@ def test_motion_comes_back(
     assert len(found) in (len(clip) - 1, len(clip))  # a frame's time is rounded in the file
     apart = joints(found) - joints(clip)[: len(found)]
     assert np.linalg.norm(apart, axis=-1).max() < NEAR_M
+
+
+@pytest.mark.parametrize("yaw", [0.0, 45.0, -130.0])
+def test_offsets_that_run_along_the_bones(tmp_path: Path, yaw: float) -> None:
+    """The first frame says where a person stands, whichever way they face."""
+    clip = packaged()[KICK]
+    path = write_along_bones(tmp_path / "kick.bvh", clip, yaw)
+    with pytest.raises(ValueError, match="rest pose"):
+        bvh_source(path)
+    source = bvh_source(path, rest="first-frame")
+    assert source.dropped and source.unit == "centimetres"
+    root, rot = retarget(source.recording, rest_heads())
+    found = Clip("kick", "kick", None, root, rot.astype(np.float32))
+    assert len(found) in (len(clip) - 1, len(clip))  # a frame's time is rounded in the file
+    apart = joints(found) - joints(clip)[: len(found)]
+    assert np.linalg.norm(apart, axis=-1).max() < NEAR_M
+
+
+def test_a_first_frame_of_the_movement_is_taken_for_how_a_person_stands(tmp_path: Path) -> None:
+    """Then limbs still point where they do; what is off is the trunk's own bend in that frame."""
+    clip = packaged()["deepmimic_run"]
+    path = write_along_bones(tmp_path / "run.bvh", clip, first=False)
+    source = bvh_source(path, rest="first-frame")
+    assert not source.dropped
+    root, rot = retarget(source.recording, rest_heads())
+    found = Clip("run", "run", None, root, rot.astype(np.float32))
+    ours, theirs = (joints(one)[: len(found)] for one in (found, clip))
+    knees = [ours[:, [1, 4]] - ours[:, [2, 5]], theirs[:, [1, 4]] - theirs[:, [2, 5]]]
+    turned = Rotation.align_vectors(*(one.reshape(-1, 3) for one in knees))[0]
+    apart = turned.apply(knees[1].reshape(-1, 3)) - knees[0].reshape(-1, 3)
+    assert np.linalg.norm(apart, axis=-1).max() < NEAR_M
+
+
+def test_a_first_frame_that_does_not_stand_is_refused(tmp_path: Path) -> None:
+    path = write_along_bones(tmp_path / "lying.bvh", packaged()[KICK], tilt=45)
+    with pytest.raises(ValueError, match="rest pose"):
+        bvh_source(path, rest="first-frame")
 
 
 def test_another_rate_is_the_same_movement(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hipart.data.motion import BONE_PARENTS, BONES, OPEN, read_motion
+from hipart.data.motion import BONE_PARENTS, BONES, OPEN, check_motion, read_motion
 
 Edit = Callable[[dict[str, Any], dict[str, Any]], None]
 
@@ -101,6 +101,8 @@ BAD = {
     "fps zero": (in_about(fps=0), "json", ["fps", "240", "0"]),
     "z up": (in_about(up="z"), "json", ["up", "'y'", "'z'"]),
     "parents": (in_about(parents=[0] * 25), "json", ["parents", "-1"]),
+    "split": (in_about(split="persons"), "json", ["split", "time, person", "'persons'"]),
+    "by nobody": (in_about(split="person"), "json", ["'person'", "2 clip(s) do not say whose"]),
     "unknown bone": (in_about(bones=["Tail", *BONES[1:]]), "json", ["Tail", "missing: Hips"]),
 }
 
@@ -164,3 +166,19 @@ def test_clips_come_sorted_by_name_whatever_their_order(tmp_path: Path) -> None:
     clips = read_motion(write_folder(tmp_path / "folder", reverse)).clips
     assert [clip.name for clip in clips] == ["one", "two"]
     assert clips[0].root.dtype == clips[0].rot.dtype == np.float32
+
+
+def test_three_persons_can_be_split(tmp_path: Path) -> None:
+    def edit(about: dict[str, Any], arrays: dict[str, Any]) -> None:
+        about["split"] = "person"
+        about["clips"]["three"] = dict(about["clips"]["two"])
+        arrays |= {f"three/{name}": arrays[f"two/{name}"] for name in ("root", "rot")}
+        for name, clip in about["clips"].items():
+            clip["cmu_subject"] = name if wanted == 3 else "one"
+
+    wanted = 3
+    assert read_motion(write_folder(tmp_path / "good", edit)).split == "person"
+    check_motion(tmp_path / "good")
+    wanted = 1
+    with pytest.raises(ValueError, match=r"there are 1 person\(s\); one for each side, 3"):
+        check_motion(write_folder(tmp_path / "bad", edit))

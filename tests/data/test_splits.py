@@ -1,6 +1,7 @@
 """Who trains, who tests: no recording, time range or subject on both sides."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 
 import numpy as np
@@ -240,3 +241,65 @@ def test_asking_for_too_many_held_out_says_how_many_there_are(motion: Motion) ->
     plan = make_plan(motion, DataConfig(validation_samples=64), "validation")
     with pytest.raises(ValueError, match=rf"validation_samples.*{len(plan) + 1}.*{len(plan)}"):
         draw(plan, len(plan) + 1, np.random.default_rng(0))
+
+
+def people(*frames: int) -> list[Stub]:
+    """Two clips each of persons with so many frames in each."""
+    return [
+        Stub(f"{number}_{take}", "walk", count, f"p{number}")
+        for number, count in enumerate(frames)
+        for take in range(2)
+    ]
+
+
+@pytest.mark.parametrize("hold_out", [False, True])
+def test_by_person_nobody_is_on_two_sides(hold_out: bool) -> None:
+    rng = np.random.default_rng(1)
+    for count in (3, 4, 7, 40):
+        clips = people(*rng.integers(1, 3000, count).tolist())
+        parts = segments(clips, 30, hold_out, "person")
+        assert [part.clip for part in parts] == list(range(len(clips)))
+        assert all(part.start == 0 and part.stop == len(clips[part.clip]) for part in parts)
+        side_of: dict[str | None, set[Side]] = {}
+        for part in parts:
+            side_of.setdefault(clips[part.clip].cmu_subject, set()).add(part.side)
+        assert all(len(found) == 1 for found in side_of.values())
+        wanted = {"train", "test", "validation"} if hold_out else {"train", "test"}
+        assert set.union(*side_of.values()) == wanted
+        if count == 40:
+            shares = Counter({"train": 0})
+            for part in parts:
+                shares[part.side] += part.stop
+            share = shares["test"] / shares.total()
+            assert 0.25 < share < 0.4
+
+
+def test_by_person_the_test_side_stays_when_something_is_held_out() -> None:
+    clips = people(900, 80, 700, 60, 500, 40, 300)
+    plain, held = (segments(clips, 30, hold, "person") for hold in (False, True))
+    tests = [{part.clip for part in parts if part.side == "test"} for parts in (plain, held)]
+    assert tests[0] == tests[1]
+    assert [part.side for part in plain[::2]] == [
+        *("train", "test", "test", "train", "train", "train", "train")
+    ]
+    shuffled = [clips[at] for at in (5, 3, 1, 0, 2, 4, 13, 12, 11, 10, 9, 8, 7, 6)]
+    sides = {shuffled[part.clip].name: part.side for part in segments(shuffled, 30, True, "person")}
+    assert sides == {clips[part.clip].name: part.side for part in held}
+
+
+def test_by_time_is_what_it_was(motion: Motion) -> None:
+    assert motion.split == "time"
+    assert segments(motion.clips, motion.fps, True) == segments(
+        motion.clips, motion.fps, True, "time"
+    )
+
+
+def test_a_plan_of_a_motion_that_is_split_by_person(motion: Motion) -> None:
+    named = tuple(
+        replace(clip, cmu_subject=f"p{index % 4}") for index, clip in enumerate(motion.clips)
+    )
+    people_of = {}
+    for side in SIDES:
+        plan = make_plan(Motion(named, 30, "person"), DataConfig(validation_samples=1), side)
+        people_of[side] = {named[clip].cmu_subject for clip in plan.clip}
+    assert sum(map(len, people_of.values())) == 4 == len(set.union(*people_of.values()))

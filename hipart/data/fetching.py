@@ -1,0 +1,214 @@
+"""Files fetched from a server politely: one after another, resumed, and never twice."""
+
+import errno
+import http.client
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+#: What a system calls a disk, a quota or a limit of a file that is full.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CHUNK_BYTES = 1 << 16
+#: Less than so much in the time of a stall is a stall.
+TRICKLE_BYTES = 1 << 10
+MAX_PAGE_BYTES = 4 << 20
+PAGES = ("text/html", "application/xhtml+xml")
+GONE = (404, 410)
+LATER = (408, 425, 429)
+MAX_WAIT_S = 60.0
+#: A partial file has this ending until it is whole.
+PARTIAL = ".part"
+
+
+class Missing(Exception):
+    """The server says that there is no such file."""
+
+
+class Unfetched(Exception):
+    """A file could not be had, however often it was tried; says why."""
+
+
+class _Again(Exception):
+    """What went wrong may go right another time. ``wait_s``: the server asks for so much."""
+
+    def __init__(self, why: str, wait_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A server, and how it is treated.
+
+    One request at a time, ``pause_s`` after each. Nothing for ``stall_s`` is a stall; a file is
+    tried ``tries`` times, after ``wait_s``, twice that and so on.
+    """
+
+    url: str
+    stall_s: float = 30.0
+    tries: int = 5
+    wait_s: float = 1.0
+    pause_s: float = 0.1
+
+    def fetch(
+        self,
+        path: str,
+        target: Path,
+        check: Callable[[Path], object],
+        arrived: Callable[[int], None] = lambda _: None,
+    ) -> bool:
+        """Fetch a file unless it is there; whether it was fetched.
+
+        What an earlier call left of it is gone on with. ``check`` raises ValueError for a file that
+        is not whole. ``arrived`` hears of every so many bytes. Missing if there is none, Unfetched
+        if it cannot be had, ValueError of a full disk.
+        """
+        if target.exists():
+            return False
+        partial = target.with_name(target.name + PARTIAL)
+
+        def once() -> None:
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._go_on(path, partial, arrived)
+                _checked(partial, check)
+                partial.replace(target)
+            except OSError as error:
+                if error.errno in FULL:
+                    raise full(target, error) from None
+                raise
+
+        self._patiently(path, once)
+        return True
+
+    def page(self, path: str) -> str:
+        """The text of a page. Missing if there is none, Unfetched if it cannot be had."""
+        found: list[str] = []
+
+        def once() -> None:
+            with self._open(path, {}) as response:
+                content = response.read(MAX_PAGE_BYTES)
+                found.append(content.decode(response.headers.get_content_charset() or "latin-1"))
+
+        self._patiently(path, once)
+        return found[-1]
+
+    def _patiently(self, path: str, once: Callable[[], None]) -> None:
+        """Try until it succeeds or has failed ``tries`` times."""
+        why = ""
+        for attempt in range(self.tries):
+            try:
+                once()
+                return
+            except _Again as error:
+                why, asked = str(error), error.wait_s
+            except (OSError, http.client.HTTPException, LookupError, UnicodeError) as error:
+                why, asked = _spoken(error), 0.0
+            finally:
+                time.sleep(self.pause_s)
+            if attempt + 1 < self.tries:
+                time.sleep(min(MAX_WAIT_S, max(asked, self.wait_s * 2**attempt)))
+        raise Unfetched(f"{why} ({self.tries} tries)")
+
+    def _open(self, path: str, headers: dict[str, str]) -> Any:
+        """A response with a body. Statuses become what they mean."""
+        agent = {"User-Agent": "hipart-search", "Accept-Encoding": "identity"}
+        request = urllib.request.Request(f"{self.url.rstrip('/')}/{path}", headers=agent | headers)
+        try:
+            return urllib.request.urlopen(request, timeout=self.stall_s)
+        except urllib.error.HTTPError as error:
+            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and "Range" in headers:
+                return error
+            error.close()
+            if error.code in GONE:
+                raise Missing(f"the server has none ({error.code})") from None
+            said = f"the server answers {error.code} {error.reason}"
+            if error.code < 500 and error.code not in LATER:
+                raise Unfetched(said) from None
+            raise _Again(said, _seconds(error.headers.get("Retry-After"))) from None
+
+    def _go_on(self, path: str, partial: Path, arrived: Callable[[int], None]) -> None:
+        """Fetch what a partial file lacks."""
+        have = partial.stat().st_size if partial.exists() else 0
+        with self._open(path, {"Range": f"bytes={have}-"} if have else {}) as response:
+            begins, total = _extent(response)
+            if response.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                if total == have:
+                    return
+                begins = -1
+            if begins not in (0, have):
+                partial.unlink()
+                raise _Again("the server has another part of the file than was asked for")
+            if response.headers.get_content_type() in PAGES:
+                raise _Again(_page_instead(response.read(CHUNK_BYTES)))
+            with partial.open("ab" if begins else "wb") as file:
+                size = begins + self._copy(response, file, not begins, arrived)
+        if total is not None and size != total:
+            raise _Again(f"cut off at {size} of {total} bytes")
+
+    def _copy(
+        self, response: Any, file: Any, from_start: bool, arrived: Callable[[int], None]
+    ) -> int:
+        """Copy what comes; how much it was."""
+        size, since, amount = 0, time.monotonic(), 0
+        while chunk := response.read1(CHUNK_BYTES):
+            if from_start and not size and chunk.lstrip()[:1] == b"<":
+                raise _Again(_page_instead(chunk))
+            file.write(chunk)
+            arrived(len(chunk))
+            size, amount = size + len(chunk), amount + len(chunk)
+            if time.monotonic() - since > self.stall_s:
+                if amount < TRICKLE_BYTES:
+                    raise _Again(f"stalled: {amount} bytes in {self.stall_s:g} s")
+                since, amount = time.monotonic(), 0
+        return size
+
+
+def full(target: Path, error: OSError) -> ValueError:
+    """What is said of a disk that is full."""
+    return ValueError(
+        f"{target}: the disk is full ({error.strerror}); make room and give the same command: it "
+        "goes on where it was, and fetches nothing twice"
+    )
+
+
+def _checked(partial: Path, check: Callable[[Path], object]) -> None:
+    try:
+        check(partial)
+    except ValueError as error:
+        partial.unlink()
+        raise _Again(f"what came {error}") from None
+
+
+def _extent(response: Any) -> tuple[int, int | None]:
+    """Where the body begins in the file, and the file's size if the server says it."""
+    found = re.match(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if response.status == http.HTTPStatus.OK:
+        said = response.headers.get("Content-Length", "")
+        return 0, int(said) if said.isdecimal() else None
+    if found is None:
+        return -1, None
+    total = int(found[2]) if found[2] != "*" else None
+    return int(found[1] or 0), total
+
+
+def _page_instead(content: bytes) -> str:
+    title = re.search(rb"<title>\s*(.{1,80}?)\s*</title>", content, re.IGNORECASE | re.DOTALL)
+    named = f" ({title[1].decode('latin-1')!r})" if title else ""
+    return f"the server sent a web page{named} instead of the file"
+
+
+def _seconds(text: str | None) -> float:
+    return float(text) if text and text.isdecimal() else 0.0
+
+
+def _spoken(error: Exception) -> str:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, TimeoutError):
+        return "stalled: nothing came"
+    return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
