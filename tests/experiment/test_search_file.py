@@ -602,8 +602,8 @@ MINE_MISTAKES = {
     ),
     "path in a level": Mistake(
         "{prior.heads: 4}",
-        "{prior.head: 4}",
-        (":7: at dimensions.attention.levels.many heads.prior.head", "did you mean prior.heads?"),
+        "{prior.heds: 4}",
+        (":7: at dimensions.attention.levels.many heads.prior.heds", "did you mean prior.heads?"),
     ),
     "condition": Mistake(
         "attention: many heads}}",
