@@ -207,7 +207,17 @@ def test_what_only_reads_also_speaks_to_programs(folder: Path, line: str) -> Non
 
 
 def test_every_command_that_only_reads_has_json() -> None:
-    writing = {"run", "report", "fidelity", "export", "predict", "preview", "import", "prepare"}
+    writing = {
+        "run",
+        "report",
+        "fidelity",
+        "export",
+        "predict",
+        "preview",
+        "import",
+        "prepare",
+        "get",
+    }
     others = {"ui", "watch", "completion"}
     commands = dict(main.commands)
     for group in ("data", "cluster"):

@@ -1,7 +1,6 @@
 """``data get``: against a server that cuts, errs, stalls and lies, and on a disk that is full."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from hipart.data.fetching import Mirror, Missing, Unfetched
 from hipart.data.motion import Clip, read_motion
 from tests.data.acclaim_files import amc_text, asf_text, person
 from tests.data.recordings import packaged
+from tests.environment import unmeasured
 
 TAKES = {
     "01_01": ("playground - forward jumps, turn around", "deepmimic_jump", 60),
@@ -504,7 +504,7 @@ def limited(out: Path, url: str, most: int) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=120,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=unmeasured() | {"PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
     )
 

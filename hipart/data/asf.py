@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from hipart.data.bvh import MAX_FILE_BYTES, MAX_JOINTS, MAX_NUMBER
-from hipart.data.rigs import nearest, shown
+from hipart.data.names import nearest, shown
 
 Floats = NDArray[np.float64]
 

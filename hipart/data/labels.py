@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hipart.data.rigs import nearest, shown
+from hipart.data.names import nearest, shown
 
 COLUMNS = ("clip", "label", "subject", "fps")
 MAX_RATE_HZ = 1_000.0

@@ -1,6 +1,5 @@
 """What the bones of other skeletons are called."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from hipart.data.motion import BONES
+from hipart.data.names import nearest, shown
 from hipart.data.retarget import SIDES
 
 #: Without these no limb has a direction and the body no scale; any other bone may be missing.
@@ -16,7 +16,6 @@ NEEDED = (
     "Hips",
     *(side + kind for side in SIDES for kind in ("UpLeg", "Leg", "Foot", "Arm", "ForeArm", "Hand")),
 )
-MAX_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,3 @@ def read_rig(path: Path) -> Rig:
             raise ValueError(f"{path}: {theirs} is named for both {ours[theirs]} and {bone}")
         ours[theirs] = bone
     return Rig({bone: held[bone] for bone in BONES if bone in held})
-
-
-def nearest(word: str, names: Iterable[str]) -> str:
-    """A question with the nearest name, or nothing."""
-    by_lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.75)
-    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
-
-
-def shown(names: Iterable[str]) -> str:
-    """Names in a row, the first of them if they are many."""
-    names = list(names)
-    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-    return ", ".join(names[:MAX_SHOWN]) + more if names else "none"

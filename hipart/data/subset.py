@@ -6,7 +6,7 @@ from zlib import crc32
 import numpy as np
 
 from hipart.config import DataConfig
-from hipart.data.rigs import nearest
+from hipart.data.names import nearest
 
 #: The purpose of a seed: which clips train.
 SHARE = 5
