@@ -6,7 +6,11 @@ Needs the standard library alone, so that it also runs where only torch is insta
 import argparse
 import json
 import math
+import os
 import platform
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -74,6 +78,18 @@ def alternate(
             if repeat:
                 seconds[name].append(clock() - start)
     return {name: median(times) for name, times in seconds.items()}
+
+
+def watched(*arguments: object) -> tuple[float, resource.struct_rusage]:
+    """The seconds that a ``hipart-search`` command takes, and what its process used."""
+    command = [sys.executable, "-m", "hipart.cli", *map(str, arguments)]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        raise RuntimeError(f"{' '.join(command)} failed")
+    return seconds, usage
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

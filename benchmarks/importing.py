@@ -7,16 +7,13 @@ what all of them take more than that one does. ``--clips`` says how many. Exit s
 does not hold.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Line, parser, report
+from benchmarks.harness import Line, parser, report, watched
 from hipart.data.motion import Clip, read_motion
 from tests.data.acclaim_files import amc_text, asf_text, person
 
@@ -85,16 +82,7 @@ def _imported(files: Path, out: Path) -> tuple[float, float, float]:
     labels = out.with_suffix(".csv")
     names = sorted(path.stem for path in files.rglob("*.amc"))
     labels.write_text("clip,label\n" + "".join(f"{name},walk\n" for name in names))
-    command = [
-        *(sys.executable, "-m", "hipart.cli", "data", "import", "amc", str(files)),
-        *("--labels", str(labels), "--out", str(out)),
-    ]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise RuntimeError(f"{' '.join(command)} failed")
+    seconds, usage = watched("data", "import", "amc", files, "--labels", labels, "--out", out)
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
 
 

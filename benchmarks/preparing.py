@@ -6,14 +6,11 @@ own. Time and memory of the real set, 1.56 million camera frames, follow from th
 through both. Exit status 1 where a line does not hold.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks.harness import Line, parser, report
+from benchmarks.harness import Line, parser, report, watched
 from hipart.data.h36m.sequences import TEST_SUBJECTS, TRAIN_SUBJECTS
 from tests.data import h36m_miniature
 
@@ -46,17 +43,9 @@ def _prepared(frames: int) -> tuple[int, float, float]:
     """Camera frames, seconds and the most gigabytes that preparing so many a sequence takes."""
     with tempfile.TemporaryDirectory() as folder:
         mini = h36m_miniature.write(Path(folder) / "files", numbered=NUMBERED, frames=frames)
-        command = [
-            *(sys.executable, "-m", "hipart.cli", "data", "prepare", "h36m"),
-            *("--root", str(mini.root), "--smpl", str(mini.smpl)),
-            *("--out", str(Path(folder) / "corpus")),
-        ]
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-    if status:
-        raise RuntimeError(f"{' '.join(command)} failed")
+        made_of = ("--root", mini.root, "--smpl", mini.smpl)
+        corpus = Path(folder) / "corpus"
+        seconds, usage = watched("data", "prepare", "h36m", *made_of, "--out", corpus)
     train = len(TRAIN_SUBJECTS) * len(NUMBERED) * len(h36m_miniature.with_body(frames))
     # One of S11's two sequences of Directions is left out by everybody.
     test = (len(TEST_SUBJECTS) * len(NUMBERED) - 1) * frames

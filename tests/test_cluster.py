@@ -2,14 +2,17 @@
 
 import io
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import ray
+from click.testing import CliRunner
 from rich.console import Console
 
 from hipart import cluster
+from hipart.cli import main
 from hipart.runtime import Runtime
 from hipart.scheduling.ray_start import start_ray
 from tests.processes import family
@@ -81,3 +84,25 @@ def test_a_ray_of_this_machine_listens_on_loopback_alone(tmp_path: Path) -> None
     loopback = {"0100007F", "0000000000000000FFFF00000100007F"}
     assert found
     assert found <= loopback
+
+
+@pytest.mark.parametrize("form", ["{}:{}", "ray://{}:{}"])
+def test_an_address_where_nothing_answers_is_refused_at_once(form: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+    address = form.format(host, port)
+    arguments = ["run", "codebook_ablation", "--scale", "smoke", "--executor", "ray"]
+    place = ["--address", address, "--workspace", str(tmp_path)]
+    result = CliRunner().invoke(main, [*arguments, *place])
+    assert result.exit_code == 2, result.output
+    assert f"--address {address}: nothing answers there" in result.stderr
+    assert "RAY_ADDRESS" in result.stderr
+
+
+def test_a_ray_that_does_not_start_says_what_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sockets lie in a folder whose name is longer than a socket's may be."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 30)))
+    with pytest.raises(ValueError, match=r"(?s)Ray does not start.*--executor inline"):
+        start_ray(Runtime(tmp_path))

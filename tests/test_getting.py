@@ -22,12 +22,11 @@ from hipart.data.cmu import (
     ACKNOWLEDGEMENT,
     MOST_MISSING,
     SITE,
-    Trial,
     check_wish,
     collect,
-    parse_listing,
     subjects,
 )
+from hipart.data.cmu_trials import Trial, parse_listing
 from hipart.data.fetching import Mirror, Missing, Unfetched
 from hipart.data.motion import Clip, read_motion
 from tests.data.acclaim_files import amc_text, asf_text, person

@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hipart.cli import main
-from hipart.data.importing import AcclaimReader, MotionWriter, find_files, import_files
+from hipart.data.importing import find_files, import_files
 from hipart.data.labels import Label
 from hipart.data.motion import BONES, Clip, read_motion
+from hipart.data.motion_writer import MotionWriter
+from hipart.data.sources import AcclaimReader
 from tests.data.acclaim_files import write_person
 from tests.data.recordings import (
     amass_arrays,

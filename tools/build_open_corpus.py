@@ -36,10 +36,10 @@ from open_corpus_levels import cluster_matrix, vertex_areas
 from open_corpus_motion import DEEPMIMIC_LABELS, deepmimic
 
 from hipart.data.bvh import parse
-from hipart.data.importing import as_source
 from hipart.data.labels import Label
 from hipart.data.motion import BONE_PARENTS, BONES, CONVENTIONS
 from hipart.data.retarget import FPS, Recording, leg_length, retarget
+from hipart.data.sources import as_source
 from hipart.skeleton import NUM_JOINTS
 
 Floats = NDArray[np.float64]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hipart.commands.importing import tell_motion, write_motion
+from hipart.commands.importing import motion_options, tell_motion, write_motion
 from hipart.commands.opening import terminal
 
 if TYPE_CHECKING:
@@ -49,23 +49,7 @@ def getting() -> None:
     show_default=True,
     help="How often a file is tried.",
 )
-@click.option(
-    "--fps",
-    type=click.IntRange(1, 240),
-    default=30,
-    show_default=True,
-    help="Frames a second of all clips.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["auto", "person", "time"]),
-    default="auto",
-    show_default=True,
-    help="As of `data import`.",
-)
-@click.option(
-    "--preview/--no-preview", default=True, help="Draw preview.png (the default), or not."
-)
+@motion_options
 def get_cmu(numbers: str, out: Path, url: str | None, **options: Any) -> None:
     """Subjects of the CMU motion capture database: fetched once, then imported.
 
@@ -73,7 +57,7 @@ def get_cmu(numbers: str, out: Path, url: str | None, **options: Any) -> None:
     """
     from hipart.data import cmu
     from hipart.data.fetching import Mirror
-    from hipart.data.importing import AcclaimReader
+    from hipart.data.sources import AcclaimReader
 
     wanted, site = cmu.subjects(numbers), url or cmu.SITE
     if not site.startswith(("http://", "https://")):

@@ -12,8 +12,9 @@ from hipart.commands.opening import config_at
 from hipart.experiment.scales import DEFAULT_SCALE
 
 if TYPE_CHECKING:
-    from hipart.data.importing import Imported, ImportedClip, Source
     from hipart.data.labels import Label
+    from hipart.data.motion_writer import Imported, ImportedClip
+    from hipart.data.sources import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 #: The picture of more frames is drawn of a few clips.
@@ -26,9 +27,8 @@ def importing() -> None:
     """Your own recordings, made into a folder for --data."""
 
 
-def import_options(command: F) -> F:
-    """What every form of recordings takes."""
-    folder = click.Path(path_type=Path)
+def motion_options(command: F) -> F:
+    """What every motion folder that is made takes."""
     for option in (
         click.option(
             "--preview/--no-preview", default=True, help="Draw preview.png (the default), or not."
@@ -41,8 +41,6 @@ def import_options(command: F) -> F:
             help="person: nobody is on two sides; time: every clip is cut; auto: person where all "
             "are known and there are three.",
         ),
-        click.option("--force", is_flag=True, help="Replace an earlier import in --out."),
-        click.option("--out", type=folder, help="Where to; by default DIR's name and -motion."),
         click.option(
             "--fps",
             type=click.IntRange(1, 240),
@@ -50,6 +48,18 @@ def import_options(command: F) -> F:
             show_default=True,
             help="Frames a second of all clips.",
         ),
+    ):
+        command = option(command)
+    return command
+
+
+def import_options(command: F) -> F:
+    """What every form of recordings takes."""
+    folder = click.Path(path_type=Path)
+    for option in (
+        motion_options,
+        click.option("--force", is_flag=True, help="Replace an earlier import in --out."),
+        click.option("--out", type=folder, help="Where to; by default DIR's name and -motion."),
         click.option(
             "--fill-labels",
             is_flag=True,
@@ -67,13 +77,18 @@ def import_options(command: F) -> F:
     return command
 
 
+def rig_option(command: F) -> F:
+    """Whose names of bones."""
+    return click.option(
+        "--rig",
+        type=click.Path(path_type=Path),
+        help="YAML file with a line `our bone: their bone` each; by default CMU's names.",
+    )(command)
+
+
 @importing.command("bvh")
 @import_options
-@click.option(
-    "--rig",
-    type=click.Path(path_type=Path),
-    help="YAML file with a line `our bone: their bone` each; by default CMU's names.",
-)
+@rig_option
 @click.option(
     "--rest",
     type=click.Choice(["offsets", "first-frame"]),
@@ -86,8 +101,8 @@ def import_bvh(folder: Path, rig: Path | None, rest: Any, **options: Any) -> Non
     """BVH files: CMU's recordings in cgspeed's form, or any skeleton with a map of its bones."""
     from functools import partial
 
-    from hipart.data.importing import bvh_source
     from hipart.data.rigs import CMU, read_rig
+    from hipart.data.sources import bvh_source
 
     names = CMU if rig is None else read_rig(rig)
     _import(folder, "bvh", lambda _: partial(bvh_source, rig=names, rest=rest), **options)
@@ -95,11 +110,7 @@ def import_bvh(folder: Path, rig: Path | None, rest: Any, **options: Any) -> Non
 
 @importing.command("amc")
 @import_options
-@click.option(
-    "--rig",
-    type=click.Path(path_type=Path),
-    help="YAML file with a line `our bone: their bone` each; by default CMU's names.",
-)
+@rig_option
 @click.option(
     "--rate",
     type=click.FloatRange(1, 1000),
@@ -111,8 +122,8 @@ def import_amc(folder: Path, rig: Path | None, rate: float, **options: Any) -> N
     """AMC files, each with the ASF file of its skeleton beside it, as CMU's database has them."""
     from functools import partial
 
-    from hipart.data.importing import AcclaimReader
     from hipart.data.rigs import ACCLAIM, read_rig
+    from hipart.data.sources import AcclaimReader
 
     names = ACCLAIM if rig is None else read_rig(rig)
     reader = partial(AcclaimReader, names, rate, fps=options["fps"])
@@ -123,7 +134,7 @@ def import_amc(folder: Path, rig: Path | None, rate: float, **options: Any) -> N
 @import_options
 def import_amass(folder: Path, **options: Any) -> None:
     """AMASS's files, of SMPL-H or SMPL-X; no body model is needed."""
-    from hipart.data.importing import amass_source
+    from hipart.data.sources import amass_source
 
     _import(folder, "amass", lambda _: amass_source, **options)
 
@@ -136,12 +147,13 @@ def _import(
     **options: Any,
 ) -> None:
     """``reader`` is given the rates of the files whose labels say one."""
-    from hipart.data.importing import check_out, find_files
+    from hipart.data.importing import find_files
     from hipart.data.labels import from_names, read_labels
+    from hipart.data.motion_writer import check_out
 
+    files = find_files(folder, {"bvh": ".bvh", "amc": ".amc", "amass": ".npz"}[kind])
     out = Path(f"{folder.resolve().name}-motion") if out is None else out
     check_out(out, options["force"])
-    files = find_files(folder, {"bvh": ".bvh", "amc": ".amc", "amass": ".npz"}[kind])
     if options["labels"] is None:
         labels = from_names(files)
     else:
@@ -163,7 +175,8 @@ def write_motion(
     split: Any,
 ) -> "Imported":
     """Import files into ``out``, clip by clip, and show how far it is."""
-    from hipart.data.importing import MotionWriter, import_files
+    from hipart.data.importing import import_files
+    from hipart.data.motion_writer import MotionWriter
 
     with (
         MotionWriter(out) as writer,
@@ -187,7 +200,8 @@ def tell_motion(imported: "Imported", out: Path, split: Any, preview: bool) -> N
 
 
 def _tell(imported: "Imported", out: Path, split: Any) -> None:
-    from hipart.data.importing import by_label, chosen_split, reasons
+    from hipart.data.importing import by_label, reasons
+    from hipart.data.motion_writer import chosen_split
     from hipart.data.splits import segments
 
     fps, clips = imported.fps, imported.clips
@@ -228,7 +242,7 @@ def _counted(counts: Any, unit: str = "") -> str:
 def _draw(imported: "Imported", out: Path) -> None:
     from tempfile import TemporaryDirectory
 
-    from hipart.data.importing import PREVIEW, excerpt
+    from hipart.data.motion_writer import PREVIEW, excerpt
     from hipart.data.preview import preview
 
     config = config_at(DEFAULT_SCALE)

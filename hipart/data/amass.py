@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hipart.data.motion import MAX_BYTES, MAX_FRAMES, MAX_TRAVEL_M
+from hipart.data.motion import MAX_BYTES, MAX_FRAMES, MAX_RATE_HZ, MAX_TRAVEL_M
 from hipart.data.retarget import SIDES, Recording, hip_centre, leg_length, rest_heads
 
 Floats = NDArray[np.float64]
@@ -32,7 +32,6 @@ PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18,
 WIDTHS = (66, 72, 156, 165)
 RATES = ("mocap_framerate", "mocap_frame_rate")
 MAX_TURN_RAD = 100.0
-MAX_RATE_HZ = 1_000.0
 #: The world has z up and a person in the rest pose stands in it facing -y; ours has y up.
 UPRIGHT = Rotation.from_euler("x", -90, degrees=True)
 

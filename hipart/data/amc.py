@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipart.data.asf import ANGLES, ROOT, Asf, Line, content_of, read_asf
-from hipart.data.bvh import MAX_NUMBER, MAX_RATE_HZ
-from hipart.data.motion import MAX_FRAMES
+from hipart.data.bvh import MAX_NUMBER
+from hipart.data.motion import MAX_FRAMES, MAX_RATE_HZ
 from hipart.data.names import nearest, shown
 
 Floats = NDArray[np.float64]

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hipart.data.motion import MAX_FRAMES
+from hipart.data.motion import MAX_FRAMES, MAX_RATE_HZ
 
 Floats = NDArray[np.float64]
 
 MAX_FILE_BYTES = 256 << 20
 MAX_JOINTS = 500
 MAX_NUMBER = 1e6
-MAX_RATE_HZ = 1_000.0
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
 
 

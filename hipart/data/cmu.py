@@ -4,18 +4,17 @@ Its files are ``subjects/NN/NN.asf`` and ``subjects/NN/NN_MM.amc``; which trials
 the page of its search, ``search.php?subjectnumber=N``, with a row for each.
 """
 
-import csv
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 
 from hipart.data.amc import check_whole
-from hipart.data.fetching import FULL, PARTIAL, Mirror, Missing, Unfetched, full
-from hipart.data.importing import PREVIEW
+from hipart.data.cmu_trials import Trial, parse_listing, read_trials, write_table, write_trials
+from hipart.data.fetching import Mirror, Missing, Unfetched
 from hipart.data.labels import COLUMNS, Label
 from hipart.data.motion import motion_files
+from hipart.data.motion_writer import PREVIEW
 
 SITE = "http://mocap.cs.cmu.edu"
 ACKNOWLEDGEMENT = (
@@ -30,28 +29,8 @@ MOST_SUBJECTS = 50
 MOST_MISSING = 10
 #: So many files in a row that cannot be had, and it is the server.
 MOST_FAILED = 3
-UNKNOWN = "unknown"
 LABELS = "labels.csv"
 TRIALS = "trials.csv"
-#: What links in a row of the search page are called.
-LINKS = ("tvd", "c3d", "amc", "asf", "mpg", "avi", "animated", "feedback")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A take by its name, such as ``01_02``; what the site says of it."""
-
-    name: str
-    description: str = ""
-    fps: float | None = None
-
-    @property
-    def label(self) -> Label:
-        """The action that it shows: the first phrase of its description."""
-        phrase = re.split(r"[^\w\s'’]|\d", self.description.strip(" -_"))[0]
-        words = re.findall(r"[^\W\d_]+", phrase.lower())
-        subject = f"{int(self.name.partition('_')[0]):03d}"
-        return Label("_".join(words) or UNKNOWN, subject, self.fps)
 
 
 @dataclass
@@ -144,12 +123,12 @@ class _Collector:
         """What the site lists of a subject, or None where nothing does: it is asked once."""
         saved = self._folder(number) / TRIALS
         if saved.exists():
-            trials = [Trial(*row) for row in _read(saved)]
+            trials = read_trials(saved)
         else:
             self._show(f"the list of {number:02d}")
             trials = self._listed(number)
             if trials:
-                _write(saved, trials)
+                write_trials(saved, trials)
         self._far.files += 1 + len(trials)
         return trials or None
 
@@ -190,7 +169,7 @@ class _Collector:
             elif (missing := missing + 1) == MOST_MISSING:
                 break
         if there and number not in self._unlisted and len(self.found.failed) == failed:
-            _write(self._folder(number) / TRIALS, there)
+            write_trials(self._folder(number) / TRIALS, there)
 
     def _had(self, number: int, name: str, probing: bool = False) -> bool:
         """Whether a file is there, fetched or not."""
@@ -236,63 +215,6 @@ class _Collector:
         self._progress(self._far)
 
 
-def parse_listing(html: str, number: int) -> list[Trial]:
-    """The trials that a page links to: a search's, or a listing of a folder. Ascending."""
-    reader = _Listing(number)
-    reader.feed(html)
-    reader.close()
-    reader.end_row()
-    return [reader.trials[name] for name in sorted(reader.trials)]
-
-
-class _Listing(HTMLParser):
-    """Rows of a table: links to trials, and the words beside them. Its tags may be left open."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(convert_charrefs=True)
-        self.trials: dict[str, Trial] = {}
-        self._link = re.compile(rf"(?:^|/)0*{number}_(\d{{1,2}})\.amc$", re.IGNORECASE)
-        self._number = number
-        self._words: list[str] = []
-        self._row: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "tr":
-            self.end_row()
-        elif tag == "td":
-            self._words.append("")
-        elif tag == "a":
-            found = self._link.search(dict(attrs).get("href") or "")
-            if found:
-                self._row.append(f"{self._number:02d}_{int(found[1]):02d}")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("tr", "table"):
-            self.end_row()
-
-    def handle_data(self, data: str) -> None:
-        if self._words:
-            self._words[-1] = f"{self._words[-1]} {data}".strip()
-
-    def end_row(self) -> None:
-        """What the row that ends has said."""
-        words = [" ".join(word.split()) for word in self._words]
-        words = [word for word in words if word and not set(word.lower().split()) <= set(LINKS)]
-        for name in self._row:
-            self.trials.setdefault(name, _described(name, words))
-        self._words, self._row = [], []
-
-
-def _described(name: str, words: list[str]) -> Trial:
-    """A trial with the description and the rate that follow its number in a row."""
-    number = int(name[-2:])
-    places = [n for n, word in enumerate(words) if word.isdecimal() and int(word) == number]
-    after = words[places[0] + 1 :] if places else []
-    rates = [float(word) for word in after[1:] if word.isdecimal() and 1 <= int(word) <= 1000]
-    text = after[0] if after and not after[0].isdecimal() else ""
-    return Trial(name, text, rates[-1] if rates else None)
-
-
 def collected_files(out: Path) -> tuple[dict[str, Path], dict[str, Label]]:
     """Every complete take below ``out`` and its label, by clip; the labels are written beside them.
 
@@ -304,42 +226,9 @@ def collected_files(out: Path) -> tuple[dict[str, Path], dict[str, Label]]:
     labels: dict[str, Label] = {}
     for folder in sorted({path.parent for path in files.values()}):
         saved = folder / TRIALS
-        rows = _read(saved) if saved.exists() else []
-        labels |= {name: Trial(name, text, rate).label for name, text, rate in rows}
+        trials = read_trials(saved) if saved.exists() else []
+        labels |= {trial.name: trial.label for trial in trials}
     labels = {name: labels.get(name, Trial(name).label) for name in files}
     table = [(name, one.text, one.subject or "", one.fps) for name, one in labels.items()]
-    _rows_to(out / LABELS, COLUMNS, table)
+    write_table(out / LABELS, COLUMNS, table)
     return files, labels
-
-
-def _write(path: Path, trials: Iterable[Trial]) -> None:
-    rows = [(trial.name, trial.description, trial.fps) for trial in trials]
-    _rows_to(path, ("clip", "description", "fps"), rows)
-
-
-def _rows_to(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    partial = path.with_name(path.name + PARTIAL)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows([["" if one is None else one for one in row] for row in rows])
-        partial.replace(path)
-    except OSError as error:
-        if error.errno in FULL:
-            raise full(path, error) from None
-        raise
-
-
-def _read(path: Path) -> list[tuple[str, str, float | None]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            return [
-                (row["clip"], row["description"], float(row["fps"]) if row["fps"] else None)
-                for row in csv.DictReader(file)
-            ]
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise ValueError(
-                f"{path}: cannot be read ({error!r}); delete it: it is made anew"
-            ) from None

@@ -20,7 +20,7 @@ from hipart.data.prepared_corpus import (
     training_clips_of,
 )
 from hipart.data.samples import Corpus, Integers, Samples
-from hipart.data.splits import VALIDATION_SUBJECTS
+from hipart.data.splits import SIDES, VALIDATION_SUBJECTS
 from hipart.data.subset import described
 
 __all__ = [
@@ -87,7 +87,7 @@ def load_corpus(data: DataConfig, detector: DetectorConfig, folder: Path | None 
         subject_names=SUBJECTS,
         clip_names=tuple(clip.name for clip in recorded.clips),
         image_size=IMAGE_SIZE,
-        fps=recorded.fps,
+        fps=dict.fromkeys(SIDES, recorded.fps),
         fingerprint=fingerprint(data, folder),
         description=(
             f"{data.corpus} corpus, {source}: {len(recorded.clips)} clips, {poses} poses at "

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hipart.data.motion import MAX_RATE_HZ
 from hipart.data.names import nearest, shown
 
 COLUMNS = ("clip", "label", "subject", "fps")
-MAX_RATE_HZ = 1_000.0
 #: Endings of AMASS's file names that say nothing about the movement.
 ENDINGS = r"_(poses|stageii)$"
 

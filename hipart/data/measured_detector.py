@@ -142,7 +142,7 @@ def simulate(
         draws = rng.standard_normal((len(part), DRAWS), np.float32)
         if correlation and part.follows.any():
             correlate(draws, part.follows, correlation, last)
-            last = draws[-1]
+        last = draws[-1]
         yield _detected(part, draws)
 
 

@@ -27,6 +27,8 @@ MAX_BYTES = 1 << 30
 MAX_TRAVEL_M = 1_000.0
 MAX_TURN_RAD = 4 * np.pi
 MAX_FPS = 240
+#: Of recordings, which become clips of a lower rate.
+MAX_RATE_HZ = 1_000.0
 #: What numpy raises for a broken file or for one that would need unpickling.
 UNREADABLE = (
     *(OSError, EOFError, ValueError, RuntimeError, MemoryError),

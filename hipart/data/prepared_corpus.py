@@ -57,7 +57,7 @@ def load_prepared(folder: Path, data: DataConfig, detector: DetectorConfig) -> C
         subject_names=_joined(training, testing, "subject"),
         clip_names=_joined(training, testing, "clip"),
         image_size=(int(width), int(height)),
-        fps=float(testing.about["fps"]),
+        fps={side: float(_home_of(side, training, testing).about["fps"]) for side in SIDES},
         fingerprint=testing.about["fingerprint"],
         description="; ".join(told),
         damaged=frozenset(testing.about["damaged"]),
@@ -79,7 +79,7 @@ def check_prepared(folder: Path, data: DataConfig, temporal: bool = False) -> No
     """
     training, testing = _homes(folder)
     for side in sides(data):
-        rows = chosen_rows(testing if side == "test" else training, data, side)
+        rows = chosen_rows(_home_of(side, training, testing), data, side)
         if temporal and side == "train":
             sequence = array_of(training.folder, side, "sequence")[rows]
             check_consecutive(sequence, str(training.folder))
@@ -116,6 +116,10 @@ def _homes(folder: Path) -> tuple[_Home, _Home]:
             "prepare it again"
         )
     return there, here
+
+
+def _home_of(side: Side, training: _Home, testing: _Home) -> _Home:
+    return testing if side == "test" else training
 
 
 def _check_recipe(home: _Home) -> None:
@@ -206,7 +210,7 @@ def _trained(home: _Home, data: DataConfig, candidates: NDArray[np.bool_]) -> ND
 def _drawn(
     training: _Home, testing: _Home, data: DataConfig, detector: DetectorConfig, side: Side
 ) -> Samples:
-    home = testing if side == "test" else training
+    home = _home_of(side, training, testing)
     rows = chosen_rows(home, data, side)
     stored: Side = "train" if side == "validation" else side
     samples = Samples(**{name: array_of(home.folder, stored, name)[rows] for name in SHAPES})

@@ -184,7 +184,7 @@ def info(
         beside = {"samples_with_a_body": bodies} if corpus.partly_fitted else {}
         return told | beside | {"damaged": sorted(corpus.damaged), "licence": OWN}
     recorded = read_motion(folder)
-    shown = truth_of(corpus.test, corpus.fps)
+    shown = truth_of(corpus.test, corpus.fps["test"])
     _, hidden = detect(shown, detector, np.random.default_rng([detector.seed, 1]))
     frames: Counter[str] = Counter(dict.fromkeys(samples, 0))
     by_clip: dict[str, Counter[str]] = {clip.name: Counter() for clip in recorded.clips}

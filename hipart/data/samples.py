@@ -1,5 +1,6 @@
 """The arrays that every corpus yields."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -71,7 +72,8 @@ class Corpus:
     clip_names: tuple[str, ...]
     #: Width and height, pixels.
     image_size: tuple[int, int]
-    fps: float
+    #: Frames a second of each side: a test set may have another rate than what trains for it.
+    fps: Mapping[Side, float]
     #: Of the motion and body files; see ``hipart.data.corpus.fingerprint``.
     fingerprint: str
     #: One line for a table's footer.

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,13 +13,16 @@ from hipart.runtime import Runtime
 #: Below Ray's own processes, and far above the mirror's idle one: at Ray's 15 that one would take a
 #: twelfth of a busy core, at 5 still a hundredth.
 WORKER_NICENESS = "1"
+#: How long the head of a cluster may take to answer before Ray, which waits for minutes, is asked.
+ANSWER_S = 10.0
 
 
 def start_ray(runtime: Runtime) -> None:
     """Start Ray on this machine, or join the cluster at ``runtime.address``.
 
     A cluster that happens to run on this machine is joined only if asked for. One that is started
-    listens on the loopback interface alone.
+    listens on the loopback interface alone. ValueError where there is no cluster at the address,
+    or Ray does not start.
     """
     import ray
 
@@ -25,14 +30,39 @@ def start_ray(runtime: Runtime) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
     os.environ.setdefault("RAY_worker_niceness", WORKER_NICENESS)
+    if runtime.address:
+        _check_answer(runtime.address)
     with warnings.catch_warnings(), nullcontext() if runtime.address else _loopback():
         warnings.simplefilter("ignore")
-        ray.init(
-            address=runtime.address or "local",
-            include_dashboard=None if runtime.address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            ray.init(
+                address=runtime.address or "local",
+                include_dashboard=None if runtime.address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise ValueError(
+                f"--address {runtime.address}: {reason}"
+                if runtime.address
+                else f"Ray does not start on this machine: {reason}. With --executor inline all "
+                "is trained in this process, without Ray"
+            ) from error
+
+
+def _check_answer(address: str) -> None:
+    """ValueError where nothing listens at HOST:PORT; other forms of an address are for Ray."""
+    form = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d{1,5})", address)
+    if form is None:
+        return
+    try:
+        socket.create_connection((form[1], int(form[2])), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"--address {address}: nothing answers there ({error}). Is the cluster up, and can "
+            "this machine reach it? Without --address (and RAY_ADDRESS) Ray is started here"
+        ) from None
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def judged_on(context: StageContext) -> Side:
 def _detected_again(
     corpus: Corpus, detector: DetectorConfig, epoch: int, device: torch.device
 ) -> Tensor:
-    shown = truth_of(corpus.train, corpus.fps)
+    shown = truth_of(corpus.train, corpus.fps["train"])
     pixels = detect_again(shown, detector, SIDES.index("train"), epoch)
     screen = normalise_screen(pixels, corpus.image_size)
     return torch.as_tensor(screen, dtype=torch.float32, device=device)

@@ -1,6 +1,6 @@
 """Files of recordings, written from the packaged motion for the tests of what reads them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,23 @@ def amass_arrays(clip: Clip, fps: float = 30) -> dict[str, Any]:
         "betas": np.zeros(16),
         "dmpls": np.zeros((len(clip), 8)),
     }
+
+
+def damaged(whole: bytes, copies: int, rng: np.random.Generator) -> Iterator[bytes]:
+    """Copies of a file with bytes changed, cut out, doubled or cut off."""
+    for _ in range(copies):
+        data = bytearray(whole)
+        start, size = int(rng.integers(len(data))), int(rng.integers(1, 40))
+        match rng.integers(4):
+            case 0:
+                data[start : start + size] = rng.integers(32, 127, size, np.uint8).tobytes()
+            case 1:
+                del data[start : start + size]
+            case 2:
+                data[start:start] = data[start // 2 : start // 2 + size]
+            case _:
+                del data[start:]
+        yield bytes(data)
 
 
 def refuses(imported: Callable[[Path], object], path: Path) -> bool:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from hipart.data.amass import BODY, read_amass
-from hipart.data.importing import amass_source, import_files
+from hipart.data.importing import import_files
 from hipart.data.labels import Label
 from hipart.data.motion import Clip
 from hipart.data.retarget import rest_heads, retarget
+from hipart.data.sources import amass_source
 from tests.data.recordings import amass_arrays, joints, packaged, refuses
 
 KICK = "deepmimic_kick"

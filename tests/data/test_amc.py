@@ -15,10 +15,10 @@ from hipart.data.amc_recording import joints as bone_ends
 from hipart.data.amc_recording import metres_of, skeleton_of
 from hipart.data.asf import Asf, parse_asf, read_asf
 from hipart.data.bvh import MAX_FILE_BYTES
-from hipart.data.importing import AcclaimReader
 from hipart.data.motion import Clip
 from hipart.data.retarget import rest_heads, retarget
 from hipart.data.rigs import ACCLAIM
+from hipart.data.sources import AcclaimReader
 from tests.data.acclaim_files import (
     CMU_LENGTH,
     WrittenSkeleton,
@@ -27,7 +27,7 @@ from tests.data.acclaim_files import (
     person,
     write_person,
 )
-from tests.data.recordings import CMU_UNIT_M, joints, packaged, refuses
+from tests.data.recordings import CMU_UNIT_M, damaged, joints, packaged, refuses
 
 KICK = "deepmimic_kick"
 ORDERS = ["".join(order) for order in permutations("XYZ")]
@@ -426,19 +426,8 @@ def test_damaged_files_end_in_a_reason(tmp_path: Path) -> None:
     refused = 0
     for name, read in (("01.asf", read_asf), ("01_01.amc", lambda p: read_amc(p, skeleton))):
         whole = path.with_name(name).read_bytes()
-        for _ in range(200):
-            data = bytearray(whole)
-            start, size = int(rng.integers(len(data))), int(rng.integers(1, 40))
-            match rng.integers(4):
-                case 0:
-                    data[start : start + size] = rng.integers(32, 127, size, np.uint8).tobytes()
-                case 1:
-                    del data[start : start + size]
-                case 2:
-                    data[start:start] = data[start // 2 : start // 2 + size]
-                case _:
-                    del data[start:]
-            damaged = tmp_path / f"damaged{name[-4:]}"
-            damaged.write_bytes(bytes(data))
-            refused += refuses(read, damaged)
+        copy = tmp_path / f"damaged{name[-4:]}"
+        for data in damaged(whole, 200, rng):
+            copy.write_bytes(data)
+            refused += refuses(read, copy)
     assert 100 < refused < 400

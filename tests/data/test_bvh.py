@@ -9,13 +9,15 @@ from scipy.spatial.transform import Rotation
 from hipart.data.body import BODY_FILE
 from hipart.data.bvh import MAX_FILE_BYTES, parse, read_bvh, read_hierarchy
 from hipart.data.bvh_recording import recording, unit_of
-from hipart.data.importing import bvh_source, find_files, import_files
+from hipart.data.importing import find_files, import_files
 from hipart.data.labels import Label, from_names, read_labels
 from hipart.data.motion import BONE_PARENTS, BONES, Clip
 from hipart.data.retarget import leg_length, rest_heads, retarget
 from hipart.data.rigs import CMU, Rig, read_rig
+from hipart.data.sources import bvh_source
 from tests.data.recordings import (
     Z_UP,
+    damaged,
     joints,
     packaged,
     refuses,
@@ -295,20 +297,9 @@ def test_damaged_files_end_in_a_reason(tmp_path: Path) -> None:
     whole = small(tmp_path).encode()
     rng = np.random.default_rng(0)
     refused = 0
-    for _ in range(250):
-        data = bytearray(whole)
-        start, size = int(rng.integers(len(data))), int(rng.integers(1, 40))
-        match rng.integers(4):
-            case 0:
-                data[start : start + size] = rng.integers(32, 127, size, np.uint8).tobytes()
-            case 1:
-                del data[start : start + size]
-            case 2:
-                data[start:start] = data[start // 2 : start // 2 + size]
-            case _:
-                del data[start:]
-        path = tmp_path / "damaged.bvh"
-        path.write_bytes(bytes(data))
+    path = tmp_path / "damaged.bvh"
+    for data in damaged(whole, 250, rng):
+        path.write_bytes(data)
         refused += refuses(imported, path)
     assert 100 < refused < 250
 

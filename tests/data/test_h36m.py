@@ -19,7 +19,8 @@ from hipart.data.h36m.cameras import cameras_of
 from hipart.data.h36m.files import find
 from hipart.data.h36m.mirror import OTHER
 from hipart.data.h36m.mirror import mirrored as mirrored_body
-from hipart.data.h36m.source import IMAGE_SIZE, H36mSource
+from hipart.data.h36m.source import H36mSource
+from hipart.data.h36m.views import IMAGE_SIZE
 from hipart.data.pickles import read_npz
 from hipart.data.prepare import prepare
 from hipart.data.prepared import read_about
@@ -70,7 +71,7 @@ def test_the_corpus_is_what_the_files_say(mini: Miniature, corpus: Path) -> None
     loaded = load_corpus(DATA, GIVEN, corpus)
     views = 2 * len(h36m_miniature.NUMBERED) * 4
     assert len(loaded.train) == views * len(WITH_BODY) and len(loaded.test) == views * FRAMES
-    assert loaded.image_size == IMAGE_SIZE and loaded.fps == 50
+    assert loaded.image_size == IMAGE_SIZE and loaded.fps["test"] == 50
     assert loaded.damaged == {"S9 Greeting", "S9 SittingDown 1", "S9 Waiting 1"}
     assert loaded.fingerprint == fingerprint(DATA, corpus)
     names = {loaded.clip_names[clip] for clip in loaded.test.clip}

@@ -33,7 +33,7 @@ DRAWN = 100_000
 def packaged() -> Truth:
     """The training frames of the packaged corpus, as drawn by default."""
     corpus = load_corpus(DataConfig(), DetectorConfig(kind="exact"))
-    return truth_of(corpus.train, corpus.fps)
+    return truth_of(corpus.train, corpus.fps["train"])
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,9 @@ def corpus(damaged: frozenset[str] = frozenset()) -> Corpus:
         camera=np.zeros(12, np.int32),
         **numbers,
     )
-    return Corpus(test, test, None, ACTIONS, ("S9",), CLIPS, (1000, 1000), 50, "f", "", damaged)
+    return Corpus(
+        test, test, None, ACTIONS, ("S9",), CLIPS, (1000, 1000), {"test": 50.0}, "f", "", damaged
+    )
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,7 @@ def test_every_epoch_sees_other_detections_unless_they_are_drawn_once(
 def test_detections_of_an_epoch_are_of_the_simulated_detector(corpus: Corpus) -> None:
     """As large in their error as the one that is kept, and a function of seed and epoch alone."""
     exact, kept = corpus.train.exact_2d, corpus.train.detected_2d
-    shown = truth_of(corpus.train, corpus.fps)
+    shown = truth_of(corpus.train, corpus.fps["train"])
     first = detect_again(shown, BASE.detector, 0, 3)
     assert (first == detect_again(shown, BASE.detector, 0, 3)).all()
     assert (first != detect_again(shown, BASE.detector, 0, 4)).any()

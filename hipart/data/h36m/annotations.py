@@ -41,6 +41,10 @@ class Annotated:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def only(self, kept: NDArray[np.bool_]) -> "Annotated":
+        """The frames where ``kept`` (T,) is true."""
+        return Annotated(**{name: values[kept] for name, values in vars(self).items()})
+
 
 #: Of a sequence without any.
 NOBODY = Annotated(

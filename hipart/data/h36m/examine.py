@@ -11,9 +11,16 @@ from hipart.data.findings import Finding, tried
 from hipart.data.h36m.annotations import Annotated, file_names, read_annotations
 from hipart.data.h36m.archives import POSES_2D, POSES_3D, Floats, cut, read_poses_2d, read_poses_3d
 from hipart.data.h36m.cameras import cameras_of
+from hipart.data.h36m.fit import MOST_FIT_MM, fit_mm
 from hipart.data.h36m.join import check_join
-from hipart.data.h36m.sequences import DAMAGED, DROPPED, SUBJECTS, TEST_SUBJECTS, TRAIN_SUBJECTS
-from hipart.data.h36m.source import MOST_FIT_MM, fit_mm, side_of
+from hipart.data.h36m.sequences import (
+    DAMAGED,
+    DROPPED,
+    SUBJECTS,
+    TEST_SUBJECTS,
+    TRAIN_SUBJECTS,
+    side_of,
+)
 from hipart.data.regressor import REGRESSOR, read_regressor
 from hipart.data.regressor import WHERE_FROM as REGRESSOR_FROM
 from hipart.data.samples import runs

@@ -5,6 +5,8 @@ which differs between subjects and follows no rule, so it was taken from the dat
 metadata; ``hipart.data.h36m.join`` holds it against the joints themselves.
 """
 
+from hipart.data.splits import Side
+
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
 SUBJECTS = TRAIN_SUBJECTS + TEST_SUBJECTS
@@ -46,6 +48,11 @@ DROPPED = (("S11", "Directions"),)
 #: S9's markers have moved here against the images (three sources; docs/data.md). Published numbers
 #: include them, so both are reported.
 DAMAGED = (("S9", "Greeting"), ("S9", "SittingDown 1"), ("S9", "Waiting 1"))
+
+
+def side_of(subject: str) -> Side:
+    """Human3.6M's split."""
+    return "test" if subject in TEST_SUBJECTS else "train"
 
 
 def sequence_name(subject: str, action: int, subaction: int) -> str:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from hipart.data.h36m.annotations import NOBODY, Annotated, read_annotations
 from hipart.data.h36m.archives import FPS, NUM_CAMERAS, as_17, cut, read_poses_2d, read_poses_3d
-from hipart.data.h36m.cameras import LensCamera, cameras_of
+from hipart.data.h36m.cameras import cameras_of
 from hipart.data.h36m.files import Files
+from hipart.data.h36m.fit import MOST_FIT_MM, fit_mm, posed
 from hipart.data.h36m.join import check_join
 from hipart.data.h36m.mirror import MIRROR, mirrored
 from hipart.data.h36m.sequences import (
@@ -20,9 +21,10 @@ from hipart.data.h36m.sequences import (
     DAMAGED,
     DROPPED,
     SUBJECTS,
-    TEST_SUBJECTS,
     action_of,
+    side_of,
 )
+from hipart.data.h36m.views import IMAGE_SIZE, before, flipped
 from hipart.data.levels import BodyLevels, Coarsening, body_levels
 from hipart.data.prepared import RECIPES, Piece, as_samples, pieces
 from hipart.data.regressor import read_regressor
@@ -30,20 +32,12 @@ from hipart.data.samples import Samples, runs
 from hipart.data.smpl import SmplPoints, read_smpl
 from hipart.data.splits import Side
 from hipart.data.userfiles import digest
-from hipart.skeleton import LEVELS, OTHER_SIDE
+from hipart.skeleton import LEVELS
 
-Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Name = tuple[str, str]
 Say = Callable[[str], None]
 
-#: A corpus has one image size. Two cameras' images have 1000 rows: theirs are shifted by a row, so
-#: that x/w*2 - [1, h/w] gives what it gives for their own size.
-IMAGE_SIZE = (1000, 1002)
-#: How far a body's joints may lie from the markers on average, once their means agree (P2M
-#: ``dataset.py:37``).
-MOST_FIT_MM = 25.0
-BODIES_AT_ONCE = 256
 #: Why a body is not used, or not there.
 MISFIT = f"fit worse than {MOST_FIT_MM:g} mm"
 NO_BODY = "no body"
@@ -182,11 +176,11 @@ class H36mSource:
         points[np.searchsorted(frames, bodies.frame)] = self._points(bodies)
         detected = [as_17(view[frames]) for view in self._detected[name]]
         pairs = [*zip(cameras_of(subject), detected, strict=True)]
-        seen = [_before(camera, joints, points, flat) for camera, flat in pairs]
+        seen = [before(camera, joints, points, flat) for camera, flat in pairs]
         if self._views(subject) > len(seen):
             # The mirrored world before the same cameras is the mirror image of what they see.
             points = self._points(mirrored(bodies, self._model)) * MIRROR
-            seen += [_flipped(_before(camera, joints, points, flat)) for camera, flat in pairs]
+            seen += [flipped(before(camera, joints, points, flat)) for camera, flat in pairs]
         made: dict[str, NDArray[Any]] = {
             key: np.concatenate(views)
             for key, views in zip(_FLOATS, zip(*seen, strict=True), strict=True)
@@ -211,7 +205,7 @@ class H36mSource:
         """Dense points (T, 336, 3) in the world, metres."""
         if not len(bodies):
             return np.empty((0, sum(LEVELS), 3))
-        return _posed(self._dense, bodies) + bodies.trans[:, None]
+        return posed(self._dense, bodies) + bodies.trans[:, None]
 
     def _check_join(self) -> None:
         numbered = {
@@ -246,7 +240,7 @@ class H36mSource:
         self._detected[name] = cut(self._detected[name], count, where)
         there = bodies.frame < count
         fits = fit_mm(self._joints, bodies) <= MOST_FIT_MM
-        kept = _rows(bodies, there & fits)
+        kept = bodies.only(there & fits)
         misfits = int((there & ~fits).sum())
         if tests:
             self.without_body[MISFIT] += misfits
@@ -273,56 +267,7 @@ class H36mSource:
         return self._model.averaging(self._regressor)
 
 
-def _before(camera: LensCamera, joints: Any, points: Any, detected: Floats) -> tuple[Any, ...]:
-    """Detected, exact, dense, fine and finest 2D, and the target, before one camera."""
-    down = np.array([0, (IMAGE_SIZE[1] - camera.size[1]) / 2])
-    here = camera.see(joints)
-    flat = camera.project(camera.see(points)) + down
-    levels = np.split(flat, np.cumsum(LEVELS)[:-1], axis=1)
-    exact = camera.project(here) + down
-    return detected + down, exact, *levels, 1000 * (here - here[:, :1])
-
-
-def _flipped(seen: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The mirror image: joints of the other side; dense points are a mirrored body's already."""
-    *flat, target = seen
-    detected, exact, *levels = ([IMAGE_SIZE[0], 0] + np.array([-1, 1]) * one for one in flat)
-    sides = list(OTHER_SIDE)
-    return detected[:, sides], exact[:, sides], *levels, (target * [-1, 1, 1])[:, sides]
-
-
-def fit_mm(joints: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
-    """How far bodies' regressed joints lie from the markers (T,), mean over joints, millimetres.
-
-    The means of both are put on each other before, as Pose2Mesh does.
-    """
-    if not len(bodies):
-        return np.zeros(0)
-    apart = 1000 * _posed(joints, bodies) - bodies.joints
-    apart -= apart.mean(axis=1, keepdims=True)
-    found: NDArray[np.float64] = np.linalg.norm(apart, axis=-1).mean(axis=1)
-    return found
-
-
-def _posed(points: SmplPoints, bodies: Annotated) -> NDArray[np.float64]:
-    made = [
-        points.points(bodies.pose[rows], bodies.shape[rows])
-        for start in range(0, len(bodies), BODIES_AT_ONCE)
-        if (rows := slice(start, start + BODIES_AT_ONCE))
-    ]
-    return np.concatenate(made)
-
-
-def side_of(subject: str) -> Side:
-    """Human3.6M's split."""
-    return "test" if subject in TEST_SUBJECTS else "train"
-
-
 def split_name(name: str) -> Name:
     """A clip's subject and sequence."""
     subject, sequence = name.split(" ", 1)
     return subject, sequence
-
-
-def _rows(bodies: Annotated, kept: NDArray[np.bool_]) -> Annotated:
-    return Annotated(**{key: value[kept] for key, value in vars(bodies).items()})

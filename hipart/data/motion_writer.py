@@ -1,0 +1,158 @@
+"""A motion folder written clip by clip, which ``--data`` reads."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from hipart.data.fetching import FULL
+from hipart.data.motion import BONE_PARENTS, BONES, CONVENTIONS, Clip, check_motion, motion_files
+from hipart.data.splits import Rule, persons_needed
+
+MADE_BY = "hipart-search data import"
+PREVIEW = "preview.png"
+#: How ``--split`` is given.
+SplitChoice = Literal["auto", "person", "time"]
+
+
+@dataclass(frozen=True)
+class ImportedClip:
+    """What is known of a clip once it is written: all but its numbers."""
+
+    name: str
+    label: str
+    cmu_subject: str | None
+    frames: int
+
+    def __len__(self) -> int:
+        return self.frames
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Clips at ``fps``; the rates, units and reference poses of their files; what was left out."""
+
+    clips: tuple[ImportedClip, ...]
+    fps: float
+    rates: Mapping[str, int]
+    units: Mapping[str, int]
+    dropped: int
+    left_out: Mapping[str, str]
+
+
+def check_out(out: Path, force: bool) -> None:
+    """Refuse to write where something else is. ``force``: replace what this module has made."""
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if not out.exists():
+        return
+    if not _is_ours(out):
+        raise ValueError(f"{out}: exists and is not empty; choose another --out")
+    if not force:
+        raise ValueError(f"{out}: holds an earlier import; replace it with --force")
+
+
+def _is_ours(out: Path) -> bool:
+    _, description = motion_files(out)
+    try:
+        about = json.loads(description.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(about, dict) and str(about.get("made_by")).startswith(MADE_BY)
+
+
+class MotionWriter:
+    """Writes a motion folder clip by clip: it appears with both files, or not at all.
+
+    ``with MotionWriter(out) as writer``: ``add`` each clip, then ``finish``. OSError of a full disk
+    says how to go on; what was begun is removed.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._partial = out.absolute().parent / f".{out.name}.partial"
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        self._archive = zipfile.ZipFile(
+            motion_files(self._partial)[0], "w", zipfile.ZIP_DEFLATED, allowZip64=True
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._archive.close()
+        except (OSError, ValueError):  # what could not be written is to be removed
+            self._archive.fp = None
+        shutil.rmtree(self._partial, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise ValueError(
+                f"{self._out}: the disk is full ({error.strerror}); make room and give the same "
+                "command again. What was there before is as it was"
+            ) from None
+
+    def add(self, clip: Clip) -> None:
+        """Write the numbers of a clip, as ``numpy.savez_compressed`` does."""
+        for name, array in (("root", clip.root), ("rot", clip.rot.astype(np.float16))):
+            entry = f"{clip.name}/{name}.npy"
+            with self._archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+    def finish(self, imported: Imported, kind: str, split: SplitChoice = "auto") -> None:
+        """Write what the clips are, check all, and put the folder in its place."""
+        arrays, description = motion_files(self._partial)
+        self._archive.close()
+        about = _about(imported, kind, chosen_split(imported.clips, split))
+        description.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        check_motion(self._partial)
+        self._out.mkdir(parents=True, exist_ok=True)
+        (self._out / PREVIEW).unlink(missing_ok=True)
+        for path in (arrays, description):
+            path.replace(self._out / path.name)
+
+
+def excerpt(folder: Path, clips: Iterable[ImportedClip], out: Path) -> None:
+    """A motion folder ``out`` with only these clips of a folder, split in time."""
+    wanted = {clip.name: clip for clip in clips}
+    about = json.loads(motion_files(folder)[1].read_text(encoding="utf-8"))
+    found = Imported(tuple(wanted.values()), about["fps"], {}, {}, 0, {})
+    with MotionWriter(out) as writer, np.load(motion_files(folder)[0]) as stored:
+        for name, clip in wanted.items():
+            arrays = (stored[f"{name}/{array}"] for array in ("root", "rot"))
+            writer.add(Clip(name, clip.label, clip.cmu_subject, *arrays))
+        writer.finish(found, "excerpt", "time")
+
+
+def chosen_split(clips: Iterable[ImportedClip], split: SplitChoice) -> Rule:
+    """How clips are split: by person where every clip's is known and there are enough of them.
+
+    ValueError where that is asked for and cannot be.
+    """
+    problem = persons_needed("person", [clip.cmu_subject for clip in clips])
+    if split == "auto":
+        return "time" if problem else "person"
+    if split == "person" and problem:
+        raise ValueError(f"--split person: {problem}; --labels has a column subject for them")
+    return split
+
+
+def _about(imported: Imported, kind: str, split: Rule) -> dict[str, Any]:
+    clips = {
+        clip.name: {"label": clip.label, "cmu_subject": clip.cmu_subject, "frames": len(clip)}
+        for clip in imported.clips
+    }
+    frame: dict[str, Any] = {"fps": imported.fps, "bones": BONES, "parents": BONE_PARENTS}
+    frame |= CONVENTIONS | ({"split": split} if split != "time" else {})
+    return frame | {"made_by": f"{MADE_BY} {kind}", "clips": clips}
