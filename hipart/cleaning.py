@@ -13,8 +13,8 @@ from hipart.experiment.file import available, is_search
 from hipart.experiment.scales import PRESETS, SCALES
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import journals
-from hipart.search.session import SearchSession, open_search
-from hipart.session import open_session
+from hipart.search.session import SearchSession, read_search
+from hipart.session import read_session
 from hipart.store import ArtifactStore
 
 #: Folders of a store in which nothing is finished: what was set aside, what was begun.
@@ -109,10 +109,10 @@ def _wanted(runtime: Runtime) -> set[str]:
 
 def _asked(name: str, scale: str, runtime: Runtime) -> Iterator[str]:
     """Those of an ablation: as its file says, and under every preset that it leaves open."""
-    yield from open_session(name, scale, None, runtime).distinct
+    yield from read_session(name, scale, None, runtime).distinct
     for preset in PRESETS:
         try:
-            yield from open_session(name, scale, preset, runtime).distinct
+            yield from read_session(name, scale, preset, runtime).distinct
         except ExperimentError:  # it has one of its own
             continue
 
@@ -120,7 +120,7 @@ def _asked(name: str, scale: str, runtime: Runtime) -> Iterator[str]:
 def _searched(name: str, scale: str, runtime: Runtime) -> Iterator[str]:
     for preset in (None, *PRESETS):
         try:
-            session = open_search(name, scale, preset, runtime)
+            session = read_search(name, scale, preset, runtime)
         except ExperimentError:
             if preset is None:
                 raise

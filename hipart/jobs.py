@@ -8,7 +8,7 @@ with one key are one job. No torch here, so a plan costs nothing.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -81,6 +81,21 @@ class StageJob:
         return less is not None and less < more and {**self.identity, "config": shorter} == identity
 
 
+class TrialJobs(dict[str, StageJob]):
+    """The stage jobs of a trial by name; ``targets`` names the stages wanted for themselves."""
+
+    def __init__(self, targets: Iterable[str]) -> None:
+        super().__init__()
+        self.targets = tuple(targets)
+
+    def changed(self, name: str, **hints: Any) -> "TrialJobs":
+        """The same with hints of one job changed, which are no part of its identity."""
+        jobs = TrialJobs(self.targets)
+        jobs.update(self)
+        jobs[name] = replace(jobs[name], **hints)
+        return jobs
+
+
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
     return _CANONICAL.encode(value)
@@ -93,7 +108,7 @@ def key_of(hashed: str) -> str:
 
 def jobs(
     config: PipelineConfig, data_fingerprint: str, targets: Iterable[str] = (FINAL_STAGE,)
-) -> dict[str, StageJob]:
+) -> "TrialJobs":
     """The stage jobs of a trial by stage name, each after everything it needs.
 
     Variants of a stage's job (``Stage.variants``) stand beside it under names of their own.
@@ -117,12 +132,10 @@ class Jobs:
         self._unseeded: dict[int, tuple[Section, Section]] = {}
         self._varied: dict[tuple[int, str], tuple[Section, Section]] = {}
 
-    def of(
-        self, config: PipelineConfig, targets: Iterable[str] = (FINAL_STAGE,)
-    ) -> dict[str, StageJob]:
+    def of(self, config: PipelineConfig, targets: Iterable[str] = (FINAL_STAGE,)) -> "TrialJobs":
         """As ``jobs`` does."""
-        found: dict[str, StageJob] = {}
-        for name, needs in needs_of(config, targets).items():
+        found = TrialJobs(targets)
+        for name, needs in needs_of(config, found.targets).items():
             stage = PIPELINE[name]
             read = self._read(stage, config)
             needed = {need: found[need] for need in needs}
@@ -216,9 +229,14 @@ def names_in(chains: Iterable[Mapping[str, StageJob]]) -> list[str]:
 
 
 def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
-    """The jobs of a trial that none of its other jobs needs: with them, all of it is done."""
+    """The jobs of a trial with which all of it is done.
+
+    Those that none of its other jobs needs, and those that are wanted for themselves, because their
+    metrics are reported.
+    """
     needed = {key for job in trial_jobs.values() for key in job.needs.values()}
-    return [job for job in trial_jobs.values() if job.key not in needed]
+    targets = trial_jobs.targets if isinstance(trial_jobs, TrialJobs) else ()
+    return [job for name, job in trial_jobs.items() if job.key not in needed or name in targets]
 
 
 def identity_of(name: str, section: Section) -> dict[str, Any]:

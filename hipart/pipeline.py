@@ -32,6 +32,11 @@ class Metric(NamedTuple):
     goal: Literal["min", "max"]
     title: str
 
+    @property
+    def of_training(self) -> bool:
+        """Whether it is over training samples, whatever side the others are over."""
+        return "train" in self.name.split("_")
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from hipart.jobs import StageJob
 from hipart.pages import write_report
@@ -83,7 +84,7 @@ def run(work: Work, console: Console) -> bool:
     journal.end("failed" if progress.failures else "finished")
     _write(work, made, mirror, console)
     for warning in warnings:
-        console.print(f"[yellow]{warning}[/]")
+        console.print(warning, style="yellow")
     if others:
         ended = counts()
         console.print(
@@ -132,7 +133,8 @@ def finished_trials(work: Work) -> RenderableType:
 def sift(store: ArtifactStore, artifacts: Iterable[Artifact], console: Console) -> None:
     """Set aside what is damaged of these, and say so."""
     for line in store.sift(artifacts):
-        console.print(f"[yellow]{line}; it is done again where it is needed[/]", highlight=False)
+        text = f"{line}; it is done again where it is needed"
+        console.print(text, style="yellow", highlight=False)
 
 
 def executor_for(
@@ -150,11 +152,18 @@ def executor_for(
 
 def _next_commands(console: Console, session: Session) -> None:
     name = f"{session.ablation.name}{options(session.ablation.scale, session.runtime)}"
-    console.print("\nNext:")
     metric = session.ablation.metric.name
-    for command, what in (
+    suggest(
+        console,
         (ui_command(session.runtime), "browse every trial in MLflow"),
         (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
         (f"show {name}", "what was varied, around which configuration"),
-    ):
-        console.print(f"  hipart-search {command}  [dim]# {what}[/]", highlight=False)
+    )
+
+
+def suggest(console: Console, *commands: tuple[str, str]) -> None:
+    """Print commands that come next, each with what it is for."""
+    console.print("\nNext:")
+    for command, what in commands:
+        line = Text.assemble(f"  hipart-search {command}  ", (f"# {what}", "dim"))
+        console.print(line, highlight=False)

@@ -13,7 +13,7 @@ from hipart.pages import write_search_report
 from hipart.report.live import LiveView, PlainView, Progress, duration
 from hipart.report.tables import Table
 from hipart.reporting import write_schedule
-from hipart.runner import executor_for, sift
+from hipart.runner import executor_for, sift, suggest
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, Listener
 from hipart.scheduling.executor import Executor
@@ -238,7 +238,7 @@ class _Run:
             account = mirror.finish(files)
         self.console.print(account, style="dim", highlight=False)
         for warning in self.warnings:
-            self.console.print(f"[yellow]{warning}[/]")
+            self.console.print(warning, style="yellow")
         self.console.print(f"The search ended: {ended.reason}.", highlight=False)
         if ended.open_trials:
             self.console.print(f"{ended.open_trials} trials are unfinished and go on with more.")
@@ -248,14 +248,13 @@ class _Run:
         search = self.session.search
         name = f"{search.name}{options(search.scale, self.session.runtime)}"
         metric = self.session.search.objectives[0].name
-        self.console.print("\nNext:")
-        for command, what in (
+        suggest(
+            self.console,
             (ui_command(self.session.runtime), "browse every trial in MLflow"),
             ("ui --optuna", "browse the study in Optuna's dashboard"),
             (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
             (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
-        ):
-            self.console.print(f"  hipart-search {command}  [dim]# {what}[/]", highlight=False)
+        )
 
 
 def _before_last(chain: Chain) -> list[StageJob]:

@@ -23,7 +23,7 @@ from hipart.experiment.file import Ablation, load
 from hipart.experiment.fitted import on_fitted
 from hipart.experiment.scales import DEFAULT_SCALE, held_out
 from hipart.experiment.suite import load_suite
-from hipart.jobs import Jobs, StageJob, final_jobs
+from hipart.jobs import Jobs, StageJob, TrialJobs, final_jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.plan import Plan, make_plan
 from hipart.store import Artifact, ArtifactStore
@@ -38,7 +38,7 @@ class Session:
     store: ArtifactStore
     fingerprint: str
     trials: list[Trial]
-    jobs: list[dict[str, StageJob]]
+    jobs: list[TrialJobs]
 
     @cached_property
     def plan(self) -> Plan:
@@ -73,31 +73,43 @@ def open_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
 
     Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
     """
+    session = read_session(name, scale, preset, runtime)
+    with without_collection():
+        _check_data(session.trials, runtime.data)
+        check_folds(session.jobs, runtime.data)
+        check_difference(session.trials, session.jobs)
+    return session
+
+
+def read_session(name: str, scale: str, preset: str | None, runtime: Runtime) -> Session:
+    """The same, whether or not the experiment can be trained on these data."""
     with without_collection():
         ablation = load(name, scale, preset, overlay_name(runtime.data, held_out(scale)))
         if is_partly_fitted(runtime.data):
             ablation = on_fitted(ablation)
         data = fingerprint(ablation.base_config.data, runtime.data)
         all_trials = trials(ablation)
-        shared = {
-            (id(config.data), id(config.detector), window_frames(config.lifter.model) > 1): config
-            for config in (one.config for one in all_trials)
-        }
-        distinct = {(one.data, one.detector, temporal) for (*_, temporal), one in shared.items()}
-        for data_config, detector, temporal in distinct:
-            check_corpus(data_config, detector, runtime.data, temporal)
         maker = Jobs(data)
-        jobs = [maker.of(trial.config, trial.targets) for trial in all_trials]
-        check_folds(jobs, runtime.data)
-        check_difference(all_trials, jobs)
         return Session(
             ablation=ablation,
             runtime=runtime,
             store=ArtifactStore(runtime.store, runtime.store_uri),
             fingerprint=data,
             trials=all_trials,
-            jobs=jobs,
+            jobs=[maker.of(trial.config, trial.targets) for trial in all_trials],
         )
+
+
+def _check_data(tried: Iterable[Trial], folder: Path | None) -> None:
+    """Raise ValueError for samples that cannot be drawn of these data."""
+    configs = [trial.config for trial in tried]
+    shared = {
+        (id(config.data), id(config.detector), window_frames(config.lifter.model) > 1): config
+        for config in configs
+    }
+    distinct = {(one.data, one.detector, temporal) for (*_, temporal), one in shared.items()}
+    for data, detector, temporal in distinct:
+        check_corpus(data, detector, folder, temporal)
 
 
 def check_difference(tried: Iterable[Trial], chains: Iterable[Mapping[str, StageJob]]) -> None:

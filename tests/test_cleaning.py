@@ -1,11 +1,13 @@
 """What nobody asks for is shown, and removed only when that is asked for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hipart import cleaning
+from hipart.data.motion import motion_files
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import Journal
 from hipart.session import open_session
@@ -107,6 +109,22 @@ def test_what_packaged_experiments_ask_for_stays(
     assert kinds(folder) == [job.stage]
     monkeypatch.undo()
     assert kinds(folder) == []
+
+
+def test_an_experiment_that_does_not_fit_the_data_stops_no_cleaning(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Motion of one's own has no action of the packaged one, which an experiment leaves out."""
+    motion = tmp_path_factory.mktemp("motion")
+    (arrays, description), (to_arrays, to_description) = motion_files(None), motion_files(motion)
+    to_arrays.write_bytes(arrays.read_bytes())
+    to_description.write_text(description.read_text().replace('"climb"', '"ascend"'))
+    text = MINE.format(rate=0.025).replace("design", "base: {data.leave_out: [climb]}\ndesign", 1)
+    (folder / "experiments/mine.yaml").write_text(text)
+    own = replace(at(folder), data=motion)
+    with pytest.raises(ValueError, match="climb"):
+        open_session(str(folder / "experiments/mine.yaml"), "smoke", None, own)
+    assert len(cleaning.leftovers(own)) == 7
 
 
 def test_an_experiment_that_cannot_be_read_keeps_everything(folder: Path) -> None:

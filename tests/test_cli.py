@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,25 @@ def test_the_same_again_trains_nothing_and_writes_the_same_bytes(folder: Path) -
     before = table.read_bytes()
     output = said(folder, "run codebook_ablation --scale smoke")
     assert "trained 0 now, reused 46" in output
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged"])
+def test_what_a_column_reports_is_made_again_though_all_after_it_is_there(
+    folder: Path, harm: str
+) -> None:
+    """A reported stage in the midst of a trial: its number would be missing for good."""
+    table = folder / "results/codebook_ablation/table.csv"
+    before = table.read_bytes()
+    artifact = sorted((folder / ".hipart/store/densify").iterdir())[0]
+    if harm == "gone":
+        shutil.rmtree(artifact)
+    else:
+        (artifact / "metrics.json").write_text("")
+    planned = said(folder, "plan codebook_ablation --scale smoke --json")
+    assert sum(one["to_train"] for one in json.loads(planned)["stages"].values()) == 1
+    output = said(folder, "run codebook_ablation --scale smoke --executor inline")
+    assert "trained 1 now, reused 45" in output
     assert table.read_bytes() == before
     rows = pl.read_csv(table)
     assert rows["arm"][0] == "base"

@@ -1,6 +1,7 @@
 """``data get``: against a server that cuts, errs, stalls and lies, and on a disk that is full."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,8 @@ class Site:
     content: dict[str, bytes]
     ranges: bool = True
     faults: dict[str, list[Callable[["Handler", bytes], None]]] = field(default_factory=dict)
+    #: When files were last changed, of those of which the server says it.
+    dates: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     def paths(self) -> list[str]:
@@ -102,8 +105,9 @@ class Handler(BaseHTTPRequestHandler):
             self.serve(body)
 
     def serve(self, body: bytes) -> None:
-        begin = self.headers.get("Range", "")
-        if not begin or not self.site.ranges:
+        begin, date = self.headers.get("Range", ""), self.site.dates.get(self.path)
+        changed = date is not None and self.headers.get("If-Range", date) != date
+        if not begin or not self.site.ranges or changed:
             self.answer(200, body)
             return
         start = int(begin.removeprefix("bytes=").removesuffix("-"))
@@ -126,6 +130,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if size is None else size))
         if extent:
             self.send_header("Content-Range", extent)
+        if self.path in self.site.dates:
+            self.send_header("Last-Modified", self.site.dates[self.path])
         self.end_headers()
         self.wfile.write(body)
         if size is not None:
@@ -313,8 +319,11 @@ def test_the_site_is_not_crawled_for_all(tmp_path: Path) -> None:
     assert "asks not to be crawled" in result.stderr and "faqs.php" in result.stderr
     check_wish("http://mirror.example.org", range(144))
     check_wish(SITE, range(50))
+    for same in ("https://mocap.cs.cmu.edu/", "http://MOCAP.cs.cmu.edu:80"):
+        with pytest.raises(ValueError, match="asks not to be crawled"):
+            check_wish(same, range(144))
     result = CliRunner().invoke(main, [*line, "--from", "ftp://x"])
-    assert "must begin with http:// or https://" in result.stderr
+    assert "must be http:// or https:// and a host" in result.stderr
 
 
 # --- servers --------------------------------------------------------------------------------------
@@ -431,6 +440,99 @@ def test_pages_are_had_or_not(site: Site) -> None:
     site.faults["/x"] = [errs(502)] * 4
     with pytest.raises(Unfetched, match=r"502.*\(4 tries\)"):
         mirror(site).page("x")
+
+
+def busy(handler: Handler, _: bytes) -> None:
+    """A page for all, of the right status and kind."""
+    handler.answer(200, b"<html><title>Maintenance</title></html>", kind="text/html")
+
+
+def redirects_nowhere(handler: Handler, _: bytes) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", "http://[bad")
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def size_beyond_numbers(handler: Handler, body: bytes) -> None:
+    handler.send_response(206)
+    handler.send_header("Content-Range", f"bytes 0-5/{'9' * 5000}")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.mark.parametrize("fault", [redirects_nowhere, size_beyond_numbers])
+def test_an_answer_that_makes_no_sense_is_asked_for_again(
+    site: Site, tmp_path: Path, fault: Callable[[Handler, bytes], None]
+) -> None:
+    site.faults[site.amc("01_01")] = [fault]
+    found = collect(mirror(site), [1, 2], tmp_path)
+    assert not found.failed
+    assert held(tmp_path) == everything()
+
+
+def test_a_list_that_is_cut_is_asked_for_again(site: Site, tmp_path: Path) -> None:
+    page = "/search.php?subjectnumber=1"
+    site.faults[page] = [cut(len(site.content[page]) // 2)]
+    found = collect(mirror(site), [1], tmp_path)
+    assert site.paths().count(page) == 2
+    assert found.fetched == 3
+
+
+def test_a_page_that_trickles_is_a_stall(site: Site) -> None:
+    page = "search.php?subjectnumber=1"
+    site.faults[f"/{page}"] = [trickles] * 2
+    start = time.monotonic()
+    text = mirror(site, stall_s=0.2, tries=9).page(page)
+    assert "01_01.amc" in text
+    assert time.monotonic() - start < 20
+
+
+def test_a_page_that_lists_nothing_is_not_remembered(site: Site, tmp_path: Path) -> None:
+    """The server was busy: labels that it had then are asked for again by the next call."""
+    page = "/search.php?subjectnumber=2"
+    site.faults[page] = [busy]
+    site.faults["/subjects/02/"] = [busy]
+    collect(mirror(site), [2], tmp_path)
+    assert held(tmp_path).keys() >= {site.amc("02_02")}
+    assert not (tmp_path / "subjects/02/trials.csv").exists()
+    collect(mirror(site), [2], tmp_path)
+    assert "kick soccer ball" in (tmp_path / "subjects/02/trials.csv").read_text()
+
+
+def test_a_file_that_changed_meanwhile_is_begun_anew(site: Site, tmp_path: Path) -> None:
+    """Half of one version and half of another would pass for a whole file."""
+    path = site.amc("01_01")
+    site.dates[path] = "Mon, 01 Jan 2001 00:00:00 GMT"
+    site.faults[path] = [cut(500)] * 2
+    collect(mirror(site, tries=1), [1], tmp_path)
+    assert (tmp_path / f"{path[1:]}.part").stat().st_size == 500
+    collect(mirror(site, tries=1), [1], tmp_path / "other")
+    site.dates[path] = "Tue, 01 Jan 2002 00:00:00 GMT"
+    site.content[path] = site.content[path].replace(b"root 0", b"root 1")
+    collect(mirror(site), [1], tmp_path)
+    assert held(tmp_path)[path] == site.content[path]
+    site.asked.clear()
+    os.utime(tmp_path / "other" / f"{path[1:]}.part", (1009843200, 1009843200))  # 1 January 2002
+    collect(mirror(site), [1], tmp_path / "other")
+    assert site.asked == [(path, "bytes=500-")]
+    assert (tmp_path / "other" / path[1:]).stat().st_size == len(site.content[path])
+
+
+def test_what_a_full_disk_left_of_a_table_is_no_stranger(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv.part").write_text("clip,la")
+    result = got(site, tmp_path, "--subjects", 2)
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "labels.csv.part").exists()
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1", "http://x:port", "file:///etc"])
+def test_an_address_of_no_server_is_refused(tmp_path: Path, url: str) -> None:
+    line = ["data", "get", "cmu", "--subjects", "1", "--from", url, "--out", str(tmp_path)]
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 2
+    assert "--from must be http:// or https:// and a host" in result.stderr
 
 
 # --- lists of trials ------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """``data import`` as a user calls it: what is imported, what is left out, what is refused."""
 
 import json
+import os
 import weakref
 from pathlib import Path
 
@@ -153,6 +154,31 @@ def test_an_amass_folder(tmp_path: Path) -> None:
         ("kick", "007"),
         ("walk", None),
     ]
+
+
+def test_a_name_that_cannot_be_written_leaves_its_file_out(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    write_bvh(files / "run.bvh", packaged()[RUN], 30)
+    try:
+        write_bvh(Path(os.fsdecode(os.fsencode(files) + b"/kick\xff.bvh")), packaged()[KICK], 30)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    output = said("bvh", files, "--out", tmp_path / "motion", "--no-preview")
+    assert "left out: 1 file(s)" in output and "is no UTF-8; give it another one" in output
+    assert [clip.name for clip in read_motion(tmp_path / "motion").clips] == ["run"]
+
+
+def test_an_import_that_ended_between_its_files_can_be_replaced(tmp_path: Path) -> None:
+    files, out = tmp_path / "files", tmp_path / "motion"
+    files.mkdir()
+    write_bvh(files / "run.bvh", packaged()[RUN], 30)
+    said("bvh", files, "--out", out)
+    (out / "clips.json").unlink()
+    (out / "preview.png").unlink(missing_ok=True)
+    assert "replace it with --force" in refused("bvh", files, "--out", out)
+    said("bvh", files, "--out", out, "--force", "--no-preview")
+    assert len(read_motion(out).clips) == 1
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:

@@ -60,8 +60,7 @@ def get_cmu(numbers: str, out: Path, url: str | None, **options: Any) -> None:
     from hipart.data.sources import AcclaimReader
 
     wanted, site = cmu.subjects(numbers), url or cmu.SITE
-    if not site.startswith(("http://", "https://")):
-        raise ValueError(f"--from must begin with http:// or https://, found {site!r:.80}")
+    cmu.check_address(site)
     cmu.check_wish(site, wanted)
     cmu.check_folder(out)
     click.echo(cmu.ACKNOWLEDGEMENT)

@@ -1,5 +1,6 @@
 """``hipart-search data import``: a user's recordings made into a motion folder."""
 
+import math
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -125,6 +126,8 @@ def import_amc(folder: Path, rig: Path | None, rate: float, **options: Any) -> N
     from hipart.data.rigs import ACCLAIM, read_rig
     from hipart.data.sources import AcclaimReader
 
+    if math.isnan(rate):
+        raise ValueError("--rate must be a number of frames a second, found nan")
     names = ACCLAIM if rig is None else read_rig(rig)
     reader = partial(AcclaimReader, names, rate, fps=options["fps"])
     _import(folder, "amc", reader, **options)

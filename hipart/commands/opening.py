@@ -26,10 +26,10 @@ def tell(facts: Callable[[], Any], drawn: Callable[[], "RenderableType"], as_jso
 
 
 def terminal() -> "Console":
-    """Where a person reads."""
+    """Where a person reads. What is printed is text: names may hold brackets and colons."""
     from rich.console import Console
 
-    return Console()
+    return Console(markup=False, emoji=False)
 
 
 def open_ablation(experiment: str, **options: Any) -> "Session":

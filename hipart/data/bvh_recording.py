@@ -27,6 +27,8 @@ UNITS_M = {
 LEG_M = (0.55, 1.2)
 #: How far a rest pose may stand off the axes: the cosine.
 UPRIGHT = 0.8
+#: As little as this off an axis, hips are along it: nobody's are quite even (3 degrees).
+ALONG = float(np.cos(np.radians(3)))
 #: Rounding of what is level.
 LEVEL = 1e-6
 #: A bone of this share of the longest has no direction.
@@ -171,12 +173,14 @@ def _between(
 def _upright(clip: Recording, left: Floats, trunk: Floats, rest: RestPose) -> Recording:
     """The same with y up and +z in front, whichever axes the rest pose stands along.
 
-    In a first frame a person may face any way, not along an axis only.
+    A person may face any way, not along an axis only.
     """
     limbs = [clip.straight[side + kind] for side in SIDES for kind in ("UpLeg", "Leg")]
     legs = np.sum(limbs, axis=0)
     up = _axis(-legs, "legs")
-    side = _axis(left, "hips") if rest == "offsets" else _level(left, up)
+    side = _level(left, up)
+    if rest == "offsets" and np.abs(left).max() > ALONG * np.linalg.norm(left):
+        side = _axis(left, "hips")
     if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or abs(up @ side) > LEVEL:
         raise ValueError("the rest pose does not stand: legs down, trunk up, hips level")
     basis = np.stack([side, up, np.cross(side, up)])
@@ -197,7 +201,7 @@ def _level(left: Floats, up: Floats) -> Floats:
     side: Floats = left - (left @ up) * up
     size = float(np.linalg.norm(side))
     if not size > UPRIGHT * np.linalg.norm(left):
-        raise ValueError("the hips of the first frame are not level: it is no pose to begin from")
+        raise ValueError("the hips of the rest pose are not level: it is no pose to begin from")
     return side / size
 
 

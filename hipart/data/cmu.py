@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hipart.data.amc import check_whole
 from hipart.data.cmu_trials import Trial, parse_listing, read_trials, write_table, write_trials
-from hipart.data.fetching import Mirror, Missing, Unfetched
+from hipart.data.fetching import PARTIAL, Mirror, Missing, Unfetched
 from hipart.data.labels import COLUMNS, Label
 from hipart.data.motion import motion_files
 from hipart.data.motion_writer import PREVIEW
@@ -71,7 +72,7 @@ def subjects(text: str) -> list[int]:
 def check_wish(url: str, numbers: Iterable[int]) -> None:
     """ValueError for more of the site at once than it wishes to be asked for."""
     count = len(list(numbers))
-    if url.rstrip("/") == SITE and count > MOST_SUBJECTS:
+    if urlsplit(url).hostname == urlsplit(SITE).hostname and count > MOST_SUBJECTS:
         raise ValueError(
             f"{count} subjects at once: {SITE} asks not to be crawled for all its motions and has "
             f"a zip file of all ASF and AMC files on {SITE}/faqs.php: unpack it and give "
@@ -80,13 +81,24 @@ def check_wish(url: str, numbers: Iterable[int]) -> None:
         )
 
 
+def check_address(url: str) -> None:
+    """ValueError for what is no address of a server."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError(f"--from must be http:// or https:// and a host, found {url!r:.80}")
+
+
 def check_folder(out: Path) -> None:
     """ValueError where ``out`` holds anything that this command does not make."""
     made = {"subjects", LABELS, PREVIEW, *(path.name for path in motion_files(out))}
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is no folder; choose another --out")
     there = [one.name for one in out.iterdir()] if out.exists() else []
-    strange = sorted(name for name in there if name not in made)
+    strange = sorted(name for name in there if name.removesuffix(PARTIAL) not in made)
     if strange:
         raise ValueError(f"{out}: holds {strange[0]!r:.80}, not made here; choose another --out")
 
@@ -139,6 +151,7 @@ class _Collector:
                 self._failures = 0
                 if trials:
                     return trials
+                self._unlisted.add(number)  # a page that lists nothing is not to be relied on
             except Missing:
                 self._failures = 0
             except Unfetched as error:

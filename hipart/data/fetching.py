@@ -1,12 +1,15 @@
 """Files fetched from a server politely: one after another, resumed, and never twice."""
 
+import email.utils
 import errno
 import http.client
+import os
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ CHUNK_BYTES = 1 << 16
 #: Less than so much in the time of a stall is a stall.
 TRICKLE_BYTES = 1 << 10
 MAX_PAGE_BYTES = 4 << 20
+#: A number of bytes in a header.
+SIZE = r"\d{1,15}"
 PAGES = ("text/html", "application/xhtml+xml")
 GONE = (404, 410)
 LATER = (408, 425, 429)
@@ -92,7 +97,14 @@ class Mirror:
 
         def once() -> None:
             with self._open(path, {}) as response:
-                content = response.read(MAX_PAGE_BYTES)
+                content = b""
+                for chunk in self._chunks(response):
+                    content += chunk
+                    if len(content) > MAX_PAGE_BYTES:
+                        raise _Again(f"a page of more than {MAX_PAGE_BYTES} bytes")
+                _, total = _extent(response)
+                if total is not None and len(content) != total:
+                    raise _Again(f"cut off at {len(content)} of {total} bytes")
                 found.append(content.decode(response.headers.get_content_charset() or "latin-1"))
 
         self._patiently(path, once)
@@ -131,11 +143,13 @@ class Mirror:
             if error.code < 500 and error.code not in LATER:
                 raise Unfetched(said) from None
             raise _Again(said, _seconds(error.headers.get("Retry-After"))) from None
+        except ValueError as error:  # a redirection to what is no address
+            raise _Again(f"the server's answer cannot be read ({error})") from None
 
     def _go_on(self, path: str, partial: Path, arrived: Callable[[int], None]) -> None:
         """Fetch what a partial file lacks."""
         have = partial.stat().st_size if partial.exists() else 0
-        with self._open(path, {"Range": f"bytes={have}-"} if have else {}) as response:
+        with self._open(path, _rest_of(partial) if have else {}) as response:
             begins, total = _extent(response)
             if response.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 if total == have:
@@ -146,8 +160,11 @@ class Mirror:
                 raise _Again("the server has another part of the file than was asked for")
             if response.headers.get_content_type() in PAGES:
                 raise _Again(_page_instead(response.read(CHUNK_BYTES)))
-            with partial.open("ab" if begins else "wb") as file:
-                size = begins + self._copy(response, file, not begins, arrived)
+            try:
+                with partial.open("ab" if begins else "wb") as file:
+                    size = begins + self._copy(response, file, not begins, arrived)
+            finally:
+                _dated(partial, response)
         if total is not None and size != total:
             raise _Again(f"cut off at {size} of {total} bytes")
 
@@ -155,18 +172,38 @@ class Mirror:
         self, response: Any, file: Any, from_start: bool, arrived: Callable[[int], None]
     ) -> int:
         """Copy what comes; how much it was."""
-        size, since, amount = 0, time.monotonic(), 0
-        while chunk := response.read1(CHUNK_BYTES):
+        size = 0
+        for chunk in self._chunks(response):
             if from_start and not size and chunk.lstrip()[:1] == b"<":
                 raise _Again(_page_instead(chunk))
             file.write(chunk)
             arrived(len(chunk))
-            size, amount = size + len(chunk), amount + len(chunk)
+            size += len(chunk)
+        return size
+
+    def _chunks(self, response: Any) -> Iterator[bytes]:
+        """What comes of a body, until it ends or stalls."""
+        since, amount = time.monotonic(), 0
+        while chunk := response.read1(CHUNK_BYTES):
+            yield chunk
+            amount += len(chunk)
             if time.monotonic() - since > self.stall_s:
                 if amount < TRICKLE_BYTES:
                     raise _Again(f"stalled: {amount} bytes in {self.stall_s:g} s")
                 since, amount = time.monotonic(), 0
-        return size
+
+
+def _rest_of(partial: Path) -> dict[str, str]:
+    """What asks for the rest of a file, if it is still the one that was begun."""
+    begun = email.utils.formatdate(partial.stat().st_mtime, usegmt=True)
+    return {"Range": f"bytes={partial.stat().st_size}-", "If-Range": begun}
+
+
+def _dated(partial: Path, response: Any) -> None:
+    """Give what came of a file the server's date of it, by which ``_rest_of`` knows it again."""
+    with suppress(TypeError, ValueError, OverflowError, OSError):
+        date = email.utils.parsedate_to_datetime(response.headers.get("Last-Modified"))
+        os.utime(partial, (date.timestamp(), date.timestamp()))
 
 
 def full(target: Path, error: OSError) -> ValueError:
@@ -187,10 +224,11 @@ def _checked(partial: Path, check: Callable[[Path], object]) -> None:
 
 def _extent(response: Any) -> tuple[int, int | None]:
     """Where the body begins in the file, and the file's size if the server says it."""
-    found = re.match(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    content_range = response.headers.get("Content-Range", "")
+    found = re.match(rf"bytes (?:({SIZE})-{SIZE}|\*)/({SIZE}|\*)$", content_range)
     if response.status == http.HTTPStatus.OK:
         said = response.headers.get("Content-Length", "")
-        return 0, int(said) if said.isdecimal() else None
+        return 0, int(said) if re.fullmatch(SIZE, said) else None
     if found is None:
         return -1, None
     total = int(found[2]) if found[2] != "*" else None

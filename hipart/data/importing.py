@@ -66,6 +66,7 @@ def import_files(
     for done, (name, path) in enumerate(files.items()):
         progress(done, len(files))
         try:
+            check_name(name)
             source = read(path)
             clip = _clip(name, labels[name], source.recording, fps)
         except (ValueError, OSError, MemoryError) as error:
@@ -87,6 +88,14 @@ def import_files(
     return Imported(tuple(clips), fps, Counter(rates), Counter(units), sum(dropped), left_out)
 
 
+def check_name(name: str) -> None:
+    """ValueError for a name that cannot be written down."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("has a name that is no UTF-8; give it another one") from None
+
+
 def reasons(left_out: Mapping[str, str], most: int = 20) -> str:
     """A line for each reason, with the files that have it; only the first reasons if many."""
     by_reason: dict[str, list[str]] = {}
@@ -97,12 +106,13 @@ def reasons(left_out: Mapping[str, str], most: int = 20) -> str:
 
 
 def _few(names: list[str]) -> str:
-    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    first = names[0].encode(errors="backslashreplace").decode()
+    return first + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _clip(name: str, label: Label, found: Recording, fps: float) -> Clip:
     if len(found.seconds) < 2:
-        raise ValueError("has one frame, which is no movement")
+        raise ValueError("has fewer than two frames at the wanted rate, which is no movement")
     root, rot = retarget(found, rest_heads(), fps)
     if not (np.abs(root).max() <= MAX_TRAVEL_M and np.isfinite(rot).all()):
         raise ValueError(

@@ -87,10 +87,16 @@ def _rows(path: Path) -> Mapping[str, Label]:
                     raise ValueError(f"{where}: clip and label may not be empty")
                 if clip in found:
                     raise ValueError(f"{where}: a second row of {clip!r}")
-                found[clip] = Label(text, subject or cmu_subject(clip), _rate(where, rate))
+                person = _person(subject) or cmu_subject(clip)
+                found[clip] = Label(text, person, _rate(where, rate))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read as CSV: {error}") from None
     return found
+
+
+def _person(subject: str) -> str:
+    """A subject in one form: 7 is 007, as CMU's are written."""
+    return f"{int(subject):03d}" if re.fullmatch(r"[0-9]{1,3}", subject) else subject
 
 
 def _rate(where: str, text: str) -> float | None:

@@ -59,7 +59,9 @@ def check_out(out: Path, force: bool) -> None:
 
 
 def _is_ours(out: Path) -> bool:
-    _, description = motion_files(out)
+    arrays, description = motion_files(out)
+    if out.is_dir() and {path.name for path in out.iterdir()} == {arrays.name}:
+        return True  # an earlier import that ended between its files
     try:
         about = json.loads(description.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -118,7 +120,9 @@ class MotionWriter:
         description.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         check_motion(self._partial)
         self._out.mkdir(parents=True, exist_ok=True)
-        (self._out / PREVIEW).unlink(missing_ok=True)
+        # What is described is what is there: between the two there is no description.
+        for stale in (PREVIEW, description.name):
+            (self._out / stale).unlink(missing_ok=True)
         for path in (arrays, description):
             path.replace(self._out / path.name)
 

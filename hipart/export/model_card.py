@@ -94,7 +94,7 @@ def _terms(corpus: str) -> str:
 
 def _rows(stages: dict[str, Any]) -> list[str]:
     return [
-        f"| {metric.title}{_split(found)} (`{stage}/{metric.name}`) "
+        f"| {metric.title}{'' if metric.of_training else _split(found)} (`{stage}/{metric.name}`) "
         f"| {found['metrics'][metric.name]:.2f} {metric.unit} |"
         for stage, found in stages.items()
         if stage in PIPELINE  # and no variant of one

@@ -116,7 +116,8 @@ def plain_text(table: Content, width: int = 80) -> str:
     from rich.console import Console
 
     file = io.StringIO()
-    console = Console(file=file, width=width, color_system=None, force_terminal=False)
+    plain = {"color_system": None, "force_terminal": False, "markup": False, "emoji": False}
+    console = Console(file=file, width=width, **plain)
     console.print(TerminalTable(table))
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 

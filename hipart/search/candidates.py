@@ -1,7 +1,7 @@
 """A point of the space as stage jobs: whole, up to a rung, or no further than the tokenizer."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Protocol
 
@@ -10,11 +10,11 @@ from hipart.experiment.form import MetricChoice
 from hipart.experiment.paths import Changer, with_changes
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
-from hipart.jobs import Jobs, StageJob
+from hipart.jobs import Jobs, TrialJobs
 from hipart.pipeline import FINAL_STAGE
 
 #: The stage jobs of a trial with one seed, by stage.
-Chain = Mapping[str, StageJob]
+Chain = TrialJobs
 
 
 class Measured(Protocol):
@@ -81,14 +81,11 @@ class Candidates:
             return chains
         before = self._of_length(candidate, rungs[rung - 1]) if rung else chains
         return tuple(
-            {
-                **chain,
-                "lifter": replace(
-                    chain["lifter"],
-                    continues=earlier["lifter"].key if rung else None,
-                    resumable=not last,
-                ),
-            }
+            chain.changed(
+                "lifter",
+                continues=earlier["lifter"].key if rung else None,
+                resumable=not last,
+            )
             for chain, earlier in zip(chains, before, strict=True)
         )
 

@@ -16,7 +16,6 @@ from hipart.experiment.form import Ablation, label
 from hipart.experiment.scales import held_out
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
-from hipart.jobs import StageJob
 from hipart.runtime import Runtime
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
@@ -99,11 +98,11 @@ class SearchSession:
             *((one, label(point[one]) if there else NOWHERE) for one, there in values.items()),
         )
 
-    def trials(self, arm: Arm, chains: Sequence[Chain]) -> list[tuple[Trial, dict[str, StageJob]]]:
+    def trials(self, arm: Arm, chains: Sequence[Chain]) -> list[tuple[Trial, Chain]]:
         """An arm with every seed, and the jobs of each."""
         search, seeded = self.search, self.candidates.seeded
         return [
-            (Trial(arm, seed, seeded(arm.config, seed), search.targets), dict(chain))
+            (Trial(arm, seed, seeded(arm.config, seed), search.targets), chain)
             for seed, chain in zip(search.seeds, chains, strict=True)
         ]
 
@@ -171,16 +170,20 @@ def open_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> 
 
     Raises ``ValueError`` for whatever a user wrote wrong: the file, an option, the data, the store.
     """
+    session = read_search(name, scale, preset, runtime)
+    if is_partly_fitted(runtime.data):
+        check_search(session.search)
+    base = session.search.base_config
+    temporal = window_frames(base.lifter.model) > 1
+    check_corpus(base.data, base.detector, runtime.data, temporal)
+    check_folds(session.base.chains, runtime.data)
+    return session
+
+
+def read_search(name: str, scale: str, preset: str | None, runtime: Runtime) -> SearchSession:
+    """The same, whether or not the search can train on these data."""
     search = load_any(name, scale, preset, overlay_name(runtime.data, held_out(scale)))
     if not isinstance(search, Search):
         raise ValueError(f"{search.path}: is no search")
-    if is_partly_fitted(runtime.data):
-        check_search(search)
-    base = search.base_config
-    data, temporal = base.data, window_frames(base.lifter.model) > 1
-    check_corpus(data, base.detector, runtime.data, temporal)
-    print_of_data = fingerprint(data, runtime.data)
     store = ArtifactStore(runtime.store, runtime.store_uri)
-    session = SearchSession(search, runtime, store, print_of_data)
-    check_folds(session.base.chains, runtime.data)
-    return session
+    return SearchSession(search, runtime, store, fingerprint(search.base_config.data, runtime.data))

@@ -68,8 +68,13 @@ def test_the_rest_pose_is_the_bodys() -> None:
         (60, 0.0254, Z_UP, "ZYX", 1.0),
         (30, 0.01, Rotation.from_euler("y", 90, degrees=True), "ZYX", 1.0),
         (30, 0.01, None, "ZYX", 1.2),
+        (30, 0.01, Rotation.from_euler("y", 25, degrees=True), "ZYX", 1.0),
+        (30, 0.01, Rotation.from_euler("y", -140, degrees=True), "ZYX", 1.0),
     ],
-    ids=["cmu", "centimetres", "metres", "millimetres", "inches, z up", "faces x", "a tall person"],
+    ids=[
+        *("cmu", "centimetres", "metres", "millimetres", "inches, z up", "faces x"),
+        *("a tall person", "faces along no axis", "faces backwards along no axis"),
+    ],
 )
 def test_motion_comes_back(
     tmp_path: Path, fps: int, unit_m: float, turn: Rotation | None, order: str, body: float
@@ -313,9 +318,12 @@ def test_labels_from_names() -> None:
 
 def test_labels_from_a_table(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
-    table.write_text("\ufeffclip, label, subject\n07_01,walk,\nown,run,Ann\n", encoding="utf-8")
-    found = read_labels(table, ["07_01", "own"])
+    rows = "\ufeffclip, label, subject\n07_01,walk,\nown,run,Ann\n08_01,run,7\n09_01,run,07\n"
+    table.write_text(rows, encoding="utf-8")
+    found = read_labels(table, ["07_01", "own", "08_01", "09_01"])
+    assert found.pop("08_01") == found.pop("09_01") == Label("run", "007"), "one person"
     assert found == {"07_01": Label("walk", "007"), "own": Label("run", "Ann")}
+    table.write_text("clip,label,subject\n07_01,walk,\nown,run,Ann\n")
     with pytest.raises(ValueError, match=r"no label for 1 clip\(s\): kick.*--fill-labels"):
         read_labels(table, ["07_01", "own", "kick"])
     assert read_labels(table, ["07_01", "own", "kick"], fill=True)["kick"] == Label("kick")
