@@ -117,7 +117,7 @@ def test_source_archive_can_be_installed_and_tested(tmp_path: Path) -> None:
         "NOTICE",
         "README.md",
         "ray_cluster.yaml",
-        "hipart/config.py",
+        "hipart/config/lifters.py",
         "experiments/codebook_ablation.yaml",
         "tests/test_packaging.py",
     } <= names

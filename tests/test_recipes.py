@@ -85,7 +85,7 @@ def test_an_order_is_one_function_and_one_name(copy: Path) -> None:
 
 
 def test_a_lifter_is_one_file_one_config_class_and_one_line(copy: Path) -> None:
-    config = copy / "hipart" / "config.py"
+    config = copy / "hipart" / "config" / "lifters.py"
     section = (
         'class LinearLifterConfig(Section):\n    """A linear map."""\n\n'
         '    kind: Literal["linear"] = "linear"\n\n\nAnyLifterConfig = ('
