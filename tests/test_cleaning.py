@@ -112,7 +112,7 @@ def test_what_packaged_experiments_ask_for_stays(
 
 
 def test_an_experiment_that_does_not_fit_the_data_stops_no_cleaning(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Motion of one's own has no action of the packaged one, which an experiment leaves out."""
     motion = tmp_path_factory.mktemp("motion")
@@ -121,6 +121,7 @@ def test_an_experiment_that_does_not_fit_the_data_stops_no_cleaning(
     to_description.write_text(description.read_text().replace('"climb"', '"ascend"'))
     text = MINE.format(rate=0.025).replace("design", "base: {data.leave_out: [climb]}\ndesign", 1)
     (folder / "experiments/mine.yaml").write_text(text)
+    monkeypatch.chdir(folder)
     own = replace(at(folder), data=motion)
     with pytest.raises(ValueError, match="climb"):
         open_session(str(folder / "experiments/mine.yaml"), "smoke", None, own)

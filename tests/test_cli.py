@@ -83,12 +83,13 @@ def test_the_same_again_trains_nothing_and_writes_the_same_bytes(folder: Path) -
 
 @pytest.mark.parametrize("harm", ["gone", "damaged"])
 def test_what_a_column_reports_is_made_again_though_all_after_it_is_there(
-    folder: Path, harm: str
+    folder: Path, tmp_path: Path, harm: str
 ) -> None:
     """A reported stage in the midst of a trial: its number would be missing for good."""
+    folder = shutil.copytree(folder, tmp_path / "copy")
     table = folder / "results/codebook_ablation/table.csv"
     before = table.read_bytes()
-    artifact = sorted((folder / ".hipart/store/densify").iterdir())[0]
+    artifact = sorted((folder / ".hipart/store/tokenizer").iterdir())[0]
     if harm == "gone":
         shutil.rmtree(artifact)
     else:

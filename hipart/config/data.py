@@ -2,9 +2,14 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from hipart.config.section import NonNegativeInt, PositiveInt, Probability, Section, Seed
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names in one order: they say the same in any."""
+    return tuple(sorted(set(names)))
 
 
 class DataConfig(Section):
@@ -32,7 +37,7 @@ class DataConfig(Section):
     #: or, of a prepared corpus, those that ``data prepare --mirror`` made.
     mirrored: bool = False
     #: Subjects and actions that do not train.
-    leave_out: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    leave_out: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_each_once)] = ()
     #: Share of the clips that train, drawn with ``seed``; a smaller one is part of a larger.
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     #: How often each clip is placed anew: random yaw and floor position.

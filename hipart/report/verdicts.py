@@ -33,7 +33,7 @@ def over_seeds(rows: Sequence[Row]) -> str:
             f"With {count} no difference to the base can be told from noise at the {percent} "
             f"level ({how})."
         )
-    return f"* differs from the base at the {percent} level ({how}): {', '.join(told)}."
+    return f"* differs from the base at the {percent} level ({how}): {'; '.join(told)}."
 
 
 def over_clips(rows: Sequence[Row]) -> str:

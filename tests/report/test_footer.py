@@ -30,6 +30,8 @@ def test_differences_that_hold_are_named() -> None:
         "* differs from the base at the 5 % level (paired t-test over common seeds, "
         "Holm-corrected over 2 comparisons): arm 1."
     )
+    both = verdicts.over_seeds(rows(0.03, 0.049, seeds=5))
+    assert both.endswith(": arm 0; arm 1."), "names may hold commas"
 
 
 def test_one_seed_and_one_arm_claim_nothing() -> None:
