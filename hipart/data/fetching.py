@@ -160,11 +160,8 @@ class Mirror:
                 raise _Again("the server has another part of the file than was asked for")
             if response.headers.get_content_type() in PAGES:
                 raise _Again(_page_instead(response.read(CHUNK_BYTES)))
-            try:
-                with partial.open("ab" if begins else "wb") as file:
-                    size = begins + self._copy(response, file, not begins, arrived)
-            finally:
-                _dated(partial, response)
+            with partial.open("ab" if begins else "wb") as file:
+                size = begins + self._copy(response, file, not begins, arrived)
         if total is not None and size != total:
             raise _Again(f"cut off at {size} of {total} bytes")
 
@@ -177,6 +174,8 @@ class Mirror:
             if from_start and not size and chunk.lstrip()[:1] == b"<":
                 raise _Again(_page_instead(chunk))
             file.write(chunk)
+            file.flush()
+            _date(file.name, response)
             arrived(len(chunk))
             size += len(chunk)
         return size
@@ -199,11 +198,13 @@ def _rest_of(partial: Path) -> dict[str, str]:
     return {"Range": f"bytes={partial.stat().st_size}-", "If-Range": begun}
 
 
-def _dated(partial: Path, response: Any) -> None:
+def _date(partial: str, response: Any) -> None:
     """Give what came of a file the server's date of it, by which ``_rest_of`` knows it again."""
-    with suppress(TypeError, ValueError, OverflowError, OSError):
-        date = email.utils.parsedate_to_datetime(response.headers.get("Last-Modified"))
-        os.utime(partial, (date.timestamp(), date.timestamp()))
+    said = response.headers.get("Last-Modified")
+    if said:
+        with suppress(TypeError, ValueError, OverflowError, OSError):
+            changed = email.utils.parsedate_to_datetime(said).timestamp()
+            os.utime(partial, (changed, changed))
 
 
 def full(target: Path, error: OSError) -> ValueError:
