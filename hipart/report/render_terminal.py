@@ -116,8 +116,14 @@ def plain_text(table: Content, width: int = 80) -> str:
     from rich.console import Console
 
     file = io.StringIO()
-    plain = {"color_system": None, "force_terminal": False, "markup": False, "emoji": False}
-    console = Console(file=file, width=width, **plain)
+    console = Console(
+        file=file,
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        markup=False,
+        emoji=False,
+    )
     console.print(TerminalTable(table))
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
