@@ -30,7 +30,7 @@ TRIALS_A_SLOT = 4
 #: The same of a grid, whose neighbours wait for the same tokenizer, and which learns nothing.
 POINTS_A_SLOT = 8
 #: Trials refused one after the other before a search gives up.
-IN_VAIN = 1000
+IN_VAIN = 200
 
 
 class Watcher(Protocol):
@@ -131,26 +131,29 @@ class SearchLoop:
                 self._dry = "every point of the space is known"
                 return
             self._begin(record, graph)
-            self._in_vain = self._in_vain + 1 if record.state == "refused" else 0
-            if self._in_vain >= IN_VAIN:
-                self._dry = (
-                    f"{IN_VAIN} points in a row were refused, the last one for {record.reason}"
-                )
+
+    def _refuse(self, record: Record, reason: str) -> None:
+        """End a trial that breaks a rule, and the search where nothing else is drawn."""
+        self.study.refused(record, reason)
+        self._in_vain += 1
+        if self._in_vain >= IN_VAIN:
+            self._dry = f"{IN_VAIN} points in a row were refused, the last one for {reason}"
 
     def _begin(self, record: Record, graph: StageGraph, again: bool = False) -> None:
         """Have a trial ask for its first jobs, unless it is refused or measured already."""
         try:
             candidate = self.candidates.of(record.point)
         except ExperimentError as error:
-            self.study.refused(record, str(error))
+            self._refuse(record, str(error))
             return
         broken = self.rules.broken_at_once(candidate.config)
         if broken is not None:
-            self.study.refused(record, broken)
+            self._refuse(record, broken)
             return
         if not again:
             memory = recall(self.search, self.candidates, candidate, self.store)
             if memory.values is not None:
+                self._in_vain = 0
                 self.study.answered(record, memory.values)
                 return
         live = _Live(record, candidate, self._course(record, candidate))
@@ -166,8 +169,9 @@ class SearchLoop:
             profile = self.store.find(PROFILE.name, chain[PROFILE.name].key)
             broken = self.rules.broken_by(profile.metrics) if profile else None
             if broken is not None:
-                study.refused(record, broken)
+                self._refuse(record, broken)
                 return
+        self._in_vain = 0
         if search.proxy is not None:
             chains = self.candidates.chains(candidate.config, (TOKENIZER.name,))
             yield chains

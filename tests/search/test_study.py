@@ -14,7 +14,7 @@ from hipart.experiment.search import Search
 from hipart.jobs import canonical_json
 from hipart.search.budget import Limits
 from hipart.search.candidates import Candidates
-from hipart.search.landscape import made_up
+from hipart.search.landscape import Landscape, made_up
 from hipart.search.question import question_of, storage_at
 from hipart.search.simulation import MemoryStore, Simulated, simulate
 from hipart.search.study import Record, Study
@@ -154,6 +154,20 @@ budget: {trials: 5}
     assert "points in a row were refused" in done.ended.reason
     assert "parameters_m at most 1; it has 2" in done.ended.reason
     assert done.executor.trained == {}
+
+
+def test_what_no_measured_trial_keeps_ends_the_search_too(tmp_path: Path) -> None:
+    text = """\
+space: [{name: rate, path: prior.learning_rate, range: [1.0e-4, 1.0e-2], log: true}]
+constraints: [{metric: latency_ms, at_most: 5}]
+budget: {trials: 5}
+"""
+    search = _search(tmp_path, text)
+    landscape = Landscape.model_validate({"others": {"latency_ms": {"value": 9.0}}})
+    done = simulate(search, landscape, 2)
+    assert "200 points in a row were refused" in done.ended.reason
+    assert "latency_ms at most 5; it has 9" in done.ended.reason
+    assert done.executor.trained.keys() == {"profile"}
 
 
 # A study on disk.
