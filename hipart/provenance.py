@@ -20,7 +20,7 @@ def code_version() -> dict[str, Any]:
     if top is None or Path(top).resolve() != package.parent:
         return found
     found["commit"] = _git(package, "rev-parse", "HEAD")
-    found["dirty"] = bool(_git(package, "status", "--porcelain", "--", "hipart"))
+    found["dirty"] = bool(_git(package, "status", "--porcelain", "--", "."))
     return found
 
 

@@ -166,4 +166,4 @@ def suggest(console: Console, *commands: tuple[str, str]) -> None:
     console.print("\nNext:")
     for command, what in commands:
         line = Text.assemble(f"  hipart-search {command}  ", (f"# {what}", "dim"))
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)  # it is to be copied

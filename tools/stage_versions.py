@@ -5,6 +5,7 @@ package that it imports, comments and docstrings left out. Run it after raising 
 ``hipart/pipeline.py``, or after a change that you know changes no number.
 """
 
+import argparse
 import ast
 import hashlib
 import json
@@ -78,4 +79,5 @@ def _hash(tree: ast.Module) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     RECORD.write_text(json.dumps(present(), indent=1) + "\n")

@@ -24,7 +24,8 @@ Progress = Callable[[int, int], None]
 def find_files(folder: Path, ending: str) -> dict[str, Path]:
     """Files below a folder by clip: the file's stem, with its folders where two share it."""
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
+        what = "is a file; give the folder that it lies in" if folder.exists() else "no such folder"
+        raise ValueError(f"{folder}: {what}")
     every = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
     wanted = [path for path in every if path.suffix.lower() == ending]
     paths = [path for path in wanted if not re.search(NO_MOTION, path.stem)]

@@ -180,7 +180,8 @@ def draw(
     if not total or (wanted or 0) > total:
         raise ValueError(
             f"data.{plan.side}_samples asks for {wanted or 'all'} samples of {total} that exist; "
-            "ask for fewer, raise data.placements or give more motion"
+            "ask for fewer under `base:` of the experiment, "
+            "raise data.placements there, take `--scale smoke` or give more motion"
             + ("; 0 holds nothing out" if plan.side == "validation" else "")
         )
     if sampling == "sequences":

@@ -118,7 +118,8 @@ def _draw(poses: _Poses, out: Path, errors: Errors | None) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width, heights = 2.6 * len(poses.labels), (8.4, 4.2 if errors else 0)
+    heights = (8.4, 4.2 if errors else 0)
+    width = max(2.6 * len(poses.labels), 13.0 if errors else 0)  # three charts stand below
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     shown = heights if errors else heights[:1]
