@@ -79,6 +79,24 @@ def test_the_same_again_trains_nothing_and_writes_the_same_bytes(folder: Path) -
     output = said(folder, "run codebook_ablation --scale smoke")
     assert "trained 0 now, reused 46" in output
     assert table.read_bytes() == before
+    rows = pl.read_csv(table)
+    assert rows["arm"][0] == "base"
+    assert rows["n"].to_list() == [2] * 5
+    assert rows["mpjpe_mm_mean"].is_finite().all()
+
+
+MIDST = """\
+kind: ablation
+title: A column of a stage in the midst
+design: one_at_a_time
+factors:
+  - {name: rate, path: lifter.learning_rate, levels: [0.002]}
+seeds: [0]
+reseed: [lifter]
+metric: {stage: evaluate, name: mpjpe_mm}
+also:
+  - {stage: densify, name: fine_error_px}
+"""
 
 
 @pytest.mark.parametrize("harm", ["gone", "damaged"])
@@ -87,22 +105,19 @@ def test_what_a_column_reports_is_made_again_though_all_after_it_is_there(
 ) -> None:
     """A reported stage in the midst of a trial: its number would be missing for good."""
     folder = shutil.copytree(folder, tmp_path / "copy")
-    table = folder / "results/codebook_ablation/table.csv"
+    (folder / "experiments").mkdir()
+    (folder / "experiments/midst.yaml").write_text(MIDST)
+    said(folder, "run midst --scale smoke --executor inline")
+    table = folder / "results/midst/table.csv"
     before = table.read_bytes()
-    artifact = sorted((folder / ".hipart/store/tokenizer").iterdir())[0]
-    if harm == "gone":
-        shutil.rmtree(artifact)
-    else:
-        (artifact / "metrics.json").write_text("")
-    planned = said(folder, "plan codebook_ablation --scale smoke --json")
-    assert sum(one["to_train"] for one in json.loads(planned)["stages"].values()) == 1
-    output = said(folder, "run codebook_ablation --scale smoke --executor inline")
-    assert "trained 1 now, reused 45" in output
+    for artifact in (folder / ".hipart/store/densify").iterdir():
+        if harm == "gone":
+            shutil.rmtree(artifact)
+        else:
+            (artifact / "metrics.json").write_text("")
+    output = said(folder, "run midst --scale smoke --executor inline")
+    assert "trained 1 now" in output
     assert table.read_bytes() == before
-    rows = pl.read_csv(table)
-    assert rows["arm"][0] == "base"
-    assert rows["n"].to_list() == [2] * 5
-    assert rows["mpjpe_mm_mean"].is_finite().all()
 
 
 def test_another_experiment_trains_no_tokenizer_again(folder: Path) -> None:

@@ -222,17 +222,19 @@ class Ablation(Written):
         return tuple(stage for stage in PIPELINE if stage in wanted)
 
     def targets_of(self, config: PipelineConfig) -> tuple[str, ...]:
-        """Those that a trial with this config has, less side stages of what it does without.
+        """Those that a trial with this config has, and those of its stages that are reported.
 
-        No tokenizer is trained only to be probed beside a lifter that uses none: such a cell stays
-        empty.
+        Less side stages of what it does without: no tokenizer is trained only to be probed beside a
+        lifter that uses none; such a cell stays empty.
         """
         chain = needs_of(config, [self.metric.stage])
-        return tuple(
+        reported = {one.stage for one in self.also} & chain.keys()
+        reached = {
             stage
             for stage in self.targets
             if stage in chain or chain.keys() >= set(PIPELINE[stage].needs(config))
-        )
+        }
+        return tuple(stage for stage in PIPELINE if stage in reported | reached)
 
     @cached_property
     def base_config(self) -> PipelineConfig:
