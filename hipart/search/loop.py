@@ -30,7 +30,7 @@ TRIALS_A_SLOT = 4
 #: The same of a grid, whose neighbours wait for the same tokenizer, and which learns nothing.
 POINTS_A_SLOT = 8
 #: Trials refused one after the other before a search gives up.
-IN_VAIN = 200
+IN_VAIN = 1000
 
 
 class Watcher(Protocol):

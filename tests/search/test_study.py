@@ -165,7 +165,7 @@ budget: {trials: 5}
     search = _search(tmp_path, text)
     landscape = Landscape.model_validate({"others": {"latency_ms": {"value": 9.0}}})
     done = simulate(search, landscape, 2)
-    assert "200 points in a row were refused" in done.ended.reason
+    assert "1000 points in a row were refused" in done.ended.reason
     assert "latency_ms at most 5; it has 9" in done.ended.reason
     assert done.executor.trained.keys() == {"profile"}
 
