@@ -160,8 +160,6 @@ def _scales(written: Written) -> Iterator[Problem]:
         for name in overlay.sets:
             if name not in (names := [level.name for level in named]):
                 yield unknown((*place, "sets", name), "level or arm", name, names)
-        if overlay.arms and written.design == "one_at_a_time":
-            yield Problem((*place, "arms"), f"has no meaning in design {written.design}")
         yield from _names(place, written, overlay)
         for name, levels in overlay.levels.items():
             here = (*place, "levels", name)

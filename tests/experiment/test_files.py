@@ -56,12 +56,14 @@ def test_the_codebook_ablation_is_figure_5() -> None:
     assert not any(arm.published for arm in others), "Fig. 5 states no other number"
 
 
-def test_the_codebook_ablation_varies_all_four_on_a_laptop() -> None:
-    ablation = load("codebook_ablation", "laptop")
-    tried = [arm.factor for arm in arms(ablation)[1:-2]]
+@pytest.mark.parametrize(("scale", "factors"), [("laptop", 1), ("workstation", 4)])
+def test_the_codebook_ablation_beside_three_controls(scale: str, factors: int) -> None:
+    ablation = load("codebook_ablation", scale)
+    tried = [arm.factor for arm in arms(ablation)[1:-3]]
     assert tried == [one.name for one in ablation.factors]
-    assert len(ablation.factors) == 4
-    assert len(ablation.seeds) >= 2
+    assert len(ablation.factors) == factors
+    assert len(ablation.seeds) == 3, "two leave intervals that decide nothing"
+    assert arms(ablation)[-1].config.lifts_exact_points
 
 
 @pytest.mark.parametrize("scale", SCALES)
