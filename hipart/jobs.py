@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from hipart.config import PipelineConfig, Section
-from hipart.pipeline import FINAL_STAGE, NEUTRAL, PIPELINE, Stage, Variant, needs_of, stage_of
+from hipart.identity import settings_of
+from hipart.pipeline import FINAL_STAGE, PIPELINE, Stage, Variant, needs_of, stage_of
 
 #: Stages in which a training of many epochs begins as one of few does. Every other one warms up
 #: and anneals over all of its epochs, so that already the first depend on how many there will be.
@@ -207,7 +208,7 @@ class Jobs:
         seed = others.pop("seed", None)
         known = (name, *map(id, others.values()))
         if known not in self._around_seed:
-            values = identity_of(name, section)
+            values = settings_of(name, section)
             marked = values | ({"seed": _SEED} if "seed" in values else {})
             text = canonical_json(marked) if values else ""
             self._around_seed[known] = section, *text.partition(canonical_json(_SEED))
@@ -237,16 +238,3 @@ def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
     needed = {key for job in trial_jobs.values() for key in job.needs.values()}
     targets = trial_jobs.targets if isinstance(trial_jobs, TrialJobs) else ()
     return [job for name, job in trial_jobs.items() if job.key not in needed or name in targets]
-
-
-def identity_of(name: str, section: Section) -> dict[str, Any]:
-    """The settings of a section that enter identities."""
-    values = section.model_dump(mode="json")
-    for path, neutral in NEUTRAL.get(name, {}).items():
-        *parents, setting = path.split(".")
-        inner = values
-        for parent in parents:
-            inner = inner[parent]
-        if inner[setting] == neutral:
-            del inner[setting]
-    return values

@@ -4,7 +4,6 @@ No torch here, so a plan costs nothing; the code of stage ``X`` is ``hipart/stag
 only a worker loads. What becomes of a trial's config is in ``hipart/jobs.py``.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -242,60 +241,6 @@ FINAL_STAGE = EVALUATE.name
 #: Stages that nothing needs: a trial has one only if a table asks for its metrics.
 SIDE_STAGES = (PROBE.name, PROFILE.name)
 
-#: Settings added after artifacts existed, by section, with the value under which they change
-#: nothing. They enter an identity only when they differ from it, so older artifacts stay valid.
-NEUTRAL: dict[str, dict[str, Any]] = {
-    "data": {
-        "sampling": "frames",
-        "validation_samples": 0,
-        "mirrored": False,
-        "train_every": 1,
-        "test_every": 1,
-        "coordinates": "screen",
-        "leave_out": [],
-        "share": 1.0,
-    },
-    "detector": {"training_draws": "once", "profile": "uniform", "correlation_s": 0.1},
-    "tokenizer": {
-        "levels": [48, 96],
-        "codebooks": "hierarchical",
-        "joint_init": "random",
-        "part_weighting": 0.0,
-        "alignment": "one_way",
-        "action_input": "sparse_and_dense",
-        "sparse_codebook.init": "normal",
-        "sparse_codebook.dead_below": None,
-        "dense_codebook.init": "normal",
-        "dense_codebook.dead_below": None,
-        "steps": None,
-        "weight_decay_on": "all",
-    },
-    "prior": {
-        "framework": "autoregressive",
-        "within_part": "sparse_to_dense",
-        "sequential": "flat",
-        "joint_loss_weight": 0.0,
-        "conditioning": "start",
-        "token_corruption": 0.0,
-        "head": "two_pass",
-        "fold": None,
-        "steps": None,
-        "weight_decay_on": "all",
-    },
-    "densify": {"decode": "argmax", "exact": "nothing", "samples": 0, "folds": None},
-    "regressor": {"steps": None, "weight_decay_on": "all"},
-    "lifter": {
-        "levels": None,
-        "train_share": 1.0,
-        "train_share_of": "clips",
-        "wrong_labels": 0.0,
-        "steps": None,
-        "decay_steps": None,
-    },
-    "evaluation": {"flip": False, "split": "test"},
-    "numerics": {"products": "float32"},
-}
-
 
 def stage_of(name: str) -> str:
     """The stage of a job of a trial by its name there: a stage's, or a variant's."""
@@ -315,20 +260,3 @@ def needs_of(config: PipelineConfig, targets: Iterable[str]) -> dict[str, tuple[
             found[name] = needs = PIPELINE[name].needs(config)
             wanted += needs
     return {name: found[name] for name in PIPELINE if name in found}
-
-
-def config_of(stored: Mapping[str, Any]) -> PipelineConfig:
-    """The config of stored sections; settings that came later stand at their neutral value.
-
-    Raises ``ValidationError`` for what was never a config.
-    """
-    sections: dict[str, Any] = json.loads(json.dumps(stored))
-    for name, settings in NEUTRAL.items():
-        for path, neutral in settings.items():
-            *parents, setting = path.split(".")
-            inner = sections.get(name)
-            for parent in parents:
-                inner = inner.get(parent) if isinstance(inner, dict) else None
-            if isinstance(inner, dict):  # else it is for the model to refuse
-                inner.setdefault(setting, neutral)
-    return PipelineConfig.model_validate_json(json.dumps(sections))

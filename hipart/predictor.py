@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from hipart.config import PipelineConfig, PositiveInt, Section
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.flip import flip
+from hipart.identity import config_of
 from hipart.models.coordinates import without_extent
 from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
 from hipart.models.priors import AnyPrior, build_prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.models.windows import lift
-from hipart.pipeline import config_of
 from hipart.skeleton import LEVEL_NAMES, NUM_JOINTS
 
 BUNDLE = "hipart-bundle"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hipart.pipeline import NEUTRAL
+from hipart.identity import NEUTRAL
 from hipart.predictor import FORMAT, Predictor, read_facts
 
 BUNDLE = Path(__file__).parent / "bundles" / "format_1"

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hipart import pipeline
 from hipart.config import (
     DetectorConfig,
     LifterConfig,
@@ -16,8 +15,9 @@ from hipart.config import (
 )
 from hipart.experiment.file import base_at_scale
 from hipart.experiment.paths import with_changes
-from hipart.jobs import Jobs, canonical_json, identity_of, jobs, key_of
-from hipart.pipeline import NEUTRAL, PIPELINE, SIDE_STAGES, config_of
+from hipart.identity import NEUTRAL, config_of, settings_of
+from hipart.jobs import Jobs, canonical_json, jobs, key_of
+from hipart.pipeline import PIPELINE, SIDE_STAGES
 
 BASE = PipelineConfig()
 
@@ -109,7 +109,7 @@ def test_copies_of_a_section_with_other_seeds_make_the_jobs_that_they_make_alone
 def test_a_later_field_at_its_neutral_value_leaves_old_keys_valid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(pipeline.NEUTRAL["prior"], "lambda_dense", 1.5)
+    monkeypatch.setitem(NEUTRAL["prior"], "lambda_dense", 1.5)
     assert "lambda_dense" not in jobs(BASE, "d")["prior"].identity["config"]["prior"]
     other = BASE.model_copy(update={"prior": PriorConfig(lambda_dense=2.0)})
     assert jobs(other, "d")["prior"].identity["config"]["prior"]["lambda_dense"] == 2.0
@@ -120,7 +120,7 @@ def test_every_setting_that_came_later_is_neutral_at_the_scales_of_0_1() -> None
     for scale in ("smoke-v1", "laptop-v1", "paper-v1"):
         config = base_at_scale(scale)
         for name, settings in NEUTRAL.items():
-            written = identity_of(name, getattr(config, name))
+            written = settings_of(name, getattr(config, name))
             for path in settings.keys() - {"sampling"}:  # which paper-v1 sets
                 value: object = written
                 for part in path.split("."):

@@ -7,7 +7,8 @@ that a step only multiplies by, and in the values of what they need, never in a 
 from typing import Any
 
 from hipart.config import LifterConfig
-from hipart.jobs import StageJob, canonical_json, identity_of
+from hipart.identity import settings_of
+from hipart.jobs import StageJob, canonical_json
 from hipart.pipeline import PIPELINE
 
 #: What members may have of their own, for each stage that trains in arrays.
@@ -53,7 +54,7 @@ def signature(job: StageJob) -> str:
         left_out = OWN.get(name, frozenset())
         if name in OWN and name not in reads:
             left_out |= TRAINING
-        values = identity_of(name, section)
+        values = settings_of(name, section)
         shared[name] = {field: value for field, value in values.items() if field not in left_out}
     lifter = job.sections.get("lifter")
     if isinstance(lifter, LifterConfig) and (lifter.train_share < 1 or lifter.wrong_labels):

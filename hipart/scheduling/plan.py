@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from hipart.config import Section
-from hipart.jobs import StageJob, final_jobs, identity_of
+from hipart.identity import settings_of
+from hipart.jobs import StageJob, final_jobs
 from hipart.pipeline import PIPELINE
 from hipart.store import ArtifactStore
 
@@ -142,7 +143,7 @@ class Estimates:
         if alike not in self._of_settings:
             mine: dict[str, Any] = {}
             for name, section in read.items():
-                mine |= _flat(identity_of(name, section), f"{name}.")
+                mine |= _flat(settings_of(name, section), f"{name}.")
             self._of_settings[alike] = self._tables[stage].nearest(mine)
         return self._of_settings[alike]
 

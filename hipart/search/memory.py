@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
+from hipart.identity import config_of
 from hipart.jobs import canonical_json
-from hipart.pipeline import PIPELINE, config_of
+from hipart.pipeline import PIPELINE
 from hipart.search.candidates import Candidate, Candidates, Finished, mean_over_seeds
 
 

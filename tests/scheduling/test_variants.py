@@ -10,8 +10,8 @@ from hipart.experiment.design import Arm, Trial, trials
 from hipart.experiment.file import base_at_scale, load, load_any
 from hipart.experiment.paths import with_changes
 from hipart.experiment.search import Search
-from hipart.jobs import Jobs, StageJob, canonical_json, identity_of, jobs, key_of, names_in
-from hipart.pipeline import config_of
+from hipart.identity import config_of, settings_of
+from hipart.jobs import Jobs, StageJob, canonical_json, jobs, key_of, names_in
 from hipart.report.page.charts.work import sharing
 from hipart.report.page.sharing import Users, blocks, summary
 from hipart.results import frame, provenances
@@ -54,7 +54,7 @@ def test_a_variant_is_the_job_of_the_setting_that_it_changes() -> None:
         assert found[name].identity["config"]["prior"]["fold"] == [part, 2]
         assert key_of(canonical_json(found[name].identity)) == found[name].key
     assert found["prior"] == jobs(BASE, "d")["prior"]
-    assert "fold" not in identity_of("prior", found["densify"].sections["prior"])
+    assert "fold" not in settings_of("prior", found["densify"].sections["prior"])
     assert config_of(found["densify"].identity["config"]).densify.folds == 2
 
 
