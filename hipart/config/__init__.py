@@ -34,6 +34,7 @@ from hipart.config.regressors import (
     RegressorConfig,
 )
 from hipart.config.section import (
+    AdamWTraining,
     Blocks,
     DecayedWeights,
     DropoutRate,
@@ -53,6 +54,7 @@ from hipart.config.tokenizer import CodebookConfig, TokenizerConfig
 __all__ = [
     "MOST_FOLDS",
     "PAPER_LIFTER_EPOCH",
+    "AdamWTraining",
     "AnyLifterConfig",
     "Blocks",
     "CodebookConfig",

@@ -5,15 +5,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from hipart.config.section import (
+    AdamWTraining,
     Blocks,
-    DecayedWeights,
     DropoutRate,
     LearningRate,
-    NonNegativeInt,
     PositiveInt,
-    Schedule,
     Section,
-    Seed,
     Weight,
     Width,
 )
@@ -46,7 +43,7 @@ def _one_of_them(fold: tuple[int, ...]) -> tuple[int, ...]:
 Fold = Annotated[tuple[int, ...], Field(strict=False), AfterValidator(_one_of_them)]
 
 
-class PriorConfig(Schedule):
+class PriorConfig(AdamWTraining):
     """Stage 2, hierarchical autoregressive modeling (Sec. 4.2, App. C)."""
 
     #: D2: channels of the token sequence.
@@ -91,10 +88,6 @@ class PriorConfig(Schedule):
     epochs: PositiveInt | None = 50
     batch_size: PositiveInt = 64
     learning_rate: LearningRate = 5e-4
-    weight_decay: Weight = 0.03
-    weight_decay_on: DecayedWeights = "all"
-    warmup_steps: NonNegativeInt = 500
-    seed: Seed = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> "PriorConfig":

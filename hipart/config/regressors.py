@@ -5,17 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from hipart.config.section import (
+    AdamWTraining,
     Blocks,
-    DecayedWeights,
     DropoutRate,
     LearningRate,
     Levels,
-    NonNegativeInt,
     PositiveInt,
-    Schedule,
     Section,
-    Seed,
-    Weight,
     Width,
 )
 
@@ -60,7 +56,7 @@ class LinearRegressorConfig(Section):
 FittedRegressorConfig = MeanPoseRegressorConfig | JointOffsetRegressorConfig | LinearRegressorConfig
 
 
-class RegressorConfig(Schedule):
+class RegressorConfig(AdamWTraining):
     """A densifier without tokens, of about the size of prior and decoders (Fig. 12), or fitted in
     closed form, which ignores epochs, batches, rates and the seed."""
 
@@ -71,10 +67,6 @@ class RegressorConfig(Schedule):
     epochs: PositiveInt | None = 50
     batch_size: PositiveInt = 256
     learning_rate: LearningRate = 1e-3
-    weight_decay: Weight = 0.03
-    weight_decay_on: DecayedWeights = "all"
-    warmup_steps: NonNegativeInt = 500
-    seed: Seed = 0
 
     @property
     def is_fitted(self) -> bool:

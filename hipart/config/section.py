@@ -13,8 +13,6 @@ LearningRate = Annotated[float, Field(gt=0, le=1)]
 Width = Annotated[int, Field(ge=4, le=4096)]
 Blocks = Annotated[int, Field(ge=1, le=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-#: Of which weights AdamW's decay takes: all, as PCT has it, or matrices alone, without biases,
-#: gains of norms and tables of positions.
 DecayedWeights = Literal["all", "matrices"]
 
 
@@ -66,3 +64,21 @@ class Schedule(Section):
             return "steps", self.steps
         assert self.epochs is not None
         return "epochs", self.epochs
+
+
+class AdamWTraining(Schedule):
+    """A stage under AdamW: its learning rate rises, then falls as a cosine does (App. C).
+
+    The defaults are those that tokenizer, prior and regressor share.
+    """
+
+    batch_size: PositiveInt
+    #: The highest that it gets.
+    learning_rate: LearningRate
+    weight_decay: Weight = 0.03
+    #: Of which weights the decay takes: all, as PCT has it, or matrices alone, without biases,
+    #: gains of norms and tables of positions.
+    weight_decay_on: DecayedWeights = "all"
+    #: Steps in which the learning rate rises.
+    warmup_steps: NonNegativeInt = 500
+    seed: Seed = 0

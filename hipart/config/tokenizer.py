@@ -5,15 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hipart.config.section import (
+    AdamWTraining,
     Blocks,
-    DecayedWeights,
     LearningRate,
     Levels,
-    NonNegativeInt,
     PositiveInt,
-    Schedule,
     Section,
-    Seed,
     Weight,
     Width,
 )
@@ -36,7 +33,7 @@ class CodebookConfig(Section):
     init: Literal["data", "normal"] = "data"
 
 
-class TokenizerConfig(Schedule):
+class TokenizerConfig(AdamWTraining):
     """Stage 1, multi-scale skeletal tokenization (Sec. 4.1, App. C)."""
 
     #: Dense levels of the pose: all but the finest are quantised beside the 16 parts (Table 5).
@@ -88,6 +85,3 @@ class TokenizerConfig(Schedule):
     batch_size: PositiveInt = 128
     learning_rate: LearningRate = 1e-3
     weight_decay: Weight = 0.15
-    weight_decay_on: DecayedWeights = "all"
-    warmup_steps: NonNegativeInt = 500
-    seed: Seed = 0

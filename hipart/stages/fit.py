@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from hipart.config import PriorConfig, RegressorConfig, TokenizerConfig
+from hipart.config import AdamWTraining
 from hipart.models.capture import Captured
 from hipart.stages.checkpoint import (
     CHECKPOINT,
@@ -43,9 +43,7 @@ class Interrupted(Exception):
     """A training stopped because its process has to end; its checkpoint is saved."""
 
 
-def with_adamw(
-    objective: Objective, config: TokenizerConfig | PriorConfig | RegressorConfig, samples: int
-) -> Training:
+def with_adamw(objective: Objective, config: AdamWTraining, samples: int) -> Training:
     """A training as all stages but the lifter have it: AdamW, warm-up and cosine (App. C)."""
     plan = Plan(
         samples=samples,
