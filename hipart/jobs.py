@@ -85,16 +85,21 @@ class StageJob:
 class TrialJobs(dict[str, StageJob]):
     """The stage jobs of a trial by name; ``targets`` names the stages wanted for themselves."""
 
-    def __init__(self, targets: Iterable[str]) -> None:
-        super().__init__()
+    def __init__(self, targets: Iterable[str], jobs: Mapping[str, StageJob] = {}) -> None:
+        super().__init__(jobs)
         self.targets = tuple(targets)
 
     def changed(self, name: str, **hints: Any) -> "TrialJobs":
         """The same with hints of one job changed, which are no part of its identity."""
-        jobs = TrialJobs(self.targets)
-        jobs.update(self)
-        jobs[name] = replace(jobs[name], **hints)
-        return jobs
+        return TrialJobs(self.targets, {**self, name: replace(self[name], **hints)})
+
+    @property
+    def final(self) -> list[StageJob]:
+        """The jobs with which the trial is done: those wanted for themselves, which report metrics.
+
+        Whatever is missing of what they need is made for them; what nothing is missing of is not.
+        """
+        return [self[name] for name in self.targets]
 
 
 def canonical_json(value: Any) -> str:
@@ -227,14 +232,3 @@ def names_in(chains: Iterable[Mapping[str, StageJob]]) -> list[str]:
     names = dict.fromkeys(name for chain in chains for name in chain)
     places = list(PIPELINE)
     return sorted(names, key=lambda name: (places.index(stage_of(name)), name != stage_of(name)))
-
-
-def final_jobs(trial_jobs: Mapping[str, StageJob]) -> list[StageJob]:
-    """The jobs of a trial with which all of it is done.
-
-    Those that none of its other jobs needs, and those that are wanted for themselves, because their
-    metrics are reported.
-    """
-    needed = {key for job in trial_jobs.values() for key in job.needs.values()}
-    targets = trial_jobs.targets if isinstance(trial_jobs, TrialJobs) else ()
-    return [job for name, job in trial_jobs.items() if job.key not in needed or name in targets]

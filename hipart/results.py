@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import polars as pl
 
 from hipart.experiment.design import Trial
-from hipart.jobs import StageJob, final_jobs
+from hipart.jobs import StageJob, TrialJobs
 from hipart.pipeline import PIPELINE
 
 #: The stage jobs of every trial.
-Chains = Sequence[Mapping[str, StageJob]]
+Chains = Sequence[TrialJobs]
 
 _NO_FAILURES: Mapping[str, str] = {}
 
@@ -56,7 +56,7 @@ def frame(
     for stage in PIPELINE:
         if wanted is None or any(name.startswith(f"{stage}/") for name in wanted):
             columns |= _metrics(artifacts, stage, keys[stage], wanted)
-    done = [all(job.key in artifacts for job in final_jobs(chain)) for chain in chains]
+    done = [all(job.key in artifacts for job in chain.final) for chain in chains]
     reasons = [
         None if is_done else _reason(chain, failures)
         for is_done, chain in zip(done, chains, strict=True)

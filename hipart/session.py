@@ -23,7 +23,7 @@ from hipart.experiment.file import Ablation, load
 from hipart.experiment.fitted import on_fitted
 from hipart.experiment.scales import DEFAULT_SCALE, held_out
 from hipart.experiment.suite import load_suite
-from hipart.jobs import Jobs, StageJob, TrialJobs, final_jobs
+from hipart.jobs import Jobs, StageJob, TrialJobs
 from hipart.runtime import Runtime
 from hipart.scheduling.plan import Plan, make_plan
 from hipart.store import Artifact, ArtifactStore
@@ -54,7 +54,7 @@ class Session:
     @property
     def done(self) -> int:
         """How many trials are finished now."""
-        wanted = [final_jobs(jobs) for jobs in self.jobs]
+        wanted = [jobs.final for jobs in self.jobs]
         there = self.store.held(job for jobs in wanted for job in jobs)
         return sum(all(job.key in there for job in jobs) for jobs in wanted)
 

@@ -1,5 +1,6 @@
 """What README and docs say: references are current, links lead somewhere, commands are ones."""
 
+import json
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ from tests.test_cli import invoke, said
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("dashboards/*.md")])
 SHELL = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+EXPERIMENT = re.compile(r"^```yaml\n(kind: (?:ablation|search)\n.*?)^```", re.DOTALL | re.MULTILINE)
 #: Words of docs that stand for something of the reader's.
 READERS = {"HEAD:6379": "127.0.0.1:6379"}
 
@@ -39,9 +41,7 @@ def test_a_setting_has_its_meaning_its_default_and_its_scales() -> None:
 
 def commands(page: Path) -> Iterator[list[str]]:
     """The words of every ``hipart-search`` command in a page's blocks of shell."""
-    for block in re.findall(
-        r"^```(?:sh|bash)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
-    ):
+    for block in SHELL.findall(page.read_text()):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if "hipart-search" in words:
@@ -77,6 +77,20 @@ def test_there_are_commands_to_look_at() -> None:
     assert sum(len(list(commands(page))) for page in PAGES) > 30
     with pytest.raises(click.UsageError):
         parsed(["run", "codebook_ablation", "--scael", "smoke"])
+
+
+EXPERIMENTS = [
+    pytest.param(block, id=page.name)
+    for page in PAGES
+    for block in EXPERIMENT.findall(page.read_text())
+]
+
+
+@pytest.mark.parametrize("block", EXPERIMENTS)
+def test_every_experiment_can_be_planned(block: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(block)
+    planned = said(tmp_path, "plan mine.yaml --json")
+    assert json.loads(planned)["work_s"] > 0
 
 
 @pytest.mark.slow

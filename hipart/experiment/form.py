@@ -215,26 +215,9 @@ class Ablation(Written):
         """What the file says of this scale."""
         return section_of(self.scales, self.scale) or AtScale()
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Stages that trials have to reach: the metric's, and side stages that stand beside it."""
-        wanted = {self.metric.stage} | {one.stage for one in self.also if one.stage in SIDE_STAGES}
-        return tuple(stage for stage in PIPELINE if stage in wanted)
-
     def targets_of(self, config: PipelineConfig) -> tuple[str, ...]:
-        """Those that a trial with this config has, and those of its stages that are reported.
-
-        Less side stages of what it does without: no tokenizer is trained only to be probed beside a
-        lifter that uses none; such a cell stays empty.
-        """
-        chain = needs_of(config, [self.metric.stage])
-        reported = {one.stage for one in self.also} & chain.keys()
-        reached = {
-            stage
-            for stage in self.targets
-            if stage in chain or chain.keys() >= set(PIPELINE[stage].needs(config))
-        }
-        return tuple(stage for stage in PIPELINE if stage in reported | reached)
+        """The stages that a trial with this config is made for."""
+        return reported_stages(config, [self.metric], self.also)
 
     @cached_property
     def base_config(self) -> PipelineConfig:
@@ -242,6 +225,23 @@ class Ablation(Written):
         config = overlaid(self.preset, self.scale, self.corpus)
         config = changed_at(("base",), config, self.base)
         return changed_at(("scales", self.scale, "base"), config, self.at_scale.base)
+
+
+def reported_stages(
+    config: PipelineConfig, metrics: Iterable[MetricChoice], also: Iterable[MetricChoice]
+) -> tuple[str, ...]:
+    """The stages of which a trial with a config reports metrics, in the order of the pipeline.
+
+    Those of ``metrics``, and of those that stand beside what the trial has anyway: no tokenizer is
+    trained only to be probed beside a lifter that uses none; such a cell stays empty.
+    """
+    wanted = {one.stage for one in metrics}
+    chain = needs_of(config, wanted)
+    for stage in {one.stage for one in also}:
+        beside = stage in SIDE_STAGES and chain.keys() >= set(PIPELINE[stage].needs(config))
+        if stage in chain or beside:
+            wanted.add(stage)
+    return tuple(stage for stage in PIPELINE if stage in wanted)
 
 
 def overlaid(preset: str, scale: str, corpus: str) -> PipelineConfig:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hipart.config import PAPER_LIFTER_EPOCH, PipelineConfig, PositiveInt, Section, Seed
-from hipart.experiment.form import SEEDED, Changes, MetricChoice, Source, Text
+from hipart.experiment.form import SEEDED, Changes, MetricChoice, Source, Text, reported_stages
 from hipart.experiment.space import Dimension, Space
-from hipart.pipeline import PIPELINE, SIDE_STAGES
+from hipart.pipeline import PIPELINE
 
 Positive = Annotated[float, Field(gt=0)]
 SamplerKind = Literal["tpe", "random", "grid", "nsga2", "qmc"]
@@ -68,6 +68,13 @@ class Constraint(Section):
         bounds = (("at most", self.at_most), ("at least", self.at_least))
         told = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
         return f"{self.metric} {told}"
+
+    @property
+    def kept(self) -> float:
+        """A value within the bound."""
+        bound = self.at_least if self.at_most is None else self.at_most
+        assert bound is not None, "one that bounds nothing is refused"
+        return bound
 
     def holds(self, value: float) -> bool:
         """Whether a value is within the bound."""
@@ -176,12 +183,9 @@ class Search(Section):
         """What is drawn from."""
         return Space(self.base_config, self.dimensions)
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Stages that a trial has to reach: those of its objectives, and side stages beside."""
-        wanted = {one.stage for one in self.objectives}
-        wanted |= {one.stage for one in self.also if one.stage in SIDE_STAGES}
-        return tuple(stage for stage in PIPELINE if stage in wanted)
+    def targets_of(self, config: PipelineConfig) -> tuple[str, ...]:
+        """The stages that a trial with this config is made for."""
+        return reported_stages(config, self.objectives, self.also)
 
     @property
     def several(self) -> bool:

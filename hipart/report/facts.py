@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
+#: After how many refused points in a row a plan gives up: a person waits for it.
+PLAN_PATIENCE = 100
+
 
 def of_everything() -> Facts:
     """Every experiment and every suite, by name."""
@@ -108,6 +111,7 @@ def of_search_plan(session: "SearchSession", workers: int) -> Facts:
     Which trials are drawn and stopped depends on results, and those are made up; what jobs take is
     measured.
     """
+    from hipart.search.budget import Limits
     from hipart.search.landscape import made_up
     from hipart.search.simulation import simulate
 
@@ -118,10 +122,13 @@ def of_search_plan(session: "SearchSession", workers: int) -> Facts:
     facts: Facts = {"name": name, "scale": scale, "workers": workers, "simulated": True}
     if any(estimates.seconds(job) is None for job in base):
         return facts | {"work_s": None, "wait_s": None}
-    found = simulate(session.search, made_up(session.search), workers, estimate=estimates.seconds)
+    search = session.search
+    limits = Limits.of(search.budget)._replace(refused=PLAN_PATIENCE)
+    found = simulate(search, made_up(search), workers, limits, estimate=estimates.seconds)
     return facts | {
         "trials": Counter(one.state for one in found.study.own),
         "stages": dict(found.executor.trained),
+        "ended": found.ended.reason,
         "work_s": sum(end - start for start, end in found.executor.spans),
         "wait_s": found.executor.now,
         "measured_jobs": len(known),

@@ -71,6 +71,7 @@ def describe_search_plan(facts: Mapping[str, Any]) -> RenderableType:
         f"{facts['workers']} workers; durations from {source}.",
         "From a simulated run: which trials are drawn and stopped depends on results, and those "
         "were made up.",
+        f"It ended: {facts['ended']}.",
     ]
     return Group(title, Text("\n".join(lines)))
 
@@ -79,6 +80,8 @@ def counted(trials: Mapping[str, int], stages: Mapping[str, int]) -> str:
     """Trials by what became of them, and stage jobs by stage, in a line."""
     states = ", ".join(f"{count} {state}" for state, count in trials.items())
     jobs = ", ".join(f"{count} {stage}" for stage, count in stages.items())
+    if not trials:
+        return f"No trials; stage jobs: {jobs or 'none'}."
     return f"{sum(trials.values())} trials ({states}); stage jobs: {jobs}."
 
 

@@ -5,7 +5,7 @@ from itertools import count
 from statistics import fmean
 from typing import Protocol
 
-from hipart.jobs import StageJob, final_jobs
+from hipart.jobs import StageJob, TrialJobs
 from hipart.scheduling.events import (
     Event,
     JobDropped,
@@ -71,9 +71,9 @@ class StageGraph:
         running = sum(len(array) for array in self._running)
         return self._executor.slots * self._array - running - self._ready.count
 
-    def ensure(self, jobs: Mapping[str, StageJob]) -> None:
+    def ensure(self, jobs: TrialJobs) -> None:
         """Ask for a trial's final jobs, and for whatever they still need."""
-        for job in final_jobs(jobs):
+        for job in jobs.final:
             self._ensure(job, jobs)
         for job in jobs.values():  # finished work that nothing here waits for
             if job.key not in self.nodes and job in self._store:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hipart.config import Section
 from hipart.identity import settings_of
-from hipart.jobs import StageJob, final_jobs
+from hipart.jobs import StageJob, TrialJobs
 from hipart.pipeline import PIPELINE
 from hipart.store import ArtifactStore
 
@@ -57,7 +57,7 @@ class Measurement:
     seconds: float
 
 
-def make_plan(trials: Sequence[Mapping[str, StageJob]], store: ArtifactStore) -> Plan:
+def make_plan(trials: Sequence[TrialJobs], store: ArtifactStore) -> Plan:
     """Count the jobs of all trials, as asked and as distinct, and estimate those to train."""
     seen = {job.key: job for jobs in trials for job in jobs.values()}
     done = store.held(seen.values())
@@ -73,11 +73,11 @@ def make_plan(trials: Sequence[Mapping[str, StageJob]], store: ArtifactStore) ->
     return plan
 
 
-def _needed(trials: Sequence[Mapping[str, StageJob]], done: Container[str]) -> set[str]:
+def _needed(trials: Sequence[TrialJobs], done: Container[str]) -> set[str]:
     """Keys that must be trained so that every trial's final jobs can be."""
     needed: set[str] = set()
     for jobs in trials:
-        open_jobs = final_jobs(jobs)
+        open_jobs = jobs.final
         while open_jobs:
             job = open_jobs.pop()
             if job.key not in done and job.key not in needed:

@@ -15,6 +15,8 @@ class Limits(NamedTuple):
     trials: int | None = None
     seconds: float | None = None
     device_seconds: float | None = None
+    #: Points refused one after the other.
+    refused: int = 1000
 
     @classmethod
     def of(cls, budget: Budget) -> "Limits":
@@ -49,7 +51,7 @@ class Account:
         clock: Callable[[], float],
         share: float = 1.0,
     ) -> None:
-        self._search, self._study, self._limits = search, study, limits
+        self._search, self._study, self.limits = search, study, limits
         self._clock, self._share = clock, share
         self._began = clock()
         self._spent_before = study.spent_s
@@ -67,7 +69,7 @@ class Account:
 
     def over(self, open_trials: int) -> Ended | None:
         """Why nothing more is begun; with open trials, why these are left where they are."""
-        limits = self._limits
+        limits = self.limits
         if limits.seconds is not None and self.spent_s >= limits.seconds:
             return Ended(f"{limits.seconds / 60:g} minutes are over", open_trials)
         if limits.device_seconds is not None and self._device_s >= limits.device_seconds:

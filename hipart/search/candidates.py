@@ -13,7 +13,7 @@ from hipart.experiment.space import Point
 from hipart.jobs import Jobs, TrialJobs
 from hipart.pipeline import FINAL_STAGE
 
-#: The stage jobs of a trial with one seed, by stage.
+#: The jobs of a trial with one seed.
 Chain = TrialJobs
 
 
@@ -55,7 +55,7 @@ class Candidates:
     def of(self, point: Point) -> Candidate:
         """Raises ExperimentError where the config forbids the point."""
         config = self._search.space.config(point, self._changer)
-        return Candidate(point, config, self.chains(config, self._search.targets))
+        return Candidate(point, config, self.chains(config, self._search.targets_of(config)))
 
     def chains(self, config: PipelineConfig, targets: Iterable[str]) -> tuple[Chain, ...]:
         """What these stages need, for every seed."""

@@ -86,10 +86,13 @@ def read_landscape(path: Path, search: Search) -> Landscape:
 
 def made_up(search: Search) -> Landscape:
     """A landscape for a space of which nothing is known, always the same for the same dimensions:
-    a best point somewhere, a valley around it, and penalties for levels."""
+    a best point somewhere, a valley around it, and penalties for levels.
+
+    Of a number that has to be within a bound nothing is known but the bound: all points keep it.
+    """
     others = {
         one.name: Surface(effects=_made_up(search, one.name)) for one in search.objectives[1:]
-    }
+    } | {bound.metric: Surface(value=bound.kept) for bound in search.constraints}
     return Landscape(effects=_made_up(search, ""), others=others, noise=0.2, curve=10.0)
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.form import MetricChoice
 from hipart.experiment.search import Search
-from hipart.jobs import StageJob, final_jobs
+from hipart.jobs import StageJob
 from hipart.pipeline import PROFILE, TOKENIZER
 from hipart.scheduling.graph import StageGraph
 from hipart.search.budget import Account, Ended
@@ -29,8 +29,6 @@ from hipart.search.study import Record, Study
 TRIALS_A_SLOT = 4
 #: The same of a grid, whose neighbours wait for the same tokenizer, and which learns nothing.
 POINTS_A_SLOT = 8
-#: Trials refused one after the other before a search gives up.
-IN_VAIN = 1000
 
 
 class Watcher(Protocol):
@@ -55,7 +53,7 @@ class _Live:
     @property
     def wanted(self) -> list[StageJob]:
         """The jobs that it waits for."""
-        return [job for chain in self.asked for job in final_jobs(chain)]
+        return [job for chain in self.asked for job in chain.final]
 
 
 #: Asks for jobs; continues when they are there.
@@ -136,8 +134,9 @@ class SearchLoop:
         """End a trial that breaks a rule, and the search where nothing else is drawn."""
         self.study.refused(record, reason)
         self._in_vain += 1
-        if self._in_vain >= IN_VAIN:
-            self._dry = f"{IN_VAIN} points in a row were refused, the last one for {reason}"
+        most = self.account.limits.refused
+        if self._in_vain >= most:
+            self._dry = f"{most} points in a row were refused, the last one for {reason}"
 
     def _begin(self, record: Record, graph: StageGraph, again: bool = False) -> None:
         """Have a trial ask for its first jobs, unless it is refused or measured already."""

@@ -57,7 +57,7 @@ def remembered(search: Search, candidates: Candidates, store: Store) -> Iterator
     """
     seen: set[str] = set()
     identities = {one.key: one.identity for one in store.artifacts()}
-    last = search.targets[-1]
+    last = max((one.stage for one in search.objectives), key=list(PIPELINE).index)
     for identity in list(identities.values()):
         if identity["stage"] != last:
             continue

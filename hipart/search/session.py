@@ -50,7 +50,8 @@ class SearchSession:
         """The base, which need not lie in the space."""
         search, made = self.search, self.candidates
         point = search.space.point_of(search.base_config) or {}
-        return Candidate(point, search.base_config, made.chains(search.base_config, search.targets))
+        config = search.base_config
+        return Candidate(point, config, made.chains(config, search.targets_of(config)))
 
     @property
     def results(self) -> Path:
@@ -102,7 +103,7 @@ class SearchSession:
         """An arm with every seed, and the jobs of each."""
         search, seeded = self.search, self.candidates.seeded
         return [
-            (Trial(arm, seed, seeded(arm.config, seed), search.targets), chain)
+            (Trial(arm, seed, seeded(arm.config, seed), chain.targets), chain)
             for seed, chain in zip(search.seeds, chains, strict=True)
         ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hipart.experiment.design import Trial
 from hipart.jobs import StageJob
 from hipart.store import Artifact, ArtifactStore
-from hipart.tracking.messages import Drawn, Happened, TrialJobs
+from hipart.tracking.messages import Drawn, Happened
 from hipart.tracking.notes import STAGES_NOTE, experiment_note, logged_table, parent_note
 from hipart.tracking.records import LOGGED_TAG, NOTE_TAG, RunRecord, RunSpec
 from hipart.tracking.runs import RunBook
@@ -39,7 +39,7 @@ class ExperimentRuns:
         book: RunBook,
         store: ArtifactStore,
         subject: Subject,
-        trials: Sequence[TrialJobs],
+        trials: Sequence[tuple[Trial, Mapping[str, StageJob]]],
         reused: Set[str],
     ) -> None:
         self._reused = set(reused)

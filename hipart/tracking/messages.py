@@ -8,9 +8,8 @@ from typing import Literal, NamedTuple
 
 from hipart.experiment.design import Trial
 from hipart.experiment.form import Ablation
-from hipart.jobs import StageJob
+from hipart.jobs import StageJob, TrialJobs
 
-TrialJobs = tuple[Trial, Mapping[str, StageJob]]
 Kind = Literal["started", "finished", "reused", "failed"]
 
 
@@ -19,7 +18,7 @@ class Mirrored(NamedTuple):
 
     ablation: Ablation
     data_fingerprint: str
-    trials: list[TrialJobs]
+    trials: list[tuple[Trial, TrialJobs]]
     reused: Set[str]
 
 

@@ -12,7 +12,7 @@ import pytest
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.experiment.paths import with_changes
-from hipart.jobs import StageJob, jobs
+from hipart.jobs import TrialJobs, jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobStarted
 from hipart.scheduling.executor import Workplace
@@ -26,7 +26,7 @@ BASE = base_at_scale("smoke")
 STAGES = "tests.faulty_stages"
 
 
-def tokenizer(seed: int) -> dict[str, StageJob]:
+def tokenizer(seed: int) -> TrialJobs:
     config = with_changes(BASE, {"tokenizer.seed": seed})
     return jobs(config, fingerprint(BASE.data), ("tokenizer",))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
 from hipart.experiment.paths import with_changes
-from hipart.jobs import StageJob, jobs
+from hipart.jobs import StageJob, TrialJobs, jobs
 from hipart.runtime import Runtime
 from hipart.scheduling.events import Event, JobFailed, JobFinished
 from hipart.scheduling.executor import Failure, Outcome, Workplace
@@ -115,8 +115,9 @@ def test_a_job_that_fits_at_no_size_fails_alone_and_says_what_to_do(
     store = ArtifactStore(runtime.store)
     store.prepare()
     graph = StageGraph(store, executor, events.append)
-    graph.ensure({"tokenizer": job("tokenizer", tokenizer__loss_reduction="mean")})
-    graph.ensure({"tokenizer": job("tokenizer")})
+    for reduction in ("mean", "sum"):
+        one = job("tokenizer", tokenizer__loss_reduction=reduction)
+        graph.ensure(TrialJobs(["tokenizer"], {"tokenizer": one}))
     graph.run()
     (failed,) = (event for event in events if isinstance(event, JobFailed))
     assert "not even with micro-batches of one sample" in failed.error

@@ -32,12 +32,13 @@ def test_a_notice_costs_a_step_however_often_it_comes(
     store = ArtifactStore(runtime.store)
     store.prepare()
     events: list[Event] = []
-    job = jobs(CONFIG, fingerprint(CONFIG.data), ("tokenizer",))["tokenizer"]
+    found = jobs(CONFIG, fingerprint(CONFIG.data), ("tokenizer",))
+    job = found["tokenizer"]
     pool = RayPool(runtime, 1, [job])
     told: list[tuple[int, float]] = []
     try:
         graph = StageGraph(store, pool, events.append)
-        graph.ensure({"tokenizer": job})
+        graph.ensure(found)
         while graph.open_jobs:
             graph.pump(0.1)
             started = [n for n, event in enumerate(events) if isinstance(event, JobStarted)]

@@ -11,14 +11,14 @@ import pytest
 
 from hipart.config import PipelineConfig
 from hipart.experiment.paths import with_changes
-from hipart.jobs import StageJob, jobs
+from hipart.jobs import StageJob, TrialJobs, jobs
 from hipart.pipeline import FINAL_STAGE
 from hipart.scheduling.events import Event, JobFinished
 from hipart.scheduling.graph import StageGraph
 from hipart.store import ArtifactStore
 
 BASE = PipelineConfig()
-Trials = list[dict[str, StageJob]]
+Trials = list[TrialJobs]
 Seconds = Callable[[StageJob], float]
 Estimate = Callable[[StageJob], float | None]
 

@@ -143,31 +143,41 @@ def test_the_base_is_drawn_first_and_once(tmp_path: Path, sampler: str) -> None:
     assert len(points) == SMALL_SIZE
 
 
-def test_what_cannot_be_kept_ends_the_search(tmp_path: Path) -> None:
-    text = """\
-space: [{name: rate, path: prior.learning_rate, range: [1.0e-4, 1.0e-2], log: true}]
-constraints: [{metric: parameters_m, at_most: 1}]
-budget: {trials: 5}
+@pytest.mark.parametrize(
+    ("metric", "trained"), [("parameters_m", set()), ("latency_ms", {"profile"})]
+)
+def test_a_bound_that_nothing_keeps_ends_the_search(
+    tmp_path: Path, metric: str, trained: set[str]
+) -> None:
+    """One that is counted, and one that is measured first."""
+    text = f"""\
+space: [{{name: rate, path: prior.learning_rate, range: [1.0e-4, 1.0e-2], log: true}}]
+constraints: [{{metric: {metric}, at_most: 5}}]
+budget: {{trials: 5}}
 """
     search = _search(tmp_path, text)
-    done = simulate(search, made_up(search), 2, count=lambda _: {"parameters_m": 2.0})
-    assert "points in a row were refused" in done.ended.reason
-    assert "parameters_m at most 1; it has 2" in done.ended.reason
-    assert done.executor.trained == {}
+    landscape = Landscape.model_validate({"others": {metric: {"value": 9.0}}})
 
+    def ended(limits: Limits | None = None) -> Simulated:
+        return simulate(search, landscape, 2, limits, count=lambda _: {metric: 9.0})
 
-def test_what_no_measured_trial_keeps_ends_the_search_too(tmp_path: Path) -> None:
-    text = """\
-space: [{name: rate, path: prior.learning_rate, range: [1.0e-4, 1.0e-2], log: true}]
-constraints: [{metric: latency_ms, at_most: 5}]
-budget: {trials: 5}
-"""
-    search = _search(tmp_path, text)
-    landscape = Landscape.model_validate({"others": {"latency_ms": {"value": 9.0}}})
-    done = simulate(search, landscape, 2)
+    done = ended()
     assert "1000 points in a row were refused" in done.ended.reason
-    assert "latency_ms at most 5; it has 9" in done.ended.reason
-    assert done.executor.trained.keys() == {"profile"}
+    assert f"{metric} at most 5; it has 9" in done.ended.reason
+    assert done.executor.trained.keys() == trained
+    assert "20 points in a row" in ended(Limits(refused=20)).ended.reason
+
+
+@pytest.mark.parametrize("bound", ["at_most: 5", "at_least: 500", "at_least: 2, at_most: 5"])
+def test_made_up_points_keep_bounds_of_which_nothing_is_known(tmp_path: Path, bound: str) -> None:
+    text = f"""\
+space: [{{name: rate, path: prior.learning_rate, range: [1.0e-4, 1.0e-2], log: true}}]
+also: [{{stage: profile, name: latency_ms}}]
+constraints: [{{metric: latency_ms, {bound}}}]
+budget: {{trials: 5}}
+"""
+    search = _search(tmp_path, text)
+    assert simulate(search, made_up(search), 2).ended.reason == "5 trials were made"
 
 
 # A study on disk.
