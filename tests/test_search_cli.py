@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -84,6 +85,18 @@ def test_a_trial_s_damaged_numbers_are_set_aside_and_measured_again(
     assert "trained 1 now" in again
     assert [(path / "metrics.json").read_bytes() for path in evaluated] == metrics
     assert (folder / "results/lifter_search/table.csv").read_bytes() == table
+
+
+def test_what_a_column_reports_is_made_again_though_all_after_it_is_there(tmp_path: Path) -> None:
+    """``quick_search`` has a column of tokenizers, which nothing needs any more."""
+    command = "run quick_search --scale smoke --executor inline --trials 2"
+    said(tmp_path, command)
+    table = tmp_path / "results/quick_search/table.csv"
+    before = table.read_bytes()
+    assert pl.read_csv(table)["dense_reconstruction_px_mean"].is_finite().all()
+    shutil.rmtree(tmp_path / ".hipart/store/tokenizer")
+    said(tmp_path, command)
+    assert table.read_bytes() == before
 
 
 def test_the_same_command_trains_nothing_and_more_trials_go_on(folder: Path) -> None:
