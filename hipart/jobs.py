@@ -101,6 +101,18 @@ class TrialJobs(dict[str, StageJob]):
         """
         return [self[name] for name in self.targets]
 
+    def above(self, job: StageJob) -> list[StageJob]:
+        """All that one of its jobs stands on, however far up, the nearest first.
+
+        A worker looks at all of it, so all of it has to be there.
+        """
+        found: dict[str, StageJob] = {}
+        names = list(job.needs)
+        for name in names:
+            found[name] = self[name]
+            names += [one for one in self[name].needs if one not in names]
+        return list(found.values())
+
 
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""

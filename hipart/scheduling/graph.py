@@ -1,6 +1,6 @@
 """The stage graph: trials in, finished artifacts out, each distinct job once."""
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator
 from itertools import count
 from statistics import fmean
 from typing import Protocol
@@ -113,18 +113,19 @@ class StageGraph:
         for event in told:
             self._listener(event)
 
-    def _ensure(self, job: StageJob, jobs: Mapping[str, StageJob]) -> None:
+    def _ensure(self, job: StageJob, jobs: TrialJobs) -> None:
         if job.key in self.nodes:
             return
         if job in self._store:
             self._add(job, "reused")
             return
-        for name in job.needs:
-            self._ensure(jobs[name], jobs)
+        above = jobs.above(job)
+        for need in above:
+            self._ensure(need, jobs)
         node = self._add(job, "waiting")
         self.open_jobs += 1
         self._left_s += node.seconds
-        needs = [self.nodes[key] for key in job.needs.values()]
+        needs = [self.nodes[need.key] for need in above]
         for need in needs:
             need.needed_by.append(node)
             self._lengthen(need, node.chain_s)

@@ -82,7 +82,7 @@ def _needed(trials: Sequence[TrialJobs], done: Container[str]) -> set[str]:
             job = open_jobs.pop()
             if job.key not in done and job.key not in needed:
                 needed.add(job.key)
-                open_jobs += [jobs[name] for name in job.needs]
+                open_jobs += jobs.above(job)
     return needed
 
 

@@ -7,6 +7,7 @@ import pytest
 from hipart.config import PipelineConfig, PriorConfig
 from hipart.data.corpus import fingerprint
 from hipart.experiment.file import base_at_scale
+from hipart.experiment.paths import with_changes
 from hipart.jobs import StageJob, jobs
 from hipart.runtime import Runtime
 from hipart.scheduling import upstream
@@ -14,6 +15,7 @@ from hipart.scheduling.events import Event, JobFailed, JobFinished, JobRepeated
 from hipart.scheduling.executor import Workplace
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.inline import InlineExecutor
+from hipart.scheduling.plan import make_plan
 from hipart.stages.context import StageContext
 from hipart.store import Artifact, ArtifactStore
 
@@ -108,6 +110,19 @@ def test_one_that_is_gone_is_done_again_for_all_that_need_it(lab: Lab) -> None:
     lab.run(BASE, RASTER)
     assert lab.of(JobFailed) == []
     assert lab.of(JobFinished).count("tokenizer") == 1
+
+
+def test_one_far_above_a_new_job_is_done_again_though_all_between_is_there(lab: Lab) -> None:
+    """A new lifter needs the dense points alone, but a worker looks at all that these stand on."""
+    found = jobs(BASE, DATA)
+    lab.store.set_aside(lab.artifact(found["tokenizer"]), "for the test")
+    other = with_changes(BASE, {"lifter.learning_rate": 0.002})
+    planned = make_plan([jobs(other, DATA)], lab.store)
+    assert sorted(job.stage for job in planned.to_train) == ["evaluate", "lifter", "tokenizer"]
+    lab.run(other)
+    assert lab.of(JobFailed) == []
+    assert lab.of(JobFinished) == ["tokenizer", "lifter", "evaluate"]
+    assert lab.artifact(found["tokenizer"]).damage() is None
 
 
 def test_a_job_that_is_damaged_again_and_again_fails_what_needs_it(
