@@ -160,8 +160,8 @@ class _Run:
         session, made = self.session, self.session.candidates
         head = replace(session.measured(self.study), trials=[], jobs=[])
         mirror = MlflowMirror([head], self.warnings.append)
-        if not session.base.point:
-            for trial, jobs in session.trials(session.base_arm, session.base.chains):
+        if session.candidates.controls:
+            for trial, jobs in session.trials(session.base_arm, session.candidates.controls):
                 mirror.add(trial, jobs)
         watcher = _Mirroring(session, mirror)
         for record in self.study.records.values():
@@ -184,7 +184,6 @@ class _Run:
             slots=executor.slots,
             rules=Rules(session.search.constraints),
             watchers=[_Mirroring(session, mirror)],
-            controls=() if session.base.point else session.base.chains,
             fail_fast=runtime.fail_fast,
         )
 

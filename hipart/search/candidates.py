@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Protocol
 
@@ -51,6 +52,18 @@ class Candidates:
         self._jobs = Jobs(data_fingerprint)
         self._changer = Changer()
         with_changes(search.base_config, {f"{name}.seed": 0 for name in search.reseed})
+
+    @cached_property
+    def base(self) -> Candidate:
+        """What is searched around, which need not lie in the space: then it has no point."""
+        config = self._search.base_config
+        point = self._search.space.point_of(config) or {}
+        return Candidate(point, config, self.chains(config, self._search.targets_of(config)))
+
+    @property
+    def controls(self) -> tuple[Chain, ...]:
+        """The jobs of a base that no trial is: they are done beside the trials."""
+        return () if self.base.point else self.base.chains
 
     def of(self, point: Point) -> Candidate:
         """Raises ExperimentError where the config forbids the point."""

@@ -75,8 +75,6 @@ class SearchLoop:
     slots: int
     rules: Rules = field(default_factory=lambda: Rules(()))
     watchers: list[Watcher] = field(default_factory=list)
-    #: Jobs to be done beside the trials: those of a base that lies outside the space.
-    controls: Sequence[Chain] = ()
     #: Whether the first failing job ends the search.
     fail_fast: bool = False
 
@@ -99,7 +97,7 @@ class SearchLoop:
             self.account.write()
 
     def _search(self, graph: StageGraph) -> Ended:
-        for chain in self.controls:
+        for chain in self.candidates.controls:
             graph.ensure(chain)
         for record in self.study.running:  # of a command that was killed
             self._begin(record, graph, again=True)
@@ -109,7 +107,7 @@ class SearchLoop:
                 self._draw(graph)
             elif over.open_trials:
                 return over
-            if not self._live:
+            if not self._live and (over or self._dry or not graph.open_jobs):
                 return over or Ended(self._dry or "nothing is left to begin")
             graph.pump(timeout_s=0.5)
             for live in list(self._live):
@@ -256,7 +254,7 @@ class SearchLoop:
     def _fail(self, live: _Live, error: str, graph: StageGraph) -> None:
         self.study.failed(live.record, error)
         self._end(live)
-        wanted = [*self.controls, *(chain for one in self._live for chain in one.asked)]
+        wanted = [*self.candidates.controls, *(chain for one in self._live for chain in one.asked)]
         graph.drop_all_but({job.key for chain in wanted for job in chain.values()})
 
     def _end(self, live: _Live) -> None:

@@ -45,13 +45,10 @@ class SearchSession:
         """Points as stage jobs."""
         return Candidates(self.search, self.fingerprint)
 
-    @cached_property
+    @property
     def base(self) -> Candidate:
         """The base, which need not lie in the space."""
-        search, made = self.search, self.candidates
-        point = search.space.point_of(search.base_config) or {}
-        config = search.base_config
-        return Candidate(point, config, made.chains(config, search.targets_of(config)))
+        return self.candidates.base
 
     @property
     def results(self) -> Path:

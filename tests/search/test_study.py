@@ -143,6 +143,20 @@ def test_the_base_is_drawn_first_and_once(tmp_path: Path, sampler: str) -> None:
     assert len(points) == SMALL_SIZE
 
 
+@pytest.mark.parametrize("slots", [1, 2, 8])
+def test_a_base_outside_the_space_is_measured_beside_the_trials(tmp_path: Path, slots: int) -> None:
+    """Its jobs come first and may leave no worker for a trial to begin on."""
+    text = """\
+space: [{name: batch, path: lifter.batch_size, levels: [16, 32]}]
+seeds: [0, 1]
+budget: {trials: 2}
+"""
+    done = simulate(search := _search(tmp_path, text, "grid"), made_up(search), slots)
+    assert search.space.point_of(search.base_config) is None
+    assert done.ended.reason == "2 trials were made"
+    assert done.executor.trained["lifter"] == 2 * 3
+
+
 @pytest.mark.parametrize(
     ("metric", "trained"), [("parameters_m", set()), ("latency_ms", {"profile"})]
 )
