@@ -82,6 +82,7 @@ class Site:
     #: Whether If-Range is heeded.
     conditional: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    answered: list[tuple[str, int]] = field(default_factory=list)
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
@@ -129,6 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         kind: str = "text/plain",
         extent: str = "",
     ) -> None:
+        self.site.answered.append((self.path, status))
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body) if size is None else size))
@@ -383,6 +385,7 @@ def test_what_came_before_a_cut_is_not_fetched_again(site: Site, tmp_path: Path)
     site.faults[path] = [cut(500)]
     collect(mirror(site), [1], tmp_path)
     assert [begin for asked, begin in site.asked if asked == path] == [None, "bytes=500-"]
+    assert [status for asked, status in site.answered if asked == path] == [200, 206]
 
 
 def test_a_partial_file_of_another_call_is_gone_on_with(site: Site, tmp_path: Path) -> None:
@@ -545,6 +548,7 @@ def test_the_rest_is_asked_for_in_terms_that_the_server_knows(
     site.faults[path] = [cut(500)]
     collect(mirror(site), [1], tmp_path)
     assert [begin for asked, begin in site.asked if asked == path] == [None, "bytes=500-"]
+    assert [status for asked, status in site.answered if asked == path] == [200, 206]
     assert held(tmp_path)[path] == files()[path]
     assert not list(tmp_path.rglob("*.part*"))
 
