@@ -1,7 +1,6 @@
 """``data get``: against a server that cuts, errs, stalls and lies, and on a disk that is full."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -79,7 +78,11 @@ class Site:
     faults: dict[str, list[Callable[["Handler", bytes], None]]] = field(default_factory=dict)
     #: When files were last changed, of those of which the server says it.
     dates: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    #: Whether If-Range is heeded.
+    conditional: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    answered: list[tuple[str, int]] = field(default_factory=list)
 
     def paths(self) -> list[str]:
         return [path for path, _ in self.asked]
@@ -105,8 +108,10 @@ class Handler(BaseHTTPRequestHandler):
             self.serve(body)
 
     def serve(self, body: bytes) -> None:
-        begin, date = self.headers.get("Range", ""), self.site.dates.get(self.path)
-        changed = date is not None and self.headers.get("If-Range", date) != date
+        begin, begun = self.headers.get("Range", ""), self.headers.get("If-Range")
+        strong = [self.site.dates.get(self.path), self.site.tags.get(self.path, "W/")]
+        strong = [one for one in strong if one and not one.startswith("W/")]
+        changed = self.site.conditional and begun is not None and begun not in strong
         if not begin or not self.site.ranges or changed:
             self.answer(200, body)
             return
@@ -125,6 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         kind: str = "text/plain",
         extent: str = "",
     ) -> None:
+        self.site.answered.append((self.path, status))
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body) if size is None else size))
@@ -132,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", extent)
         if self.path in self.site.dates:
             self.send_header("Last-Modified", self.site.dates[self.path])
+        if self.path in self.site.tags:
+            self.send_header("ETag", self.site.tags[self.path])
         self.end_headers()
         self.wfile.write(body)
         if size is not None:
@@ -159,6 +167,15 @@ def stalls(after: int) -> Callable[[Handler, bytes], None]:
         time.sleep(1.0)
 
     return fault
+
+
+def no_content(handler: Handler, _: bytes) -> None:
+    handler.send_response(204)
+    handler.end_headers()
+
+
+def unasked_part(handler: Handler, body: bytes) -> None:
+    handler.answer(206, body[5:], extent=f"bytes 5-{len(body) - 1}/{len(body)}")
 
 
 def trickles(handler: Handler, body: bytes) -> None:
@@ -337,6 +354,8 @@ FAULTS = {
     "a page": [page, page],
     "a page in disguise": [page_in_disguise],
     "says less": [says_less],
+    "no content": [no_content],
+    "a part that nobody asked for": [unasked_part],
 }
 
 
@@ -366,6 +385,7 @@ def test_what_came_before_a_cut_is_not_fetched_again(site: Site, tmp_path: Path)
     site.faults[path] = [cut(500)]
     collect(mirror(site), [1], tmp_path)
     assert [begin for asked, begin in site.asked if asked == path] == [None, "bytes=500-"]
+    assert [status for asked, status in site.answered if asked == path] == [200, 206]
 
 
 def test_a_partial_file_of_another_call_is_gone_on_with(site: Site, tmp_path: Path) -> None:
@@ -399,8 +419,9 @@ def test_a_partial_file_that_is_none_is_begun_anew(site: Site, tmp_path: Path) -
         ([stalls(600)] * 4, "stalled: nothing came"),
         ([page] * 4, "the server sent a web page ('Server busy') instead of the file"),
         ([says_less] * 4, "what came ends inside of its last frame: it is truncated"),
+        ([no_content] * 4, "the server answers 204 No Content instead of the file"),
     ],
-    ids=["errs", "forbids", "cuts", "stalls", "a page", "says less"],
+    ids=["errs", "forbids", "cuts", "stalls", "a page", "says less", "no content"],
 )
 def test_a_fault_that_stays_is_told(
     site: Site, tmp_path: Path, faults: list[Callable[[Handler, bytes], None]], why: str
@@ -501,23 +522,69 @@ def test_a_page_that_lists_nothing_is_not_remembered(site: Site, tmp_path: Path)
     assert "kick soccer ball" in (tmp_path / "subjects/02/trials.csv").read_text()
 
 
-def test_a_file_that_changed_meanwhile_is_begun_anew(site: Site, tmp_path: Path) -> None:
+OLD, NEW = "Mon, 01 Jan 2001 00:00:00 GMT", "Tue, 01 Jan 2002 00:00:00 GMT"
+#: The date and the tag that a server gives of a file's first version, and of its second.
+VERSIONS = {
+    "date": ((OLD, ""), (NEW, "")),
+    "tag": (("", '"a"'), ("", '"b"')),
+    "weak tag": (("", 'W/"a"'), ("", 'W/"b"')),
+    "tag that changes within a second": ((OLD, '"a"'), (OLD, '"b"')),
+    "date and weak tag": ((OLD, 'W/"a"'), (NEW, 'W/"b"')),
+}
+
+
+def dated(site: Site, path: str, version: tuple[str, str]) -> None:
+    for held, said in zip((site.dates, site.tags), version, strict=True):
+        if said:
+            held[path] = said
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_rest_is_asked_for_in_terms_that_the_server_knows(
+    site: Site, tmp_path: Path, version: str
+) -> None:
+    path = site.amc("01_01")
+    dated(site, path, VERSIONS[version][0])
+    site.faults[path] = [cut(500)]
+    collect(mirror(site), [1], tmp_path)
+    assert [begin for asked, begin in site.asked if asked == path] == [None, "bytes=500-"]
+    assert [status for asked, status in site.answered if asked == path] == [200, 206]
+    assert held(tmp_path)[path] == files()[path]
+    assert not list(tmp_path.rglob("*.part*"))
+
+
+@pytest.mark.parametrize("conditional", [True, False], ids=["heeds If-Range", "ignores it"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_file_that_changed_meanwhile_is_begun_anew(
+    site: Site, tmp_path: Path, version: str, conditional: bool
+) -> None:
     """Half of one version and half of another would pass for a whole file."""
     path = site.amc("01_01")
-    site.dates[path] = "Mon, 01 Jan 2001 00:00:00 GMT"
-    site.faults[path] = [cut(500)] * 2
+    old, new = VERSIONS[version]
+    dated(site, path, old)
+    site.conditional = conditional
+    site.faults[path] = [cut(500)]
     collect(mirror(site, tries=1), [1], tmp_path)
     assert (tmp_path / f"{path[1:]}.part").stat().st_size == 500
-    collect(mirror(site, tries=1), [1], tmp_path / "other")
-    site.dates[path] = "Tue, 01 Jan 2002 00:00:00 GMT"
+    dated(site, path, new)
+    site.content[path] = changed = site.content[path].replace(b"root 0", b"root 1")
+    assert changed[:500] != files()[path][:500] and len(changed) == len(files()[path])
+    found = collect(mirror(site), [1], tmp_path)
+    assert not found.failed
+    assert held(tmp_path) == {one: site.content[one] for one in everything() if "/01/" in one}
+
+
+def test_all_of_another_version_is_not_the_file(site: Site, tmp_path: Path) -> None:
+    """A partial file that is whole is asked about, and the server has another of its size."""
+    path = site.amc("01_01")
+    dated(site, path, (OLD, ""))
+    site.conditional = False
+    site.faults[path] = [says_more]
+    collect(mirror(site, tries=1), [1], tmp_path)
+    dated(site, path, (NEW, ""))
     site.content[path] = site.content[path].replace(b"root 0", b"root 1")
     collect(mirror(site), [1], tmp_path)
-    assert held(tmp_path)[path] == site.content[path]
-    site.asked.clear()
-    os.utime(tmp_path / "other" / f"{path[1:]}.part", (1009843200, 1009843200))  # 1 January 2002
-    collect(mirror(site), [1], tmp_path / "other")
-    assert site.asked == [(path, "bytes=500-")]
-    assert (tmp_path / "other" / path[1:]).stat().st_size == len(site.content[path])
+    assert held(tmp_path)[path] == site.content[path] != files()[path]
 
 
 def test_what_a_full_disk_left_of_a_table_is_no_stranger(site: Site, tmp_path: Path) -> None:

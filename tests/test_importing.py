@@ -181,6 +181,21 @@ def test_an_import_that_ended_between_its_files_can_be_replaced(tmp_path: Path) 
     assert len(read_motion(out).clips) == 1
 
 
+@pytest.mark.parametrize("entries", [["clips"], ["a/root"], ["a/root", "a/rot", "b"], [], None])
+def test_arrays_of_someone_else_are_not_replaced(tmp_path: Path, entries: list[str] | None) -> None:
+    files, out = tmp_path / "files", tmp_path / "motion"
+    files.mkdir()
+    write_bvh(files / "run.bvh", packaged()[RUN], 30)
+    out.mkdir()
+    if entries is None:
+        (out / "clips.npz").write_bytes(b"no archive")
+    else:
+        np.savez(out / "clips.npz", **dict.fromkeys(entries, np.zeros(3)))
+    before = (out / "clips.npz").read_bytes()
+    assert "exists and is not empty" in refused("bvh", files, "--out", out, "--force")
+    assert (out / "clips.npz").read_bytes() == before
+
+
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     assert "no such folder" in refused("bvh", tmp_path / "nowhere", "--out", tmp_path / "motion")
     (tmp_path / "notes.txt").touch()

@@ -27,6 +27,8 @@ UNITS_M = {
 LEG_M = (0.55, 1.2)
 #: How far a rest pose may stand off the axes: the cosine.
 UPRIGHT = 0.8
+#: Legs of a rest pose may lean so far, degrees: a person's ankles are a little behind the hips.
+LEAN_DEG = 4.0
 #: As little as this off an axis, hips are along it: nobody's are quite even (3 degrees).
 ALONG = float(np.cos(np.radians(3)))
 #: Rounding of what is level.
@@ -171,9 +173,10 @@ def _between(
 
 
 def _upright(clip: Recording, left: Floats, trunk: Floats, rest: RestPose) -> Recording:
-    """The same with y up and +z in front, whichever axes the rest pose stands along.
+    """The same with y up and +z in front, whichever axis the rest pose stands along.
 
-    A person may face any way, not along an axis only.
+    A person may face any way, not along an axis only; within 3 degrees of one it is taken for it.
+    Which way is up is always an axis, so a pose of zero angles that leans is refused.
     """
     limbs = [clip.straight[side + kind] for side in SIDES for kind in ("UpLeg", "Leg")]
     legs = np.sum(limbs, axis=0)
@@ -183,6 +186,8 @@ def _upright(clip: Recording, left: Floats, trunk: Floats, rest: RestPose) -> Re
         side = _axis(left, "hips")
     if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or abs(up @ side) > LEVEL:
         raise ValueError("the rest pose does not stand: legs down, trunk up, hips level")
+    if rest == "offsets":
+        _check_lean(-legs, up)
     basis = np.stack([side, up, np.cross(side, up)])
     if (basis == np.eye(3)).all():
         return clip
@@ -194,6 +199,17 @@ def _upright(clip: Recording, left: Floats, trunk: Floats, rest: RestPose) -> Re
         {bone: turn * one * turn.inv() for bone, one in clip.turned.items()},
         {bone: turn.apply(along) for bone, along in clip.straight.items()},
     )
+
+
+def _check_lean(standing: Floats, up: Floats) -> None:
+    cosine = float(standing @ up / np.linalg.norm(standing))
+    lean = float(np.degrees(np.arccos(min(1.0, cosine))))
+    if lean > LEAN_DEG:
+        raise ValueError(
+            f"the legs of the rest pose lean by {lean:.1f} degrees, and at most {LEAN_DEG:g} "
+            "are read: everybody would lean. Where the first frame of a BVH file stands upright, "
+            "--rest first-frame takes it for the rest pose"
+        )
 
 
 def _level(left: Floats, up: Floats) -> Floats:

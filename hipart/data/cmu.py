@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from hipart.data.amc import check_whole
 from hipart.data.cmu_trials import Trial, parse_listing, read_trials, write_table, write_trials
-from hipart.data.fetching import PARTIAL, Mirror, Missing, Unfetched
+from hipart.data.fetching import Mirror, Missing, Unfetched
 from hipart.data.labels import COLUMNS, Label
 from hipart.data.motion import motion_files
 from hipart.data.motion_writer import PREVIEW
+from hipart.data.partial import PARTIAL
 
 SITE = "http://mocap.cs.cmu.edu"
 ACKNOWLEDGEMENT = (

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
-from hipart.data.fetching import FULL, PARTIAL, full
+from hipart.data.fetching import FULL, full
 from hipart.data.labels import Label
+from hipart.data.partial import PARTIAL
 
 UNKNOWN = "unknown"
 #: What links in a row of the search page are called.

@@ -1,18 +1,17 @@
 """Files fetched from a server politely: one after another, resumed, and never twice."""
 
-import email.utils
 import errno
 import http.client
-import os
 import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hipart.data.partial import Partial
 
 #: What a system calls a disk, a quota or a limit of a file that is full.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -26,8 +25,12 @@ PAGES = ("text/html", "application/xhtml+xml")
 GONE = (404, 410)
 LATER = (408, 425, 429)
 MAX_WAIT_S = 60.0
-#: A partial file has this ending until it is whole.
-PARTIAL = ".part"
+#: Statuses of an answer with the file, with its rest, or without one because it is all there.
+ANSWERS = (
+    http.HTTPStatus.OK,
+    http.HTTPStatus.PARTIAL_CONTENT,
+    http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+)
 
 
 class Missing(Exception):
@@ -75,14 +78,14 @@ class Mirror:
         """
         if target.exists():
             return False
-        partial = target.with_name(target.name + PARTIAL)
+        partial = Partial(target)
 
         def once() -> None:
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._go_on(path, partial, arrived)
                 _checked(partial, check)
-                partial.replace(target)
+                partial.finish()
             except OSError as error:
                 if error.errno in FULL:
                     raise full(target, error) from None
@@ -146,21 +149,18 @@ class Mirror:
         except ValueError as error:  # a redirection to what is no address
             raise _Again(f"the server's answer cannot be read ({error})") from None
 
-    def _go_on(self, path: str, partial: Path, arrived: Callable[[int], None]) -> None:
+    def _go_on(self, path: str, partial: Partial, arrived: Callable[[int], None]) -> None:
         """Fetch what a partial file lacks."""
-        have = partial.stat().st_size if partial.exists() else 0
-        with self._open(path, _rest_of(partial) if have else {}) as response:
+        with self._open(path, partial.rest() if partial.size() else {}) as response:
+            _check_answer(response, partial)
             begins, total = _extent(response)
             if response.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                if total == have:
-                    return
-                begins = -1
-            if begins not in (0, have):
-                partial.unlink()
-                raise _Again("the server has another part of the file than was asked for")
+                return  # it is all there
             if response.headers.get_content_type() in PAGES:
                 raise _Again(_page_instead(response.read(CHUNK_BYTES)))
-            with partial.open("ab" if begins else "wb") as file:
+            if not begins:
+                partial.begin(response.headers)
+            with partial.path.open("ab") as file:
                 size = begins + self._copy(response, file, not begins, arrived)
         if total is not None and size != total:
             raise _Again(f"cut off at {size} of {total} bytes")
@@ -175,7 +175,6 @@ class Mirror:
                 raise _Again(_page_instead(chunk))
             file.write(chunk)
             file.flush()
-            _date(file.name, response)
             arrived(len(chunk))
             size += len(chunk)
         return size
@@ -192,19 +191,26 @@ class Mirror:
                 since, amount = time.monotonic(), 0
 
 
-def _rest_of(partial: Path) -> dict[str, str]:
-    """What asks for the rest of a file, if it is still the one that was begun."""
-    begun = email.utils.formatdate(partial.stat().st_mtime, usegmt=True)
-    return {"Range": f"bytes={partial.stat().st_size}-", "If-Range": begun}
+def _check_answer(response: Any, partial: Partial) -> None:
+    """Refuse an answer without the file, or with another part or version than was begun.
 
-
-def _date(partial: str, response: Any) -> None:
-    """Give what came of a file the server's date of it, by which ``_rest_of`` knows it again."""
-    said = response.headers.get("Last-Modified")
-    if said:
-        with suppress(TypeError, ValueError, OverflowError, OSError):
-            changed = email.utils.parsedate_to_datetime(said).timestamp()
-            os.utime(partial, (changed, changed))
+    In the latter cases what was begun is discarded.
+    """
+    if response.status not in ANSWERS:
+        said = f"{response.status} {response.reason}".strip()
+        raise _Again(f"the server answers {said} instead of the file")
+    if response.status == http.HTTPStatus.OK:
+        return
+    begins, total = _extent(response)
+    have = partial.size()
+    if response.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        fits = total == have
+    else:
+        fits = begins in (0, have)
+    if not fits or not partial.is_of(response.headers):
+        partial.discard()
+        what = "version" if fits else "part"
+        raise _Again(f"the server has another {what} of the file than was begun")
 
 
 def full(target: Path, error: OSError) -> ValueError:
@@ -215,11 +221,11 @@ def full(target: Path, error: OSError) -> ValueError:
     )
 
 
-def _checked(partial: Path, check: Callable[[Path], object]) -> None:
+def _checked(partial: Partial, check: Callable[[Path], object]) -> None:
     try:
-        check(partial)
+        check(partial.path)
     except ValueError as error:
-        partial.unlink()
+        partial.discard()
         raise _Again(f"what came {error}") from None
 
 

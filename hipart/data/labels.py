@@ -95,8 +95,8 @@ def _rows(path: Path) -> Mapping[str, Label]:
 
 
 def _person(subject: str) -> str:
-    """A subject in one form: 7 is 007, as CMU's are written."""
-    return f"{int(subject):03d}" if re.fullmatch(r"[0-9]{1,3}", subject) else subject
+    """A subject in one form: 7, 0007 and other scripts' 7 are 007, as CMU's are written."""
+    return f"{int(subject):03d}" if re.fullmatch(r"\d{1,99}", subject) else subject
 
 
 def _rate(where: str, text: str) -> float | None:

@@ -12,11 +12,21 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from hipart.data.fetching import FULL
-from hipart.data.motion import BONE_PARENTS, BONES, CONVENTIONS, Clip, check_motion, motion_files
+from hipart.data.motion import (
+    BONE_PARENTS,
+    BONES,
+    CONVENTIONS,
+    UNREADABLE,
+    Clip,
+    check_motion,
+    motion_files,
+)
 from hipart.data.splits import Rule, persons_needed
 
 MADE_BY = "hipart-search data import"
 PREVIEW = "preview.png"
+#: What is stored of each clip.
+ARRAYS = ("root", "rot")
 #: How ``--split`` is given.
 SplitChoice = Literal["auto", "person", "time"]
 
@@ -61,7 +71,7 @@ def check_out(out: Path, force: bool) -> None:
 def _is_ours(out: Path) -> bool:
     arrays, description = motion_files(out)
     if out.is_dir() and {path.name for path in out.iterdir()} == {arrays.name}:
-        return True  # an earlier import that ended between its files
+        return _holds_clips(arrays)  # an earlier import that ended between its files
     try:
         about = json.loads(description.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -69,11 +79,27 @@ def _is_ours(out: Path) -> bool:
     return isinstance(about, dict) and str(about.get("made_by")).startswith(MADE_BY)
 
 
+def _holds_clips(arrays: Path) -> bool:
+    """Whether an archive holds what ``MotionWriter.add`` writes of clips, and nothing else."""
+    try:
+        with zipfile.ZipFile(arrays) as archive:
+            entries = set(archive.namelist())
+    except UNREADABLE:
+        return False
+    clips = {entry.rpartition("/")[0] for entry in entries}
+    return bool(entries) and entries == {_entry(clip, one) for clip in clips for one in ARRAYS}
+
+
+def _entry(clip: str, array: str) -> str:
+    return f"{clip}/{array}.npy"
+
+
 class MotionWriter:
-    """Writes a motion folder clip by clip: it appears with both files, or not at all.
+    """Writes a motion folder clip by clip; nothing is in its place before all is written.
 
     ``with MotionWriter(out) as writer``: ``add`` each clip, then ``finish``. OSError of a full disk
-    says how to go on; what was begun is removed.
+    says how to go on; what was begun is removed. Who is stopped while ``finish`` moves the files
+    leaves the arrays without a description, which ``check_out`` takes for an earlier import.
     """
 
     def __init__(self, out: Path) -> None:
@@ -107,9 +133,8 @@ class MotionWriter:
 
     def add(self, clip: Clip) -> None:
         """Write the numbers of a clip, as ``numpy.savez_compressed`` does."""
-        for name, array in (("root", clip.root), ("rot", clip.rot.astype(np.float16))):
-            entry = f"{clip.name}/{name}.npy"
-            with self._archive.open(entry, "w", force_zip64=True) as file:
+        for name, array in zip(ARRAYS, (clip.root, clip.rot.astype(np.float16)), strict=True):
+            with self._archive.open(_entry(clip.name, name), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
     def finish(self, imported: Imported, kind: str, split: SplitChoice = "auto") -> None:
@@ -134,7 +159,7 @@ def excerpt(folder: Path, clips: Iterable[ImportedClip], out: Path) -> None:
     found = Imported(tuple(wanted.values()), about["fps"], {}, {}, 0, {})
     with MotionWriter(out) as writer, np.load(motion_files(folder)[0]) as stored:
         for name, clip in wanted.items():
-            arrays = (stored[f"{name}/{array}"] for array in ("root", "rot"))
+            arrays = (stored[f"{name}/{array}"] for array in ARRAYS)
             writer.add(Clip(name, clip.label, clip.cmu_subject, *arrays))
         writer.finish(found, "excerpt", "time")
 

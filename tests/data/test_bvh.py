@@ -297,6 +297,24 @@ def test_a_rest_pose_that_does_not_stand_is_refused(tmp_path: Path) -> None:
         bvh_source(path)
 
 
+@pytest.mark.parametrize("axis", ["x", "z"])
+@pytest.mark.parametrize("angle", [6, -20, 30])
+def test_a_rest_pose_that_leans_is_refused(tmp_path: Path, axis: str, angle: int) -> None:
+    """Up was rounded to an axis, so that everybody leaned."""
+    leaning = Rotation.from_euler(axis, angle, degrees=True)
+    path = write_bvh(tmp_path / "leaning.bvh", packaged()[KICK], 30, 0.01, turn=leaning)
+    words = (
+        rf"legs of the rest pose lean by {abs(angle)}\.0 degrees, .*at most 4 .*--rest first-frame"
+    )
+    with pytest.raises(ValueError, match=words):
+        bvh_source(path)
+
+
+def test_legs_of_a_rest_pose_may_lean_a_little(tmp_path: Path) -> None:
+    leaning = Rotation.from_euler("x", 3, degrees=True)
+    bvh_source(write_bvh(tmp_path / "a.bvh", packaged()[KICK], 30, 0.01, turn=leaning))
+
+
 def test_damaged_files_end_in_a_reason(tmp_path: Path) -> None:
     """Bytes changed, cut, doubled: a clip or a ValueError, and nothing else."""
     whole = small(tmp_path).encode()
@@ -314,6 +332,20 @@ def test_labels_from_names() -> None:
     assert [label.text for label in found.values()] == ["walk_slow", "jump", "b_walk"]
     with pytest.raises(ValueError, match=r"2 file name\(s\).*01_01, 01_02.*--labels"):
         from_names(["01_01", "run", "01_02"])
+
+
+@pytest.mark.parametrize("subject", ["7", "07", "007", "0007", "٧", "٠٠٧", " 7 "])
+def test_a_person_has_one_number(tmp_path: Path, subject: str) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(f"clip,label,subject\nown,run,{subject}\n", encoding="utf-8")
+    assert read_labels(table, ["own"]) == {"own": Label("run", "007")}
+
+
+@pytest.mark.parametrize("subject", ["1007", "7a", "²", pytest.param("9" * 5000, id="many digits")])
+def test_other_subjects_are_as_they_are_written(tmp_path: Path, subject: str) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text(f"clip,label,subject\nown,run,{subject}\n", encoding="utf-8")
+    assert read_labels(table, ["own"])["own"].subject == subject
 
 
 def test_labels_from_a_table(tmp_path: Path) -> None:
