@@ -13,8 +13,11 @@ from hipart.data.corpus import fingerprint
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import available, is_search
 from hipart.experiment.scales import PRESETS, SCALES
+from hipart.pipeline import PROFILE
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import journals
+from hipart.search.candidates import Candidate, Chain
+from hipart.search.rules import Rules
 from hipart.search.session import SearchSession, read_search
 from hipart.session import read_session
 from hipart.store import Artifact, ArtifactStore, StoreError
@@ -153,19 +156,34 @@ def _searched(name: str, scale: str, runtime: Runtime) -> Iterator[tuple[str, It
 
 
 def _drawn(session: SearchSession) -> Iterator[str]:
-    """The jobs of the base and of every trial: in full, up to each rung, and on the test split.
-
-    Nobody asks for those of a trial that was refused.
-    """
-    made = session.candidates
+    """The jobs of the base and of every trial that a study has drawn."""
     study = session.open_study(looking_on=True)
-    records = [one for one in study.records.values() if one.state != "refused"]
-    for candidate in (session.base, *(made.of(one.point) for one in records)):
-        rungs = range(len(session.search.rungs))
-        chains = [*candidate.chains, *made.on_test(candidate)]
-        chains += [chain for rung in rungs for chain in made.up_to(candidate, rung)]
-        for chain in chains:
-            yield from (job.key for job in chain.values())
+    profiled = Rules(session.search.constraints).need_profile
+    yield from _measuring(session.base, session, profiled)
+    for record in study.records.values():
+        try:
+            candidate = session.candidates.of(record.point)
+        except ExperimentError:  # refused by the config: there are no jobs of it
+            continue
+        if record.state != "refused":
+            yield from _measuring(candidate, session, profiled)
+        elif profiled:
+            yield from _keys(session.candidates.chains(candidate.config, (PROFILE.name,)))
+
+
+def _measuring(candidate: Candidate, session: SearchSession, profiled: bool) -> Iterator[str]:
+    """A candidate's jobs: in full, up to each rung, on the test split, and its profile."""
+    made = session.candidates
+    yield from _keys(candidate.chains)
+    yield from _keys(made.on_test(candidate))
+    for rung in range(len(session.search.rungs)):
+        yield from _keys(made.up_to(candidate, rung))
+    if profiled:
+        yield from _keys(made.chains(candidate.config, (PROFILE.name,)))
+
+
+def _keys(chains: Iterable[Chain]) -> Iterator[str]:
+    return (job.key for chain in chains for job in chain.values())
 
 
 def _data_of(artifact: Artifact) -> str | None:

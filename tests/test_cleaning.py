@@ -8,9 +8,11 @@ import pytest
 
 from hipart import cleaning
 from hipart.data.motion import motion_files
+from hipart.experiment.errors import ExperimentError
 from hipart.jobs import StageJob
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import Journal
+from hipart.search.session import open_search
 from hipart.session import open_session
 from hipart.store import Artifact, ArtifactStore
 from tests.test_cli import invoke, said
@@ -24,6 +26,24 @@ factors:
 seeds: [0]
 reseed: [lifter]
 metric: {{stage: evaluate, name: mpjpe_mm}}
+"""
+BOUNDED = """\
+kind: search
+title: Flipped or not
+space:
+  - name: points
+    levels:
+      - {name: generated, set: {lifter.dense_input: generated}}
+      - {name: exact, set: {lifter.dense_input: exact}}
+  - name: flip
+    levels:
+      - {name: never, set: {evaluation.flip: false}}
+      - {name: always, set: {evaluation.flip: true}}
+objectives: [{stage: evaluate, name: mpjpe_mm}]
+constraints: [{metric: latency_ms, at_most: 5}]
+sampler: {kind: grid}
+budget: {trials: 4}
+reseed: [lifter]
 """
 
 
@@ -184,3 +204,28 @@ def test_an_experiment_that_cannot_be_read_keeps_everything(folder: Path) -> Non
     assert refused.exit_code == 2
     assert "broken.yaml" in refused.output
     assert len(artifacts(folder)) == 7
+
+
+def test_a_search_keeps_its_profiles_also_of_what_these_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The config forbids one point of it, and one breaks a measured bound."""
+    monkeypatch.chdir(folder)
+    (folder / "experiments/bounded.yaml").write_text(BOUNDED)
+    session = open_search("experiments/bounded.yaml", "smoke", None, at(folder))
+    study = session.open_study()
+    forbidden = {"points": "exact", "flip": "always"}
+    slow = {"points": "generated", "flip": "always"}
+    for record in iter(study.draw, None):
+        if record.point in (forbidden, slow):
+            study.refused(record, "for a test")
+        if record.point != forbidden:
+            config = session.candidates.of(record.point).config
+            for chain in session.candidates.chains(config, ("profile",)):
+                if chain["profile"] not in session.store:
+                    publish(session.store, chain["profile"])
+    with pytest.raises(ExperimentError, match="flip needs dense points"):
+        session.candidates.of(forbidden)
+    assert cleaning.leftovers(at(folder)).found == []
+    (folder / "experiments/bounded.yaml").unlink()
+    assert {one.kind for one in cleaning.leftovers(at(folder)).found} == {"profile"}
