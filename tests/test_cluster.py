@@ -99,6 +99,20 @@ def test_an_address_where_nothing_answers_is_refused_at_once(form: str, tmp_path
     assert "RAY_ADDRESS" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("a..b:80", "'a..b' cannot be a machine's name"),
+        ("http://127.0.0.1:8265", "that is a page.* Give HOST:PORT of the head"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_to_do(
+    address: str, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"^--address {address}: {why}"):
+        start_ray(Runtime(tmp_path, address=address))
+
+
 def test_a_ray_that_does_not_start_says_what_does_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,11 +53,18 @@ def start_ray(runtime: Runtime) -> None:
 
 def _check_answer(address: str) -> None:
     """ValueError where nothing listens at HOST:PORT; other forms of an address are for Ray."""
+    if address.startswith(("http://", "https://")):
+        raise ValueError(
+            f"--address {address}: that is a page, such as Ray's dashboard. Give HOST:PORT of the "
+            "head, as `ray start --head` prints it"
+        )
     form = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d{1,5})", address)
     if form is None:
         return
     try:
         socket.create_connection((form[1], int(form[2])), ANSWER_S).close()
+    except UnicodeError:
+        raise ValueError(f"--address {address}: {form[1]!r} cannot be a machine's name") from None
     except (OSError, OverflowError) as error:
         raise ValueError(
             f"--address {address}: nothing answers there ({error}). Is the cluster up, and can "
