@@ -3,8 +3,11 @@
 import io
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import ray
@@ -14,6 +17,7 @@ from rich.console import Console
 from hipart import cluster
 from hipart.cli import main
 from hipart.runtime import Runtime
+from hipart.scheduling import ray_start
 from hipart.scheduling.ray_start import start_ray
 from tests.processes import family
 
@@ -111,6 +115,36 @@ def test_what_is_no_address_is_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(ValueError, match=f"^--address {address}: {why}"):
         start_ray(Runtime(tmp_path, address=address))
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """Where something listens that is no Ray."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_listens_and_is_no_ray_is_not_waited_for(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "something answers there, but no Ray"
+    with pytest.raises(ValueError, match=f"^--address {page}: {why}"):
+        start_ray(Runtime(tmp_path, address=page))
+    monkeypatch.setenv("RAY_ADDRESS", page)
+    with pytest.raises(ValueError, match=rf"^--address auto \({page}\): {why}"):
+        start_ray(Runtime(tmp_path, address="auto"))
+
+
+def test_what_listens_and_says_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_start, "ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ValueError, match="or one that hangs"):
+            start_ray(Runtime(tmp_path, address=address))
 
 
 def test_a_ray_that_does_not_start_says_what_does_without(
