@@ -1,21 +1,26 @@
 """What in a workspace's store no experiment asks for any more, and how to be rid of it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from hipart.config import DataConfig
+from hipart.data.corpus import fingerprint
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import available, is_search
 from hipart.experiment.scales import PRESETS, SCALES
+from hipart.pipeline import PROFILE
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import journals
+from hipart.search.candidates import Candidate, Chain
+from hipart.search.rules import Rules
 from hipart.search.session import SearchSession, read_search
 from hipart.session import read_session
-from hipart.store import ArtifactStore
+from hipart.store import Artifact, ArtifactStore, StoreError
 
 #: Folders of a store in which nothing is finished: what was set aside, what was begun.
 ASIDE, WORK = ".damaged", ".work"
@@ -32,12 +37,22 @@ class Leftover:
     size: int
 
 
-def leftovers(runtime: Runtime) -> list[Leftover]:
+@dataclass(frozen=True)
+class Leftovers:
+    """All of them, of the data that were looked at."""
+
+    found: list[Leftover]
+    #: How many artifacts were trained on other data.
+    of_other_data: int
+
+
+def leftovers(runtime: Runtime) -> Leftovers:
     """Artifacts, damaged ones and begun jobs that no experiment of here asks for, at any scale.
 
     Experiments are those that ``hipart-search list`` names, searches with every trial of their
-    studies. Raises ``ValueError`` for a store that others share, whose experiments nobody can see
-    from here, and for an experiment that cannot be read.
+    studies. What was trained on other data than the runtime's is only counted. Raises
+    ``ValueError`` for a store that others share, whose experiments nobody can see from here, and
+    for an experiment that cannot be read.
     """
     if runtime.shared_store is not None:
         raise ValueError(
@@ -45,19 +60,17 @@ def leftovers(runtime: Runtime) -> list[Leftover]:
             "only a workspace's own store is"
         )
     store = ArtifactStore(runtime.store)
-    wanted = _wanted(runtime)
-    found = [
-        _leftover(artifact.path, artifact.stage)
-        for artifact in store.artifacts()
-        if artifact.key not in wanted
-    ]
+    wanted, data = _wanted(runtime)
+    unwanted = [one for one in store.artifacts() if one.key not in wanted]
+    mine = [one for one in unwanted if _data_of(one) in data]
+    found = [_leftover(artifact.path, artifact.stage) for artifact in mine]
     found += [_leftover(path, "damaged") for path in _folders(store.root / ASIDE)]
     found += [
         _leftover(path, "begun")
         for path in _folders(store.root / WORK)
         if path.name.rpartition("-")[2] not in wanted
     ]
-    return found
+    return Leftovers(found, len(unwanted) - len(mine))
 
 
 def free(found: list[Leftover], runtime: Runtime) -> int:
@@ -75,7 +88,7 @@ def free(found: list[Leftover], runtime: Runtime) -> int:
 def described(found: list[Leftover]) -> RenderableType:
     """How many there are of each kind, and how large they are."""
     if not found:
-        return "Everything in the store is asked for by some experiment."
+        return "Everything of these data in the store is asked for by some experiment."
     rows = Table("what", "folders", "size", box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in rows.columns[1:]:
         column.justify = "right"
@@ -88,6 +101,13 @@ def described(found: list[Leftover]) -> RenderableType:
     return Group(rows, "", note)
 
 
+def others_said(number: int) -> str:
+    """That so many artifacts were trained on other data."""
+    if number == 1:
+        return "1 artifact of other data stays; name its data with --data"
+    return f"{number} artifacts of other data stay; name their data with --data"
+
+
 def sized(size: float) -> str:
     """Bytes as a person says them."""
     for unit in _UNITS:
@@ -97,27 +117,34 @@ def sized(size: float) -> str:
     return f"{size:.3g} {unit}"
 
 
-def _wanted(runtime: Runtime) -> set[str]:
-    """The keys of all jobs that any experiment asks for."""
-    return {
-        key
-        for name in available()
-        for scale in SCALES
-        for key in (_searched if is_search(name) else _asked)(name, scale, runtime)
-    }
+def _wanted(runtime: Runtime) -> tuple[set[str], set[str]]:
+    """The keys of all jobs that any experiment asks for, and the fingerprints of these data.
+
+    An experiment has a fingerprint of its own where it gives the corpus another name.
+    """
+    keys: set[str] = set()
+    data = {fingerprint(DataConfig(), runtime.data)}
+    for name in available():
+        for scale in SCALES:
+            for its_data, asked in (_searched if is_search(name) else _asked)(name, scale, runtime):
+                data.add(its_data)
+                keys.update(asked)
+    return keys, data
 
 
-def _asked(name: str, scale: str, runtime: Runtime) -> Iterator[str]:
+def _asked(name: str, scale: str, runtime: Runtime) -> Iterator[tuple[str, Iterable[str]]]:
     """Those of an ablation: as its file says, and under every preset that it leaves open."""
-    yield from read_session(name, scale, None, runtime).distinct
-    for preset in PRESETS:
+    for preset in (None, *PRESETS):
         try:
-            yield from read_session(name, scale, preset, runtime).distinct
-        except ExperimentError:  # it has one of its own
+            session = read_session(name, scale, preset, runtime)
+        except ExperimentError:  # it has a preset of its own
+            if preset is None:
+                raise
             continue
+        yield session.fingerprint, session.distinct
 
 
-def _searched(name: str, scale: str, runtime: Runtime) -> Iterator[str]:
+def _searched(name: str, scale: str, runtime: Runtime) -> Iterator[tuple[str, Iterable[str]]]:
     for preset in (None, *PRESETS):
         try:
             session = read_search(name, scale, preset, runtime)
@@ -125,20 +152,46 @@ def _searched(name: str, scale: str, runtime: Runtime) -> Iterator[str]:
             if preset is None:
                 raise
             continue
-        if session.is_begun:
-            yield from _drawn(session)
+        yield session.fingerprint, _drawn(session) if session.is_begun else ()
 
 
 def _drawn(session: SearchSession) -> Iterator[str]:
-    """The jobs of the base and of every trial: in full, up to each rung, and on the test split."""
-    made = session.candidates
+    """The jobs of the base and of every trial that a study has drawn."""
     study = session.open_study(looking_on=True)
-    for candidate in (session.base, *(made.of(one.point) for one in study.records.values())):
-        rungs = range(len(session.search.rungs))
-        chains = [*candidate.chains, *made.on_test(candidate)]
-        chains += [chain for rung in rungs for chain in made.up_to(candidate, rung)]
-        for chain in chains:
-            yield from (job.key for job in chain.values())
+    profiled = Rules(session.search.constraints).need_profile
+    yield from _measuring(session.base, session, profiled)
+    for record in study.records.values():
+        try:
+            candidate = session.candidates.of(record.point)
+        except ExperimentError:  # refused by the config: there are no jobs of it
+            continue
+        if record.state != "refused":
+            yield from _measuring(candidate, session, profiled)
+        elif profiled:
+            yield from _keys(session.candidates.chains(candidate.config, (PROFILE.name,)))
+
+
+def _measuring(candidate: Candidate, session: SearchSession, profiled: bool) -> Iterator[str]:
+    """A candidate's jobs: in full, up to each rung, on the test split, and its profile."""
+    made = session.candidates
+    yield from _keys(candidate.chains)
+    yield from _keys(made.on_test(candidate))
+    for rung in range(len(session.search.rungs)):
+        yield from _keys(made.up_to(candidate, rung))
+    if profiled:
+        yield from _keys(made.chains(candidate.config, (PROFILE.name,)))
+
+
+def _keys(chains: Iterable[Chain]) -> Iterator[str]:
+    return (job.key for chain in chains for job in chain.values())
+
+
+def _data_of(artifact: Artifact) -> str | None:
+    """The fingerprint of what it was trained on; None if nobody can tell."""
+    try:
+        return artifact.identity.get("data")
+    except StoreError:
+        return None
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -292,3 +292,22 @@ def test_the_file_without_the_mistakes_is_taken(
     (tmp_path / "mine.yaml").write_text(GOOD)
     result = CliRunner().invoke(main, ["plan", "mine.yaml", "--scale", "smoke"])
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run codebook_ablation --cpus-per-job",
+        "run codebook_ablation --gpus-per-job",
+        "run lifter_search --simulate --device-hours",
+        "data get cmu --subjects 1 --timeout",
+        "data import amc . --rate",
+    ],
+)
+def test_a_number_that_is_none_is_refused(line: str, number: str) -> None:
+    result = CliRunner().invoke(main, [*line.split(), number])
+    assert result.exit_code == 2, result.output
+    option = line.rsplit(maxsplit=1)[-1]
+    assert f"Invalid value for '{option}': " in result.stderr
+    assert number in result.stderr

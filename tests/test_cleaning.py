@@ -8,10 +8,13 @@ import pytest
 
 from hipart import cleaning
 from hipart.data.motion import motion_files
+from hipart.experiment.errors import ExperimentError
+from hipart.jobs import StageJob
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import Journal
+from hipart.search.session import open_search
 from hipart.session import open_session
-from hipart.store import ArtifactStore
+from hipart.store import Artifact, ArtifactStore
 from tests.test_cli import invoke, said
 
 MINE = """\
@@ -24,6 +27,24 @@ seeds: [0]
 reseed: [lifter]
 metric: {{stage: evaluate, name: mpjpe_mm}}
 """
+BOUNDED = """\
+kind: search
+title: Flipped or not
+space:
+  - name: points
+    levels:
+      - {name: generated, set: {lifter.dense_input: generated}}
+      - {name: exact, set: {lifter.dense_input: exact}}
+  - name: flip
+    levels:
+      - {name: never, set: {evaluation.flip: false}}
+      - {name: always, set: {evaluation.flip: true}}
+objectives: [{stage: evaluate, name: mpjpe_mm}]
+constraints: [{metric: latency_ms, at_most: 5}]
+sampler: {kind: grid}
+budget: {trials: 4}
+reseed: [lifter]
+"""
 
 
 @pytest.fixture
@@ -35,12 +56,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cleaning, "available", lambda: experiments(tmp_path))
     (tmp_path / "experiments").mkdir()
     write(tmp_path, 0.025)
-    session = open_session(str(tmp_path / "experiments/mine.yaml"), "smoke", None, at(tmp_path))
+    train(tmp_path, at(tmp_path))
+    return tmp_path
+
+
+def train(folder: Path, runtime: Runtime) -> None:
+    session = open_session(str(folder / "experiments/mine.yaml"), "smoke", None, runtime)
     session.store.prepare()
     for job in session.distinct.values():
-        with session.store.claim(job) as work:
-            session.store.publish(job, work, {}, {"seconds": 1.0})
-    return tmp_path
+        publish(session.store, job)
+
+
+def publish(store: ArtifactStore, job: StageJob) -> None:
+    with store.claim(job) as work:
+        store.publish(job, work, {}, {"seconds": 1.0})
+
+
+def artifacts(folder: Path) -> set[Artifact]:
+    return set(ArtifactStore(at(folder).store).artifacts())
 
 
 def experiments(folder: Path) -> dict[str, Path]:
@@ -55,6 +88,14 @@ def write(folder: Path, rate: float) -> None:
     (folder / "experiments/mine.yaml").write_text(MINE.format(rate=rate))
 
 
+def own_motion(folder: Path) -> Path:
+    """The packaged motion with one action called otherwise."""
+    (arrays, description), (to_arrays, to_description) = motion_files(None), motion_files(folder)
+    to_arrays.write_bytes(arrays.read_bytes())
+    to_description.write_text(description.read_text().replace('"climb"', '"ascend"'))
+    return folder
+
+
 def kinds(folder: Path) -> list[str]:
     return sorted(one["kind"] for one in json.loads(said(folder, "clean --json")))
 
@@ -64,12 +105,12 @@ def test_what_an_experiment_asks_for_stays_and_what_it_asked_for_can_go(folder: 
     assert "asked for by some experiment" in said(folder, "clean")
     write(folder, 0.035)
     assert kinds(folder) == ["evaluate", "lifter"]
-    before = len(list(ArtifactStore(at(folder).store).artifacts()))
+    before = len(artifacts(folder))
     shown = said(folder, "clean")
     assert "hipart-search clean --free" in shown
-    assert len(list(ArtifactStore(at(folder).store).artifacts())) == before
+    assert len(artifacts(folder)) == before
     assert "freed " in said(folder, "clean --free")
-    assert len(list(ArtifactStore(at(folder).store).artifacts())) == before - 2
+    assert len(artifacts(folder)) == before - 2
     assert kinds(folder) == []
 
 
@@ -104,8 +145,7 @@ def test_what_packaged_experiments_ask_for_stays(
 ) -> None:
     session = open_session("codebook_ablation", "laptop", "textbook", at(folder))
     job = session.jobs[1]["tokenizer"]  # of an arm that is not the base
-    with session.store.claim(job) as work:
-        session.store.publish(job, work, {}, {"seconds": 1.0})
+    publish(session.store, job)
     assert kinds(folder) == [job.stage]
     monkeypatch.undo()
     assert kinds(folder) == []
@@ -115,17 +155,46 @@ def test_an_experiment_that_does_not_fit_the_data_stops_no_cleaning(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Motion of one's own has no action of the packaged one, which an experiment leaves out."""
-    motion = tmp_path_factory.mktemp("motion")
-    (arrays, description), (to_arrays, to_description) = motion_files(None), motion_files(motion)
-    to_arrays.write_bytes(arrays.read_bytes())
-    to_description.write_text(description.read_text().replace('"climb"', '"ascend"'))
+    motion = own_motion(tmp_path_factory.mktemp("motion"))
     text = MINE.format(rate=0.025).replace("design", "base: {data.leave_out: [climb]}\ndesign", 1)
     (folder / "experiments/mine.yaml").write_text(text)
     monkeypatch.chdir(folder)
     own = replace(at(folder), data=motion)
     with pytest.raises(ValueError, match="climb"):
         open_session(str(folder / "experiments/mine.yaml"), "smoke", None, own)
-    assert len(cleaning.leftovers(own)) == 7
+    left = cleaning.leftovers(own)
+    assert (left.found, left.of_other_data) == ([], 7)
+
+
+def test_what_was_trained_on_other_data_stays(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    motion = own_motion(tmp_path_factory.mktemp("motion"))
+    own = replace(at(folder), data=motion)
+    train(folder, own)
+    write(folder, 0.035)
+    before = artifacts(folder)
+    assert "7 artifacts of other data stay; name their data with --data" in said(folder, "clean")
+    shown = said(folder, f"clean --data {motion}")
+    assert "7 artifacts of other data stay; name their data with --data" in shown
+    assert f"hipart-search clean --data {motion} --free" in shown
+    said(folder, f"clean --data {motion} --free")
+    gone = before - artifacts(folder)
+    assert {one.stage for one in gone} == {"lifter", "evaluate"}
+    assert len(gone) == 2
+    said(folder, "clean --free")
+    assert len(artifacts(folder)) == len(before) - 4
+
+
+def test_an_artifact_of_which_nobody_can_tell_the_data_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, 0.035)
+    monkeypatch.chdir(folder)
+    (unwanted, _) = cleaning.leftovers(at(folder)).found
+    (folder / unwanted.path / "identity.json").write_text("{")
+    assert "1 artifact of other data stays" in said(folder, "clean --free")
+    assert (folder / unwanted.path).exists()
 
 
 def test_an_experiment_that_cannot_be_read_keeps_everything(folder: Path) -> None:
@@ -134,4 +203,29 @@ def test_an_experiment_that_cannot_be_read_keeps_everything(folder: Path) -> Non
     refused = invoke(folder, "clean --free")
     assert refused.exit_code == 2
     assert "broken.yaml" in refused.output
-    assert len(list(ArtifactStore(at(folder).store).artifacts())) == 7
+    assert len(artifacts(folder)) == 7
+
+
+def test_a_search_keeps_its_profiles_also_of_what_these_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The config forbids one point of it, and one breaks a measured bound."""
+    monkeypatch.chdir(folder)
+    (folder / "experiments/bounded.yaml").write_text(BOUNDED)
+    session = open_search("experiments/bounded.yaml", "smoke", None, at(folder))
+    study = session.open_study()
+    forbidden = {"points": "exact", "flip": "always"}
+    slow = {"points": "generated", "flip": "always"}
+    for record in iter(study.draw, None):
+        if record.point in (forbidden, slow):
+            study.refused(record, "for a test")
+        if record.point != forbidden:
+            config = session.candidates.of(record.point).config
+            for chain in session.candidates.chains(config, ("profile",)):
+                if chain["profile"] not in session.store:
+                    publish(session.store, chain["profile"])
+    with pytest.raises(ExperimentError, match="flip needs dense points"):
+        session.candidates.of(forbidden)
+    assert cleaning.leftovers(at(folder)).found == []
+    (folder / "experiments/bounded.yaml").unlink()
+    assert {one.kind for one in cleaning.leftovers(at(folder)).found} == {"profile"}

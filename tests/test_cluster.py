@@ -3,8 +3,11 @@
 import io
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import ray
@@ -14,6 +17,7 @@ from rich.console import Console
 from hipart import cluster
 from hipart.cli import main
 from hipart.runtime import Runtime
+from hipart.scheduling import ray_start
 from hipart.scheduling.ray_start import start_ray
 from tests.processes import family
 
@@ -97,6 +101,50 @@ def test_an_address_where_nothing_answers_is_refused_at_once(form: str, tmp_path
     assert result.exit_code == 2, result.output
     assert f"--address {address}: nothing answers there" in result.stderr
     assert "RAY_ADDRESS" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("a..b:80", "'a..b' cannot be a machine's name"),
+        ("http://127.0.0.1:8265", "that is a page.* Give HOST:PORT of the head"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_to_do(
+    address: str, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"^--address {address}: {why}"):
+        start_ray(Runtime(tmp_path, address=address))
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    """Where something listens that is no Ray."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_what_listens_and_is_no_ray_is_not_waited_for(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "something answers there, but no Ray"
+    with pytest.raises(ValueError, match=f"^--address {page}: {why}"):
+        start_ray(Runtime(tmp_path, address=page))
+    monkeypatch.setenv("RAY_ADDRESS", page)
+    with pytest.raises(ValueError, match=rf"^--address auto \({page}\): {why}"):
+        start_ray(Runtime(tmp_path, address="auto"))
+
+
+def test_what_listens_and_says_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_start, "ANSWER_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ValueError, match="or one that hangs"):
+            start_ray(Runtime(tmp_path, address=address))
 
 
 def test_a_ray_that_does_not_start_says_what_does_without(

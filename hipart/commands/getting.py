@@ -7,6 +7,7 @@ import click
 
 from hipart.commands.importing import motion_options, tell_motion, write_motion
 from hipart.commands.opening import terminal
+from hipart.commands.options import Number
 
 if TYPE_CHECKING:
     from hipart.data.cmu import Collected
@@ -37,7 +38,7 @@ def getting() -> None:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, 3600, min_open=True),
+    type=Number(0, 3600, min_open=True),
     default=30,
     show_default=True,
     help="Seconds without an answer that are a stall.",

@@ -1,6 +1,5 @@
 """``hipart-search data import``: a user's recordings made into a motion folder."""
 
-import math
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hipart.commands.opening import config_at
+from hipart.commands.options import Number
 from hipart.experiment.scales import DEFAULT_SCALE
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def import_bvh(folder: Path, rig: Path | None, rest: Any, **options: Any) -> Non
 @rig_option
 @click.option(
     "--rate",
-    type=click.FloatRange(1, 1000),
+    type=Number(1, 1000),
     default=120,
     show_default=True,
     help="Frames a second of files that do not say.",
@@ -126,8 +126,6 @@ def import_amc(folder: Path, rig: Path | None, rate: float, **options: Any) -> N
     from hipart.data.rigs import ACCLAIM, read_rig
     from hipart.data.sources import AcclaimReader
 
-    if math.isnan(rate):
-        raise ValueError("--rate must be a number of frames a second, found nan")
     names = ACCLAIM if rig is None else read_rig(rig)
     reader = partial(AcclaimReader, names, rate, fps=options["fps"])
     _import(folder, "amc", reader, **options)

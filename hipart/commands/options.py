@@ -1,5 +1,6 @@
 """Options that several commands share, and how a user's mistake ends a command."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -134,6 +135,18 @@ def workspace_option(command: F) -> F:
     return option(command)
 
 
+class Number(click.FloatRange):
+    """A number in a range; neither nan, which no comparison finds outside of it, nor infinity."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
+
 class Duration(click.ParamType[float]):
     """A time span like 90s, 10m or 2h; a bare number is minutes. Gives seconds."""
 
@@ -162,7 +175,7 @@ def search_options(command: F) -> F:
         click.option("--time", type=Duration(), help="End a search after 90s, 10m or 2h in all."),
         click.option(
             "--device-hours",
-            type=click.FloatRange(0, min_open=True),
+            type=Number(0, min_open=True),
             help="End a search when its stage jobs have had devices (or cores) for so long.",
         ),
         click.option(

@@ -23,6 +23,7 @@ from hipart.commands.options import (
 )
 from hipart.commands.preparing import doctor as data_doctor
 from hipart.commands.preparing import prepare
+from hipart.experiment.scales import DEFAULT_SCALE
 from hipart.runtime import Runtime
 
 
@@ -107,17 +108,22 @@ def doctor(as_json: bool, **place: Any) -> None:
 @json_option
 def clean(freeing: bool, as_json: bool, **place: Any) -> None:
     """What no experiment asks for any more: shown, and removed only with --free."""
-    from hipart.cleaning import described, free, leftovers, sized
+    from hipart.cleaning import described, free, leftovers, others_said, sized
+    from hipart.session import options
 
     runtime = Runtime(**place)
-    found = leftovers(runtime)
+    left = leftovers(runtime)
+    found = left.found
     facts = [{"path": str(one.path), "kind": one.kind, "bytes": one.size} for one in found]
     tell(lambda: facts, partial(described, found), as_json)
+    if left.of_other_data:
+        click.echo(others_said(left.of_other_data), err=as_json)
     if freeing:
         freed = free(found, runtime)
         click.echo(f"freed {sized(freed)}", err=as_json)
     elif found and not as_json:
-        click.echo("Next: hipart-search clean --free  # removes them")
+        again = "hipart-search clean" + options(DEFAULT_SCALE, runtime)
+        click.echo(f"Next: {again} --free  # removes them")
 
 
 @click.command()

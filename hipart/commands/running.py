@@ -11,6 +11,7 @@ import click
 from hipart.commands.opening import find_search, open_all, tell, terminal
 from hipart.commands.options import (
     Duration,
+    Number,
     address_option,
     json_option,
     place_options,
@@ -42,8 +43,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="The cluster adds nodes on demand: ask for --workers, whatever there is now.",
 )
-@click.option("--cpus-per-job", type=float, help="One; all cores where there is a single trial.")
-@click.option("--gpus-per-job", type=float, default=0.0, show_default=True)
+@click.option(
+    "--cpus-per-job",
+    type=Number(0, min_open=True),
+    help="One; all cores where there is a single trial.",
+)
+@click.option("--gpus-per-job", type=Number(0), default=0.0, show_default=True)
 @click.option(
     "--array",
     type=click.IntRange(1),

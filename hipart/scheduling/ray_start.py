@@ -15,6 +15,10 @@ from hipart.runtime import Runtime
 WORKER_NICENESS = "1"
 #: How long the head of a cluster may take to answer before Ray, which waits for minutes, is asked.
 ANSWER_S = 10.0
+#: How a client of HTTP/2 begins, with settings that say nothing. A server of gRPC answers with its
+#: own, which are a frame of this kind with so long a head.
+HTTP2_BEGINS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+SETTINGS, HEAD_BYTES = 4, 9
 
 
 def start_ray(runtime: Runtime) -> None:
@@ -51,18 +55,63 @@ def start_ray(runtime: Runtime) -> None:
             ) from error
 
 
-def _check_answer(address: str) -> None:
-    """ValueError where nothing listens at HOST:PORT; other forms of an address are for Ray."""
+def _check_answer(asked: str) -> None:
+    """ValueError where no Ray listens at HOST:PORT; other forms of an address are for Ray.
+
+    It would wait for ever for one that is not there.
+    """
+    address = _resolved(asked)
+    named = asked if address == asked else f"{asked} ({address})"
+    if address.startswith(("http://", "https://")):
+        raise ValueError(
+            f"--address {named}: that is a page, such as Ray's dashboard. Give HOST:PORT of the "
+            "head, as `ray start --head` prints it"
+        )
     form = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d{1,5})", address)
     if form is None:
         return
     try:
-        socket.create_connection((form[1], int(form[2])), ANSWER_S).close()
+        with socket.create_connection((form[1], int(form[2])), ANSWER_S) as connection:
+            is_ray = _speaks_grpc(connection)
+    except UnicodeError:
+        raise ValueError(f"--address {named}: {form[1]!r} cannot be a machine's name") from None
     except (OSError, OverflowError) as error:
         raise ValueError(
-            f"--address {address}: nothing answers there ({error}). Is the cluster up, and can "
+            f"--address {named}: nothing answers there ({error}). Is the cluster up, and can "
             "this machine reach it? Without --address (and RAY_ADDRESS) Ray is started here"
         ) from None
+    if not is_ray:
+        raise ValueError(
+            f"--address {named}: something answers there, but no Ray, or one that hangs. Give "
+            "HOST:PORT of the head, as `ray start --head` prints it. Without --address (and "
+            "RAY_ADDRESS) Ray is started here"
+        )
+
+
+def _resolved(address: str) -> str:
+    """The address that ``auto`` means here; itself if Ray is to say that there is none."""
+    if address != "auto":
+        return address
+    from ray._private.services import get_ray_address_from_environment
+
+    try:
+        return str(get_ray_address_from_environment(address, None))
+    except ConnectionError:
+        return address
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side greets as Ray's servers do; taken for granted behind TLS."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return True
+    head = b""
+    try:
+        connection.sendall(HTTP2_BEGINS)
+        while len(head) < HEAD_BYTES and (more := connection.recv(HEAD_BYTES - len(head))):
+            head += more
+    except OSError:
+        return False
+    return len(head) == HEAD_BYTES and head[3] == SETTINGS
 
 
 @contextmanager
