@@ -182,6 +182,7 @@ def _page(found: _Found, made: Table, beside: Sequence[Chart] = ()) -> Page:
         facts=_facts(found),
         grid=grid(made),
         footer=made.footer,
+        ranking=made.ranking,
         failed=[(row.arm, row.reason or "") for row in made.rows if row.failed],
         charts={
             part: kept

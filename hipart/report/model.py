@@ -73,6 +73,8 @@ class Row(Standing):
     published: Published | None
     cells: tuple[Cell, ...]
     levels: tuple[tuple[str, str], ...] = ()
+    #: Whether its lifter is given exact points, which no prediction has.
+    exact: bool = False
 
     @property
     def measured(self) -> int:
@@ -137,6 +139,12 @@ class Content:
     def factors(self) -> list[str]:
         """The factors, in the order of their rows."""
         return list(dict.fromkeys(row.factor for row in self.rows if row.factor is not None))
+
+    @property
+    def ranking(self) -> str:
+        """Among which rows best and second best are marked."""
+        aside = "; those with exact points stand aside" * any(row.exact for row in self.rows)
+        return f"of the arms with all their seeds{aside}."
 
     def in_design(self, row: Row) -> bool:
         """Whether a row is a cell of the factors: the base, or what stands off it in one."""

@@ -72,7 +72,7 @@ def render(table: Content) -> str:
             r"\end{tabular}" + "}" * wide,
             r"\par\smallskip",
             r"\begin{minipage}{\linewidth}\footnotesize",
-            r"\textbf{Best} and \underline{second best} of the arms with all their seeds.",
+            rf"\textbf{{Best}} and \underline{{second best}} {table.ranking}",
             *(escape(line) for line in table.footer),
             r"\end{minipage}",
             r"\end{table}",

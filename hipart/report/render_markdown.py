@@ -13,7 +13,7 @@ def render(table: Content) -> str:
     for place in range(len(columns[0].texts)):
         rows.append(_line([_text(column.texts[place]) for column in columns]))
     footer = [f"* {escape(line)}" for line in table.footer]
-    legend = "* **Best** and *second best* of the arms with all their seeds."
+    legend = f"* **Best** and *second best* {table.ranking}"
     return "\n".join([f"**{escape(table.caption)}**", "", *rows, "", legend, *footer, ""])
 
 

@@ -49,7 +49,7 @@ class TerminalTable:
             yield RichText("")
             yield _body(below, options.max_width, plain)
         best = "¹ best, ² second best" if plain else "bold: best, underlined: second best"
-        yield RichText(f"{best} of the arms with all their seeds.", style="dim")
+        yield RichText(f"{best} {self.table.ranking}", style="dim")
         for line in self.table.footer:
             yield RichText(line, style="dim")
 

@@ -226,6 +226,7 @@ def _rows(
             arm=arm.name,
             published=arm.published if protocol.comparable(arm, metric) else None,
             levels=arm.levels,
+            exact=arm.config.lifts_exact_points,
             cells=tuple(_cell(statistics[column.key, arm.name]) for column in columns),
             **counted[arm.name],
         )
@@ -270,13 +271,18 @@ def _cell(statistics: dict[str, Any]) -> Cell:
 
 
 def _ranked(rows: list[Row], place: int, column: Column) -> list[Row]:
-    """Rows with best and second best marked; equal as shown is equal, unfinished arms stand out."""
-    shown = [
-        round(mean, column.decimals)
-        if (mean := row.cells[place].mean) is not None and row.cells[place].seeds == row.planned
-        else None
-        for row in rows
-    ]
+    """Rows with best and second best marked; equal as shown is equal.
+
+    Arms that are not finished stand aside, and those that are given exact points.
+    """
+
+    def shown_of(row: Row) -> float | None:
+        cell = row.cells[place]
+        if cell.mean is None or cell.seeds < row.planned or row.exact:
+            return None
+        return round(cell.mean, column.decimals)
+
+    shown = [shown_of(row) for row in rows]
     order = sorted({mean for mean in shown if mean is not None}, reverse=column.goal == "max")
     if len(order) < 2:
         return rows

@@ -66,6 +66,12 @@ def test_the_codebook_ablation_beside_three_controls(scale: str, factors: int) -
     assert arms(ablation)[-1].config.lifts_exact_points
 
 
+def test_the_codebook_ablation_of_0_1_is_found_as_it_was() -> None:
+    ablation = load("codebook_ablation", "laptop-v1")
+    assert ablation.seeds == (0, 1)
+    assert len(arms(ablation)) == 1 + 4 + 2
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_controls_of_the_codebook_ablation_train_no_tokenizer(scale: str) -> None:
     found = trials(load("codebook_ablation", scale))

@@ -72,6 +72,7 @@ def page(name: str) -> Page:
         facts=[("scale", name)],
         grid=Grid([GridColumn("arm", "", texts, "left"), GridColumn("MPJPE", "[mm] ↓", texts)], []),
         footer=[name],
+        ranking=name,
         failed=[(name, name)],
         charts={"results": [Chart(name, name, {"data": {"values": [{"arm": name}]}}, 100)]},
         shared=[],

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from hipart.experiment.design import trials
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.form import Level, MetricChoice
 from hipart.jobs import jobs
 from hipart.report.tables import Table, write_all
 from tests.report.samples import (
@@ -53,6 +53,16 @@ def test_means_that_look_equal_are_tied() -> None:
 def test_nothing_is_marked_where_all_are_equal_or_alone() -> None:
     assert marks(sized({"base": [50.0] * 3, SMALL: [50.0] * 3, MIDDLE: [50.0] * 3})) == [None] * 3
     assert marks(sized({"base": [50.0] * 3, SMALL: [None] * 3, MIDDLE: [None] * 3})) == [None] * 3
+
+
+def test_arms_with_exact_points_stand_aside() -> None:
+    """No prediction has them, so they are no best method."""
+    exact = Level(name="exact points", set={"lifter.dense_input": "exact"})
+    values: Values = {**VALUES, "exact points": [30.0] * 3}
+    table = made(ablation(arms=(exact,)), measured(values))
+    assert marks(table) == ["best", None, "second", None]
+    assert table.ranking.endswith("; those with exact points stand aside.")
+    assert sized(VALUES).ranking == "of the arms with all their seeds."
 
 
 @pytest.mark.parametrize("lost", [None, float("nan")])

@@ -33,6 +33,8 @@ class Page:
     facts: Sequence[tuple[str, str]]
     grid: Grid
     footer: Sequence[str]
+    #: Among which rows best and second best are marked.
+    ranking: str
     failed: Sequence[tuple[str, str]]
     charts: Mapping[str, Sequence[Chart]]
     shared: Sequence[Shared]
