@@ -120,12 +120,12 @@ class StageGraph:
             self._add(job, "reused")
             return
         above = jobs.above(job)
-        for need in above:
-            self._ensure(need, jobs)
+        for one in above:
+            self._ensure(one, jobs)
         node = self._add(job, "waiting")
         self.open_jobs += 1
         self._left_s += node.seconds
-        needs = [self.nodes[need.key] for need in above]
+        needs = [self.nodes[one.key] for one in above]
         for need in needs:
             need.needed_by.append(node)
             self._lengthen(need, node.chain_s)
