@@ -47,6 +47,7 @@ space:
 """
 #: 32 points over 4 tokenizers.
 FOUR = """\
+base: {tokenizer.sparse_codebook.size: 32, lifter.model.width: 16}
 space:
   - {name: codes, path: tokenizer.sparse_codebook.size, levels: [32, 64, 128, 256]}
   - {name: order, path: prior.order, levels: [center_to_periphery, raster]}
