@@ -19,7 +19,7 @@ from hipart.scheduling.executor import Executor, Workplace
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
-from hipart.scheduling.plan import Estimates, measurements
+from hipart.scheduling.plan import Estimates
 from hipart.session import Session, Work, options
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking import MlflowMirror, ui_command
@@ -116,8 +116,7 @@ def _estimates(
     store: ArtifactStore, to_train: Sequence[StageJob]
 ) -> Callable[[StageJob], float | None]:
     """Seconds of each job to train by what is known; None where that is nothing."""
-    known, _ = measurements(store)
-    estimates = Estimates(known)
+    estimates = Estimates.of(store)
     seconds = {job.key: estimates.seconds(job) for job in to_train}
     return lambda job: seconds.get(job.key)
 

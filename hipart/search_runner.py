@@ -20,7 +20,7 @@ from hipart.scheduling.executor import Executor
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
-from hipart.scheduling.plan import Estimates, measurements
+from hipart.scheduling.plan import Estimates
 from hipart.search.budget import Account, Ended, Limits
 from hipart.search.candidates import Candidate, Chain
 from hipart.search.loop import SearchLoop
@@ -264,8 +264,7 @@ def _before_last(chain: Chain) -> list[StageJob]:
 
 def _estimates(session: SearchSession) -> Callable[[StageJob], float | None]:
     """Seconds of each job by what is known."""
-    known, _ = measurements(session.store)
-    estimates = Estimates(known)
+    estimates = Estimates.of(session.store)
     found: dict[str, float | None] = {}
 
     def seconds(job: StageJob) -> float | None:

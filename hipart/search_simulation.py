@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 
 from hipart.report.live import duration
 from hipart.report.searches import counted
-from hipart.scheduling.plan import Estimates, measurements
+from hipart.scheduling.plan import Estimates
 from hipart.search.budget import Limits
 from hipart.search.landscape import made_up, read_landscape
 from hipart.search.session import SearchSession, ranked
@@ -26,14 +26,13 @@ def simulate_search(session: SearchSession, limits: Limits, source: str, console
     search = session.search
     given = source != "made-up"
     landscape = read_landscape(Path(source), search) if given else made_up(search)
-    known, _ = measurements(session.store)
     slots = session.runtime.workers or 2
     found = simulate(
         search,
         landscape,
         slots,
         limits,
-        estimate=Estimates(known).seconds,
+        estimate=Estimates.of(session.store).seconds,
     )
     metrics = [f"{one.stage}/{one.name}" for one in search.objectives]
     rows = RichTable("trial", "point", *metrics, box=None, header_style="dim", padding=(0, 2, 0, 0))

@@ -106,12 +106,8 @@ def _cost(plan: Plan, workers: int) -> str:
         return "Nothing to train: every job is in the store."
     if plan.seconds is None:
         return "Cost unknown: no finished job of this size was measured yet."
-    if plan.shipped:
-        source = "from timings of one core of another machine that come with the package"
-    else:
-        source = f"from {plan.measured} finished jobs in this store"
-    wait = duration(plan.seconds / workers)
-    return f"About {duration(plan.seconds)} of work, {wait} on {workers} workers; {source}."
+    work, wait = duration(plan.seconds), duration(plan.seconds / workers)
+    return f"About {work} of work, {wait} on {workers} workers; from {plan.source}."
 
 
 def difference(

@@ -10,7 +10,7 @@ from hipart.experiment.file import available, load_any
 from hipart.experiment.search import Search
 from hipart.experiment.suite import available_suites, load_suite
 from hipart.report.schedule import Span
-from hipart.scheduling.plan import Estimates, measurements
+from hipart.scheduling.plan import Estimates
 from hipart.session import Session, Work
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def of_plan(work: Work, workers: int) -> Facts:
         "work_s": plan.seconds,
         "workers": workers,
         "wait_s": None if plan.seconds is None else plan.seconds / workers,
-        "measured_jobs": plan.measured,
-        "measured_elsewhere": plan.shipped,
+        "source": plan.source,
     }
 
 
@@ -115,8 +114,7 @@ def of_search_plan(session: "SearchSession", workers: int) -> Facts:
     from hipart.search.landscape import made_up
     from hipart.search.simulation import simulate
 
-    known, shipped = measurements(session.store)
-    estimates = Estimates(known)
+    estimates = Estimates.of(session.store)
     base = [job for chain in session.base.chains for job in chain.values()]
     name, scale = session.search.name, session.search.scale
     facts: Facts = {"name": name, "scale": scale, "workers": workers, "simulated": True}
@@ -131,8 +129,7 @@ def of_search_plan(session: "SearchSession", workers: int) -> Facts:
         "ended": found.ended.reason,
         "work_s": sum(end - start for start, end in found.executor.spans),
         "wait_s": found.executor.now,
-        "measured_jobs": len(known),
-        "measured_elsewhere": shipped,
+        "source": estimates.source,
     }
 
 

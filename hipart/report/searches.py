@@ -60,15 +60,10 @@ def describe_search_plan(facts: Mapping[str, Any]) -> RenderableType:
     title = Text(f"{facts['name']}, scale {facts['scale']}\n", style="bold")
     if facts["work_s"] is None:
         return Group(title, Text("Cost unknown: no finished job of this size was measured yet."))
-    source = (
-        "timings of one core of another machine that come with the package"
-        if facts["measured_elsewhere"]
-        else f"{facts['measured_jobs']} finished jobs in this store"
-    )
     lines = [
         counted(facts["trials"], facts["stages"]),
         f"About {duration(facts['work_s'])} of work, {duration(facts['wait_s'])} on "
-        f"{facts['workers']} workers; durations from {source}.",
+        f"{facts['workers']} workers; durations from {facts['source']}.",
         "From a simulated run: which trials are drawn and stopped depends on results, and those "
         "were made up.",
         f"It ended: {facts['ended']}.",

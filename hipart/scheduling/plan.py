@@ -37,9 +37,8 @@ class Plan:
 
     stages: dict[str, StagePlan] = field(default_factory=dict)
     to_train: list[StageJob] = field(default_factory=list)
-    #: Measured jobs behind the estimate, and whether other machines measured all of them.
-    measured: int = 0
-    shipped: bool = False
+    #: Where the estimate comes from, in words.
+    source: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -87,9 +86,7 @@ def _needed(trials: Sequence[TrialJobs], done: Container[str]) -> set[str]:
 
 
 def _estimate(plan: Plan, store: ArtifactStore) -> None:
-    known, plan.shipped = measurements(store)
-    plan.measured = len(known)
-    estimates = Estimates(known)
+    estimates = Estimates.of(store)
     for job in plan.to_train:
         stage = plan.stages[job.stage]
         stage.to_train += 1
@@ -97,41 +94,55 @@ def _estimate(plan: Plan, store: ArtifactStore) -> None:
         stage.seconds = (
             None if seconds is None or stage.seconds is None else stage.seconds + seconds
         )
+    plan.source = estimates.source
 
 
-def measurements(store: ArtifactStore) -> tuple[list[Measurement], bool]:
-    """What finished jobs took; for an empty store what was shipped, and True.
+def measurements(store: ArtifactStore) -> list[Measurement]:
+    """What finished jobs took.
 
     A job that continued another trained a part of its epochs alone, so it says nothing of its like.
     """
-    own = [
+    return [
         Measurement(artifact.stage, artifact.identity["config"], artifact.provenance["seconds"])
         for artifact in store.artifacts()
         if "continued" not in artifact.provenance
     ]
-    return (own, False) if own else (_shipped_measurements(), True)
 
 
 class Estimates:
     """Median of the most alike measured jobs, scaled by samples processed; None if none is alike.
 
-    Alike: at most a third of the settings that decide a step's cost differ.
+    Alike: at most a third of the settings that decide a step's cost differ. ``shipped`` are those
+    of another machine, which are asked where they are more alike than any of one's own.
     """
 
-    def __init__(self, measurements: Iterable[Measurement]) -> None:
-        self._measured: dict[str, list[Measurement]] = {}
-        for one in measurements:
-            self._measured.setdefault(one.stage, []).append(one)
-        self._tables = {stage: _Settings(stage, some) for stage, some in self._measured.items()}
+    def __init__(
+        self, measurements: Sequence[Measurement], shipped: Sequence[Measurement] = ()
+    ) -> None:
+        self._own = len(measurements)
+        self._tables = [_tables(measurements), _tables(shipped)]
+        self._used_shipped = False
         self._of_settings: dict[tuple[object, ...], float | None] = {}
         self._of_sections: dict[tuple[object, ...], float | None] = {}
         self._of_section: dict[int, tuple[Section, int]] = {}
         self._numbers: dict[tuple[Any, ...], int] = {}
 
+    @classmethod
+    def of(cls, store: ArtifactStore) -> "Estimates":
+        """From what the store has, and from what comes with the package."""
+        return cls(measurements(store), _shipped_measurements())
+
+    @property
+    def source(self) -> str:
+        """Where the estimates so far come from, in words."""
+        own = f"{self._own} finished jobs in this store"
+        shipped = "timings of one core of another machine that come with the package"
+        if not self._used_shipped:
+            return own
+        return f"{own} and {shipped}" if self._own else shipped
+
     def seconds(self, job: StageJob) -> float | None:
         """The estimate for a job; it is made once for all that only differ in other settings."""
-        if job.stage not in self._tables:
-            return None
         read = {name: job.sections[name] for name in job.reads}
         known = (job.stage, *map(id, read.values()))
         if known not in self._of_sections:
@@ -144,8 +155,17 @@ class Estimates:
             mine: dict[str, Any] = {}
             for name, section in read.items():
                 mine |= _flat(settings_of(name, section), f"{name}.")
-            self._of_settings[alike] = self._tables[stage].nearest(mine)
+            self._of_settings[alike] = self._nearest(stage, mine)
         return self._of_settings[alike]
+
+    def _nearest(self, stage: str, mine: Mapping[str, Any]) -> float | None:
+        own, shipped = (
+            tables[stage].nearest(mine) if stage in tables else None for tables in self._tables
+        )
+        if shipped is None or (own is not None and own[0] <= shipped[0]):
+            return own and own[1]
+        self._used_shipped = True
+        return shipped[1]
 
     def _number(self, section: Section) -> int:
         """One number for all sections that cost the same. Kept, each has an ``id`` of its own."""
@@ -154,6 +174,14 @@ class Estimates:
             number = self._numbers.setdefault((type(section), *values), len(self._numbers))
             self._of_section[id(section)] = section, number
         return self._of_section[id(section)][1]
+
+
+def _tables(measurements: Iterable[Measurement]) -> dict[str, "_Settings"]:
+    """The settings of measured jobs by stage."""
+    measured: dict[str, list[Measurement]] = {}
+    for one in measurements:
+        measured.setdefault(one.stage, []).append(one)
+    return {stage: _Settings(stage, some) for stage, some in measured.items()}
 
 
 class _Settings:
@@ -167,18 +195,22 @@ class _Settings:
         self.numbers: dict[str, dict[str, int]] = {name: {} for one in settings for name in one}
         self.rows = np.array([self._row(one, learn=True) for one in settings], dtype=np.int32)
 
-    def nearest(self, mine: Mapping[str, Any]) -> float | None:
-        """The scaled median of the rows nearest to these settings, if they are near."""
+    def nearest(self, mine: Mapping[str, Any]) -> tuple[int, float] | None:
+        """The scaled median of the rows nearest to these settings, if they are near.
+
+        Before it, how many settings are others there.
+        """
         unheard_of = sum(mine[name] is not None for name in mine.keys() - self.numbers.keys())
         differing = (self.rows != self._row(mine)).sum(axis=1) + unheard_of
         closest = differing.min()
         if closest > len(mine) / 3:
             return None
         samples = _samples(self.stage, mine)
-        return median(
+        seconds = median(
             self.seconds[row] * (samples / self.samples[row])
             for row in np.flatnonzero(differing == closest)
         )
+        return int(closest), seconds
 
     def _row(self, settings: Mapping[str, Any], learn: bool = False) -> list[int]:
         """A number for each value, equal for equal ones; one that was never learnt has -1."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hipart.config import LifterConfig, PipelineConfig, PriorConfig
+from hipart.experiment.file import base_at_scale
 from hipart.jobs import StageJob, jobs
 from hipart.scheduling.plan import Estimates, make_plan, measurements
 from hipart.store import ArtifactStore
@@ -56,24 +57,41 @@ def test_a_finished_trial_asks_for_nothing(store: ArtifactStore) -> None:
 def test_cost_comes_from_the_most_alike_job_scaled_by_its_samples(store: ArtifactStore) -> None:
     finish(store, jobs(BASE, "d")["prior"], 100.0)
     finish(store, jobs(RASTER, "d")["prior"], 40.0)
-    known, shipped = measurements(store)
-    assert not shipped
+    known = measurements(store)
     assert Estimates(known).seconds(jobs(BASE, "other data")["prior"]) == 100.0
     assert Estimates(known).seconds(jobs(LONGER, "d")["prior"]) == pytest.approx(200.0)
     seeds = RASTER.model_copy(update={"prior": PriorConfig(order="raster", seed=9)})
     assert Estimates(known).seconds(jobs(seeds, "d")["prior"]) == 40.0
 
 
+def test_timings_of_the_package_stand_in_for_sizes_that_the_store_lacks(
+    store: ArtifactStore,
+) -> None:
+    """Jobs of smoke scale say little of a laptop's; a laptop's own say more than any others."""
+    small, laptop = (jobs(base_at_scale(scale), "d") for scale in ("smoke", "laptop"))
+    first = make_plan([laptop], store)
+    assert first.seconds
+    assert first.source.startswith("timings of one core of another machine")
+    finish(store, small["prior"], 0.5)
+    finish(store, small["lifter"], 0.5)
+    again = make_plan([laptop], store)
+    assert again.seconds == first.seconds
+    assert again.source.startswith("2 finished jobs in this store and timings")
+    finish(store, laptop["prior"], 1000.0)
+    other = make_plan([jobs(base_at_scale("laptop"), "other data")], store)
+    assert other.stages["prior"].seconds == 1000.0
+
+
 def test_a_job_that_continued_another_is_no_measure_of_a_whole_one(store: ArtifactStore) -> None:
     longer = BASE.model_copy(update={"lifter": LifterConfig(epochs=2 * BASE.lifter.epochs)})
     finish(store, jobs(BASE, "d")["lifter"], 10.0)
     finish(store, jobs(longer, "d")["lifter"], 10.0, continued=jobs(BASE, "d")["lifter"].key)
-    known, _ = measurements(store)
+    known = measurements(store)
     assert Estimates(known).seconds(jobs(longer, "d")["lifter"]) == pytest.approx(20.0)
 
 
 def test_a_stage_never_measured_at_a_like_size_is_unknown(store: ArtifactStore) -> None:
     finish(store, jobs(BASE, "d")["prior"], 100.0)
-    known, _ = measurements(store)
+    known = measurements(store)
     assert Estimates(known).seconds(jobs(BASE, "d")["tokenizer"]) is None
     assert make_plan([jobs(BASE, "d")], store).seconds is None

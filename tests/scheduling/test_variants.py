@@ -96,13 +96,13 @@ def test_a_plan_counts_them_and_what_they_cost(store: ArtifactStore) -> None:
     finish(store, chains[0]["prior"], 100.0)
     stage = make_plan(chains, store).stages["prior"]
     assert (stage.distinct, stage.ready, stage.to_train) == (7, 1, 6)
-    known, _ = measurements(store)
+    known = measurements(store)
     cost = Estimates(known)
     assert cost.seconds(chains[1]["prior 1 of 2"]) == pytest.approx(50.0), "of half the samples"
     assert cost.seconds(chains[2]["prior 3 of 4"]) == pytest.approx(75.0)
     in_steps = jobs(folded(2, **{"prior.steps": 400}), "d")
     finish(store, in_steps["prior"], 80.0)
-    known, _ = measurements(store)
+    known = measurements(store)
     assert Estimates(known).seconds(in_steps["prior 1 of 2"]) == pytest.approx(80.0)
 
 
