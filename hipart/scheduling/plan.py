@@ -121,7 +121,7 @@ class Estimates:
     ) -> None:
         self._own = len(measurements)
         self._tables = [_tables(measurements), _tables(shipped)]
-        self._used_shipped = False
+        self._used_own = self._used_shipped = False
         self._of_settings: dict[tuple[object, ...], float | None] = {}
         self._of_sections: dict[tuple[object, ...], float | None] = {}
         self._of_section: dict[int, tuple[Section, int]] = {}
@@ -137,9 +137,8 @@ class Estimates:
         """Where the estimates so far come from, in words."""
         own = f"{self._own} finished jobs in this store"
         shipped = "timings of one core of another machine that come with the package"
-        if not self._used_shipped:
-            return own
-        return f"{own} and {shipped}" if self._own else shipped
+        used = [own] * self._used_own + [shipped] * self._used_shipped
+        return " and ".join(used or [own])
 
     def seconds(self, job: StageJob) -> float | None:
         """The estimate for a job; it is made once for all that only differ in other settings."""
@@ -163,6 +162,7 @@ class Estimates:
             tables[stage].nearest(mine) if stage in tables else None for tables in self._tables
         )
         if shipped is None or (own is not None and own[0] <= shipped[0]):
+            self._used_own |= own is not None
             return own and own[1]
         self._used_shipped = True
         return shipped[1]
