@@ -161,7 +161,7 @@ SCALES: dict[str, dict[str, Any]] = {
         "prior.attention_width": 64,
         "prior.mlp_hidden": 128,
         "prior.heads": 4,
-        "prior.epochs": 16,
+        "prior.epochs": 20,
         "regressor.model.width": 256,
         "regressor.epochs": 16,
         "lifter.epochs": 24,
