@@ -70,7 +70,7 @@ def fidelity_of(work: Work) -> str:
         found += findings(session.ablation.name, session.ablation.claims, rows)
     first = work.sessions[0]
     stages = work.plan.stages.values()
-    data = _described(first, artifacts) or "nothing is measured yet"
+    data = _described(first, artifacts) or "no poses have been detected yet"
     facts = [
         f"Data: {data}; fingerprint {first.fingerprint}.",
         f"Scale {first.ablation.scale}, preset {first.ablation.preset}; "
@@ -82,7 +82,7 @@ def fidelity_of(work: Work) -> str:
     scale = first.ablation.scale
     folder = " --data FOLDER" if first.runtime.data else ""
     command = f"hipart-search fidelity --suite {suite} --scale {scale}{folder}"
-    return render(tables, found, facts, command)
+    return render(tables, found, [fact for fact in facts if fact], command)
 
 
 def write_results(session: Session, final: Table) -> list[Path]:

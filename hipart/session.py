@@ -19,9 +19,10 @@ from hipart.data.corpus import (
 )
 from hipart.data.folds import parts_of
 from hipart.experiment.design import Trial, trials
+from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import Ablation, load
 from hipart.experiment.fitted import on_fitted
-from hipart.experiment.scales import DEFAULT_SCALE, held_out
+from hipart.experiment.scales import DEFAULT_SCALE, SCALES, held_out
 from hipart.experiment.suite import load_suite
 from hipart.jobs import Jobs, StageJob, TrialJobs
 from hipart.runtime import Runtime
@@ -100,6 +101,19 @@ def read_session(name: str, scale: str, preset: str | None, runtime: Runtime) ->
         )
 
 
+def finished_scales(name: str, preset: str | None, runtime: Runtime) -> list[str]:
+    """The scales at which a trial of an experiment is finished."""
+    found = []
+    for scale in SCALES:
+        try:
+            session = read_session(name, scale, preset, runtime)
+        except ExperimentError:  # its file does not hold at every scale
+            continue
+        if session.done:
+            found.append(scale)
+    return found
+
+
 def _check_data(tried: Iterable[Trial], folder: Path | None) -> None:
     """Raise ValueError for samples that cannot be drawn of these data."""
     configs = [trial.config for trial in tried]
@@ -121,8 +135,8 @@ def check_difference(tried: Iterable[Trial], chains: Iterable[Mapping[str, Stage
         if first != trial.arm.name:
             changed = ", ".join(trial.arm.changes) or "nothing"
             raise ValueError(
-                f"arm {trial.arm.name!r} would be arm {first!r} again: no stage reads "
-                f"what they differ in; it changes {changed}; "
+                f"arm {trial.arm.name!r} would be arm {first!r} again: nothing that is measured "
+                f"depends on what they differ in; it changes {changed}; "
                 "change another value or leave it out"
             )
 

@@ -134,6 +134,12 @@ def test_plan_of_a_finished_run_has_nothing_to_do(folder: Path) -> None:
     assert "Nothing to train" in said(folder, "plan codebook_ablation --scale smoke")
 
 
+def test_a_table_of_nothing_says_at_which_scale_there_is_something(folder: Path) -> None:
+    told = "No trial is finished at scale laptop, but at --scale smoke."
+    assert told in said(folder, "table codebook_ablation")
+    assert "No trial is finished" not in said(folder, "table codebook_ablation --scale smoke")
+
+
 def test_plan_estimates_from_what_was_measured(folder: Path) -> None:
     (folder / "more.yaml").write_text(
         "kind: ablation\ntitle: More seeds\ndesign: one_at_a_time\nfactors:\n"

@@ -135,6 +135,20 @@ def test_show_and_plan_tell_the_space_and_its_cost(folder: Path) -> None:
     assert "simulated" in planned
 
 
+def test_a_plan_says_of_what_it_knows_no_duration(folder: Path) -> None:
+    (folder / "bounded.yaml").write_text(
+        "kind: search\ntitle: Bounded\nuse: [lifter]\nbudget: {trials: 4}\n"
+        "constraints: [{metric: latency_ms, at_most: 1000}]\n"
+        "objectives: [{stage: evaluate, name: mpjpe_mm}]\nseeds: [0]\n"
+    )
+    found = json.loads(said(folder, "plan bounded.yaml --scale smoke --json"))
+    assert found["assumed"] == {"profile": 60.0}
+    assert found["stages"]["profile"] > 0
+    planned = said(folder, "plan bounded.yaml --scale smoke")
+    assert "No profile like these was measured yet: 60 s were assumed for each." in planned
+    assert "assumed" not in said(folder, "plan lifter_search --scale smoke")
+
+
 def test_a_simulation_writes_nothing(tmp_path: Path) -> None:
     output = said(tmp_path, "run full_search --scale smoke --simulate")
     assert output.startswith("SIMULATED: made-up values.")

@@ -87,7 +87,9 @@ def plan(workers: int | None, as_json: bool, **options: Any) -> None:
 def table(experiment: str, form: str, layout: Any, as_json: bool, **options: Any) -> None:
     """The table of what is finished, from the store alone."""
     from hipart.reporting import session_table
+    from hipart.session import finished_scales
 
+    elsewhere: list[str] = []
     if searched := find_search(experiment, **options):
         from hipart.searched import study_so_far, table_of
 
@@ -96,10 +98,15 @@ def table(experiment: str, form: str, layout: Any, as_json: bool, **options: Any
         session = open_ablation(experiment, **options)
         there = sum(stage.ready for stage in session.plan.stages.values())
         made = session_table(session, {"trained": 0, "reused": there}, partial=True, layout=layout)
+        if not session.done:
+            elsewhere = finished_scales(experiment, options["preset"], session.runtime)
     if form == "terminal" and not as_json:
         terminal().print(made.terminal())
     else:
         click.echo(getattr(made, "json" if as_json else form)(), nl=False)
+    if elsewhere:
+        scales = " and ".join(f"--scale {scale}" for scale in elsewhere)
+        click.echo(f"No trial is finished at scale {options['scale']}, but at {scales}.", err=True)
 
 
 @click.command()

@@ -112,7 +112,7 @@ def of_search_plan(session: "SearchSession", workers: int) -> Facts:
     """
     from hipart.search.budget import Limits
     from hipart.search.landscape import made_up
-    from hipart.search.simulation import simulate
+    from hipart.search.simulation import SECONDS, simulate
 
     estimates = Estimates.of(session.store)
     base = [job for chain in session.base.chains for job in chain.values()]
@@ -130,6 +130,7 @@ def of_search_plan(session: "SearchSession", workers: int) -> Facts:
         "work_s": sum(end - start for start, end in found.executor.spans),
         "wait_s": found.executor.now,
         "source": estimates.source,
+        "assumed": {stage: SECONDS for stage in sorted(found.assumed)},
     }
 
 

@@ -68,6 +68,10 @@ def describe_search_plan(facts: Mapping[str, Any]) -> RenderableType:
         "were made up.",
         f"It ended: {facts['ended']}.",
     ]
+    lines += [
+        f"No {stage} like these was measured yet: {seconds:g} s were assumed for each."
+        for stage, seconds in facts["assumed"].items()
+    ]
     return Group(title, Text("\n".join(lines)))
 
 

@@ -188,6 +188,8 @@ class Simulated:
     graph: StageGraph
     loop: SearchLoop
     ended: Ended
+    #: Stages whose jobs nothing was known of, so that each was taken to last ``SECONDS``.
+    assumed: set[str]
 
 
 def simulate(
@@ -206,9 +208,13 @@ def simulate(
     """
     values = Values(search, landscape)
     store = MemoryStore() if store is None else store
+    assumed: set[str] = set()
 
     def seconds(job: StageJob) -> float:
-        return landscape.seconds.get(job.stage) or estimate(job) or SECONDS
+        known = landscape.seconds.get(job.stage) or estimate(job)
+        if known is None:
+            assumed.add(job.stage)
+        return SECONDS if known is None else known
 
     executor = VirtualExecutor(
         store, slots, seconds, metrics_of(search, values), landscape.failures
@@ -227,4 +233,4 @@ def simulate(
         rules=Rules(search.constraints, count),
     )
     graph = StageGraph(store, executor, loop.account.hear, seconds)
-    return Simulated(study, executor, graph, loop, loop.run(graph))
+    return Simulated(study, executor, graph, loop, loop.run(graph), assumed)
