@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from hipart.experiment.design import BASE
 from hipart.jobs import StageJob
 from hipart.pages import write_search_report
 from hipart.report.live import LiveView, PlainView, Progress, duration
@@ -149,11 +151,22 @@ class _Run:
         limit = self.limits.trials
         if limit is None or len(study.own) < limit or study.running:
             return [job for chain in session.base.chains for job in chain.values()]
-        made = session.candidates
-        known = [*session.base.chains, *session.measured(study).jobs]
+        made, known = session.candidates, self._measured()
         for one in session.winners(study):
             known += made.on_test(made.of(one.point))
         return [job for jobs in known for job in jobs.values() if job not in session.store]
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The bounds of the search."""
+        return Rules(self.session.search.constraints)
+
+    def _measured(self) -> list[Chain]:
+        """The jobs of what was measured in full, the base's if no bound refuses it."""
+        found = self.session.measured(self.study)
+        has_base = self.session.has_base(self.study, self.rules)
+        pairs = zip(found.trials, found.jobs, strict=True)
+        return [jobs for trial, jobs in pairs if has_base or trial.arm.name != BASE]
 
     def _mirror(self) -> MlflowMirror:
         """The mirror, told of all trials so far."""
@@ -182,7 +195,7 @@ class _Run:
             store=session.store,
             account=Account(session.search, self.study, self.limits, time.monotonic, share),
             slots=executor.slots,
-            rules=Rules(session.search.constraints),
+            rules=self.rules,
             watchers=[_Mirroring(session, mirror)],
             fail_fast=runtime.fail_fast,
         )
@@ -206,18 +219,21 @@ class _Run:
 
     def _restore(self, graph: StageGraph) -> None:
         """Do again what was set aside of trials measured in full."""
-        for chain in self.session.measured(self.study).jobs:
+        for chain in self._measured():
             if any(job not in self.session.store for job in chain.values()):
                 graph.ensure(chain)
+        graph.run()
 
     def _measure_on_test(self, graph: StageGraph) -> None:
         """The one look at the test split: the winners', and the base's to compare with."""
         session = self.session
         made = session.candidates
-        winners = [made.of(one.point) for one in session.winners(self.study)]
-        for candidate in (session.base, *winners) if winners else ():
+        tested = [made.of(one.point) for one in session.winners(self.study)]
+        if tested and session.has_base(self.study, self.rules):
+            tested.append(session.base)
+        for candidate in tested:
             for chain in made.on_test(candidate):
-                if all(graph_needs in session.store for graph_needs in _before_last(chain)):
+                if not any(job.key in graph.errors for job in chain.values()):
                     graph.ensure(chain)
         graph.run()
 
@@ -254,12 +270,6 @@ class _Run:
             (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
             (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
         )
-
-
-def _before_last(chain: Chain) -> list[StageJob]:
-    """The jobs of a chain that others of it need."""
-    needed = {key for job in chain.values() for key in job.needs.values()}
-    return [job for job in chain.values() if job.key in needed]
 
 
 def _estimates(session: SearchSession) -> Callable[[StageJob], float | None]:

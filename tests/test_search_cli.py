@@ -118,6 +118,34 @@ def test_the_table_is_there_in_every_form(folder: Path, form: str) -> None:
     assert "base" in output
 
 
+@pytest.mark.parametrize("lost", [("lifter", "evaluate"), ("densify",)])
+def test_what_is_lost_of_a_winner_is_measured_on_test_again_in_one_run(
+    folder: Path, tmp_path: Path, lost: tuple[str, ...]
+) -> None:
+    """Its models and both its measurements; or its test measurement with a stage far above."""
+    mine = shutil.copytree(folder, tmp_path / "mine")
+    table = (mine / "results/lifter_search/table.csv").read_bytes()
+    for stage in lost:
+        shutil.rmtree(mine / ".hipart/store" / stage)
+    for identity in (mine / ".hipart/store").glob("evaluate/*/identity.json"):
+        if json.loads(identity.read_text())["config"].get("evaluation", {}).get("split") is None:
+            shutil.rmtree(identity.parent)
+    said(mine, f"{RUN} --trials 5")
+    assert (mine / "results/lifter_search/table.csv").read_bytes() == table
+
+
+def test_a_base_that_breaks_a_bound_is_never_trained(tmp_path: Path) -> None:
+    (tmp_path / "bounded.yaml").write_text(
+        "kind: search\ntitle: Bounded\nbudget: {trials: 2}\nseeds: [0]\n"
+        "space: [{name: width, path: lifter.model.width, levels: [32, 64]}]\n"
+        "constraints: [{metric: parameters_m, at_most: 1.0e-6}]\n"
+        "objectives: [{stage: evaluate, name: mpjpe_mm}]\n"
+    )
+    output = said(tmp_path, "run bounded.yaml --scale smoke --executor inline")
+    assert "every point of the space is known, 2 of them refused" in " ".join(output.split())
+    assert not list((tmp_path / ".hipart/store").glob("*/*/metrics.json"))
+
+
 def test_the_best_bundle_predicts(folder: Path) -> None:
     said(folder, "export lifter_search --scale smoke --out best")
     poses = np.random.default_rng(0).uniform(100, 900, (3, 17, 2)).astype(np.float32)

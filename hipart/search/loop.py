@@ -29,6 +29,8 @@ from hipart.search.study import Record, Study
 TRIALS_A_SLOT = 4
 #: The same of a grid, whose neighbours wait for the same tokenizer, and which learns nothing.
 POINTS_A_SLOT = 8
+#: Why nothing more can be drawn.
+ALL_KNOWN = "every point of the space is known"
 
 
 class Watcher(Protocol):
@@ -97,8 +99,9 @@ class SearchLoop:
             self.account.write()
 
     def _search(self, graph: StageGraph) -> Ended:
-        for chain in self.candidates.controls:
-            graph.ensure(chain)
+        if self.rules.broken_at_once(self.search.base_config) is None:
+            for chain in self.candidates.controls:
+                graph.ensure(chain)
         for record in self.study.running:  # of a command that was killed
             self._begin(record, graph, again=True)
         while True:
@@ -108,7 +111,7 @@ class SearchLoop:
             elif over.open_trials:
                 return over
             if not self._live and (over or self._dry or not graph.open_jobs):
-                return over or Ended(self._dry or "nothing is left to begin")
+                return over or self._ended_dry()
             graph.pump(timeout_s=0.5)
             for live in list(self._live):
                 self._move(live, graph)
@@ -124,9 +127,15 @@ class SearchLoop:
                 return
             record = self.study.draw(self._base)
             if record is None:
-                self._dry = "every point of the space is known"
+                self._dry = ALL_KNOWN
                 return
             self._begin(record, graph)
+
+    def _ended_dry(self) -> Ended:
+        refused = sum(one.state == "refused" for one in self.study.records.values())
+        if self._dry == ALL_KNOWN and refused:
+            return Ended(f"{ALL_KNOWN}, {refused} of them refused")
+        return Ended(self._dry or "nothing is left to begin")
 
     def _refuse(self, record: Record, reason: str) -> None:
         """End a trial that breaks a rule, and the search where nothing else is drawn."""

@@ -21,6 +21,7 @@ from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
 from hipart.search.memory import remembered
 from hipart.search.question import question_of, storage_at, study_name
+from hipart.search.rules import Rules
 from hipart.search.study import Record, Study
 from hipart.session import Session, check_folds
 from hipart.store import ArtifactStore
@@ -121,6 +122,13 @@ class SearchSession:
             trials=[trial for trial, _ in pairs],
             jobs=[jobs for _, jobs in pairs],
         )
+
+    def has_base(self, study: Study, rules: Rules) -> bool:
+        """Whether the base is measured: in full if it is a trial, else unless a bound refuses it."""
+        record = study.known(self.base.point) if self.base.point else None
+        if record is not None:
+            return record.state == "complete"
+        return rules.broken_at_once(self.search.base_config) is None
 
     def winners(self, study: Study) -> list[Record]:
         """The best trial; of several objectives all that nothing beats in each."""
