@@ -30,7 +30,7 @@ from hipart.runtime import Runtime
 from hipart.search.session import SearchSession, open_search
 from hipart.search.study import Study
 from hipart.searched import study_so_far, table_of
-from hipart.session import Session, open_session
+from hipart.session import Session, again, open_session
 from hipart.store import Artifact
 
 PAGE, INDEX = "report.html", "index.html"
@@ -174,7 +174,7 @@ def _page(found: _Found, made: Table, beside: Sequence[Chart] = ()) -> Page:
             timeline(shown, len(told) - len(shown)),
         ],
     }
-    name, scale = ablation.name, ablation.scale
+    name, same = ablation.name, again(ablation, session.runtime)
     return Page(
         name=name,
         title=made.title,
@@ -194,15 +194,15 @@ def _page(found: _Found, made: Table, beside: Sequence[Chart] = ()) -> Page:
         origins=_origins(found),
         commands=(
             (
-                f"hipart-search run {name} --scale {scale}",
+                f"hipart-search run {same}",
                 "go on; nothing finished is done again",
             ),
-            (f"hipart-search table {name} --scale {scale} --format latex", "the table for a paper"),
+            (f"hipart-search table {same} --format latex", "the table for a paper"),
             (
-                f"hipart-search export {name} --scale {scale} --best {made.columns[0].name}",
+                f"hipart-search export {same} --best {made.columns[0].name}",
                 "the best model as a bundle",
             ),
-            ("hipart-search ui", "every run in MLflow"),
+            (f"hipart-search {session.runtime.ui_command}", "every run in MLflow"),
         ),
     )
 

@@ -70,7 +70,8 @@ def fidelity_of(work: Work) -> str:
         found += findings(session.ablation.name, session.ablation.claims, rows)
     first = work.sessions[0]
     stages = work.plan.stages.values()
-    data = _described(first, artifacts) or "no poses have been detected yet"
+    told = (_described(session, artifacts) for session in work.sessions)
+    data = next(filter(None, told), "no poses have been detected yet")
     facts = [
         f"Data: {data}; fingerprint {first.fingerprint}.",
         f"Scale {first.ablation.scale}, preset {first.ablation.preset}; "

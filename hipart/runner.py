@@ -20,9 +20,9 @@ from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates
-from hipart.session import Session, Work, options
+from hipart.session import Session, Work, again
 from hipart.store import Artifact, ArtifactStore
-from hipart.tracking import MlflowMirror, ui_command
+from hipart.tracking import MlflowMirror
 
 
 def run(work: Work, console: Console) -> bool:
@@ -150,11 +150,11 @@ def executor_for(
 
 
 def _next_commands(console: Console, session: Session) -> None:
-    name = f"{session.ablation.name}{options(session.ablation.scale, session.runtime)}"
+    name = again(session.ablation, session.runtime)
     metric = session.ablation.metric.name
     suggest(
         console,
-        (ui_command(session.runtime), "browse every trial in MLflow"),
+        (session.runtime.ui_command, "browse every trial in MLflow"),
         (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
         (f"show {name}", "what was varied, around which configuration"),
     )

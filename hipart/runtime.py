@@ -1,6 +1,7 @@
 """Where and on what a run happens. Another type than PipelineConfig: nothing here is in a key."""
 
 import os
+import shlex
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -81,6 +82,26 @@ class Runtime:
     def journals(self) -> Path:
         """What running commands write down, for others to look on."""
         return self.workspace / "journals"
+
+    @property
+    def placed(self) -> str:
+        """The options that say where everything is kept; nothing for where it is by default."""
+        store = self.shared_store
+        if not store or store == os.environ.get("HIPART_STORE"):
+            return self.in_workspace
+        return f"{self.in_workspace} --store {shlex.quote(store)}"
+
+    @property
+    def in_workspace(self) -> str:
+        """The option that names the workspace; nothing for the one by default."""
+        if self.workspace == default_workspace():
+            return ""
+        return f" --workspace {shlex.quote(str(self.workspace))}"
+
+    @property
+    def ui_command(self) -> str:
+        """What shows all runs in MLflow, after ``hipart-search``."""
+        return f"ui --mlflow {self.mlflow}" if self.mlflow else f"ui{self.in_workspace}"
 
     @property
     def studies(self) -> Path:

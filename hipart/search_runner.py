@@ -30,8 +30,8 @@ from hipart.search.rules import Rules
 from hipart.search.session import SearchSession
 from hipart.search.study import Record, Study
 from hipart.searched import LIVE_ROWS, best_line, search_table, write_search
-from hipart.session import options
-from hipart.tracking import MlflowMirror, ui_command
+from hipart.session import again
+from hipart.tracking import MlflowMirror
 
 
 @dataclass
@@ -261,12 +261,13 @@ class _Run:
 
     def _next_commands(self) -> None:
         search = self.session.search
-        name = f"{search.name}{options(search.scale, self.session.runtime)}"
+        runtime = self.session.runtime
+        name = again(search, runtime)
         metric = self.session.search.objectives[0].name
         suggest(
             self.console,
-            (ui_command(self.session.runtime), "browse every trial in MLflow"),
-            ("ui --optuna", "browse the study in Optuna's dashboard"),
+            (runtime.ui_command, "browse every trial in MLflow"),
+            (f"ui --optuna{runtime.in_workspace}", "browse the study in Optuna's dashboard"),
             (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
             (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
         )

@@ -20,9 +20,10 @@ from hipart.data.corpus import (
 from hipart.data.folds import parts_of
 from hipart.experiment.design import Trial, trials
 from hipart.experiment.errors import ExperimentError
-from hipart.experiment.file import Ablation, load
+from hipart.experiment.file import DEFAULT_PRESET, Ablation, find, load
 from hipart.experiment.fitted import on_fitted
 from hipart.experiment.scales import DEFAULT_SCALE, SCALES, held_out
+from hipart.experiment.search import Search
 from hipart.experiment.suite import load_suite
 from hipart.jobs import Jobs, StageJob, TrialJobs
 from hipart.runtime import Runtime
@@ -153,10 +154,25 @@ def check_folds(chains: Iterable[Mapping[str, StageJob]], folder: Path | None) -
         parts_of(training_clips(data, folder), folds)
 
 
-def options(scale: str, runtime: Runtime) -> str:
-    """What a command on the same experiment has to repeat: nothing for what is so by default."""
-    told = "" if scale == DEFAULT_SCALE else f" --scale {scale}"
-    return told if runtime.data is None else f"{told} --data {shlex.quote(str(runtime.data))}"
+def again(experiment: Ablation | Search, runtime: Runtime) -> str:
+    """An experiment as the next command has to name it, with the options that it has to repeat."""
+    name = experiment.name
+    try:
+        found = find(name)
+    except ExperimentError:
+        found = None
+    if found is None or not found.samefile(experiment.path):
+        name = shlex.quote(str(experiment.path))
+    if experiment.scale != DEFAULT_SCALE:
+        name += f" --scale {experiment.scale}"
+    if experiment.preset != DEFAULT_PRESET:
+        name += f" --preset {experiment.preset}"
+    return name + on_data(runtime) + runtime.placed
+
+
+def on_data(runtime: Runtime) -> str:
+    """The option that names the data; nothing for the packaged motion."""
+    return "" if runtime.data is None else f" --data {shlex.quote(str(runtime.data))}"
 
 
 @contextmanager

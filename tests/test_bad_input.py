@@ -173,7 +173,12 @@ CASES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
     ),
     "an arm whose settings nobody reads": (
         written("prior.order: raster", "lifter.dense_input: none"),
-        ["would be arm 'base' again", "nothing that is measured depends on", "sparse_codebook.size", "leave it out"],
+        [
+            "would be arm 'base' again",
+            "nothing that is measured depends on",
+            "sparse_codebook.size",
+            "leave it out",
+        ],
     ),
     "a level that is not made": (
         written("prior.order: raster", "tokenizer.levels: [48]\n  lifter.levels: [96]"),

@@ -23,7 +23,6 @@ from hipart.commands.options import (
 )
 from hipart.commands.preparing import doctor as data_doctor
 from hipart.commands.preparing import prepare
-from hipart.experiment.scales import DEFAULT_SCALE
 from hipart.runtime import Runtime
 
 
@@ -109,7 +108,7 @@ def doctor(as_json: bool, **place: Any) -> None:
 def clean(freeing: bool, as_json: bool, **place: Any) -> None:
     """What no experiment asks for any more: shown, and removed only with --free."""
     from hipart.cleaning import described, free, leftovers, others_said, sized
-    from hipart.session import options
+    from hipart.session import on_data
 
     runtime = Runtime(**place)
     left = leftovers(runtime)
@@ -122,7 +121,7 @@ def clean(freeing: bool, as_json: bool, **place: Any) -> None:
         freed = free(found, runtime)
         click.echo(f"freed {sized(freed)}", err=as_json)
     elif found and not as_json:
-        again = "hipart-search clean" + options(DEFAULT_SCALE, runtime)
+        again = f"hipart-search clean{on_data(runtime)}{runtime.in_workspace}"
         click.echo(f"Next: {again} --free  # removes them")
 
 

@@ -37,7 +37,7 @@ _FORMS: dict[str, type[Written] | type[WrittenSearch]] = {
     "ablation": Written,
     "search": WrittenSearch,
 }
-_DEFAULT_PRESET = "budget"
+DEFAULT_PRESET = "budget"
 
 
 def available() -> dict[str, Path]:
@@ -99,7 +99,7 @@ def load_any(
     found += _choices(written, scale, preset)
     if found:
         raise document.error(found)
-    chosen = written.preset or preset or _DEFAULT_PRESET
+    chosen = written.preset or preset or DEFAULT_PRESET
     try:
         if isinstance(written, WrittenSearch):
             return search_at_scale(written, document.path, (chosen, scale, corpus), _used(written))

@@ -217,7 +217,8 @@ class Ablation(Written):
 
     def targets_of(self, config: PipelineConfig) -> tuple[str, ...]:
         """The stages that a trial with this config is made for."""
-        return reported_stages(config, [self.metric], self.also)
+        claimed = [claim.metric for claim in self.claims if claim.metric]
+        return reported_stages(config, [self.metric], (*self.also, *claimed))
 
     @cached_property
     def base_config(self) -> PipelineConfig:

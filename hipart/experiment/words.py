@@ -18,7 +18,7 @@ Kind = tuple[str, str]
 
 #: Words, as regular expressions of whole words in any case, and the kinds for which each may stand.
 WORDS: dict[str, tuple[Kind, ...]] = {
-    "(?<!prior )transformers?": (("lifter", "transformer"),),
+    "transformers?": (("lifter", "transformer"),),
     "PoseFormer": (("lifter", "poseformer"),),
     "MixSTE": (("lifter", "mixste"),),
     "diffusion": (("lifter", "diffusion"),),
@@ -32,11 +32,13 @@ WORDS: dict[str, tuple[Kind, ...]] = {
     ),
     "graph convolutions?": (("densifier", "graph"),),
     "linear (?:map|regression)": (("densifier", "linear"),),
-    "classification": (("prior", "classification"),),
+    "(?<!action )classification": (("prior", "classification"),),
     "mean pose": (("densifier", "mean_pose"),),
     "joint offsets?": (("densifier", "joint_offset"),),
     "auto-?regressi(?:on|ve)": (("prior", "autoregressive"),),
 }
+#: What a text with these words speaks of is another part: every prior has a transformer.
+ASIDE = {"transformers?": r"\bprior\b"}
 #: What a kind is best called.
 CALLED: dict[Kind, str] = {
     ("lifter", "transformer"): "transformer",
@@ -135,6 +137,7 @@ def _named(text: str) -> tuple[tuple[str, tuple[Kind, ...]], ...]:
     return tuple(
         (match.group(), kinds)
         for pattern, kinds in WORDS.items()
+        if pattern not in ASIDE or not re.search(ASIDE[pattern], text, re.IGNORECASE)
         for match in re.finditer(rf"\b{pattern}\b", text, re.IGNORECASE)
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hipart.experiment.search import Budget, Search
+from hipart.experiment.search import Budget, Plateau, Search
 from hipart.scheduling.events import Event, JobFinished
 from hipart.search.study import Study
 
@@ -15,6 +15,7 @@ class Limits(NamedTuple):
     trials: int | None = None
     seconds: float | None = None
     device_seconds: float | None = None
+    plateau: Plateau | None = None
     #: Points refused one after the other.
     refused: int = 1000
 
@@ -26,6 +27,7 @@ class Limits(NamedTuple):
             budget.trials,
             None if minutes is None else 60 * minutes,
             None if hours is None else 3600 * hours,
+            budget.plateau,
         )
 
 
@@ -77,18 +79,17 @@ class Account:
             return Ended(f"{hours:g} device-hours are spent", open_trials)
         if limits.trials is not None and self._study.made >= limits.trials:
             return Ended(f"{limits.trials} trials were made")
-        if self._flat():
-            assert self._search.budget.plateau is not None
-            return Ended(f"no better over {self._search.budget.plateau.trials} trials")
+        if limits.plateau is not None and self._flat(limits.plateau):
+            return Ended(f"no better over {limits.plateau.trials} trials")
         return None
 
     def write(self) -> None:
         """Write down what has been spent."""
         self._study.account(self.spent_s, self._device_s)
 
-    def _flat(self) -> bool:
-        plateau, goal = self._search.budget.plateau, self._search.objectives[0].goal
-        if plateau is None or self._search.several:
+    def _flat(self, plateau: Plateau) -> bool:
+        goal = self._search.objectives[0].goal
+        if self._search.several:
             return False
         values = [one.values[0] for one in self._study.complete if one.values]
         if len(values) <= plateau.trials:

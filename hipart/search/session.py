@@ -124,7 +124,7 @@ class SearchSession:
         )
 
     def has_base(self, study: Study, rules: Rules) -> bool:
-        """Whether the base is measured: in full if it is a trial, else unless a bound refuses it."""
+        """Whether the base is measured: a trial in full, or what no bound refuses beside them."""
         record = study.known(self.base.point) if self.base.point else None
         if record is not None:
             return record.state == "complete"

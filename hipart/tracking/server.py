@@ -13,11 +13,6 @@ def artifact_folder(runtime: Runtime) -> Path:
     return runtime.tracking_database.parent / "mlartifacts"
 
 
-def ui_command(runtime: Runtime) -> str:
-    """What shows the mirror, after ``hipart-search``."""
-    return f"ui --mlflow {runtime.mlflow}" if runtime.mlflow else "ui"
-
-
 def serve(runtime: Runtime, port: int = 5000) -> list[str]:
     """The command that serves the mirror; MLflow is silenced in this process's environment.
 

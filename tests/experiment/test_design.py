@@ -139,7 +139,13 @@ def test_a_side_stage_trains_nothing_that_an_arm_does_without(
     write: Write, stage: str, name: str, alone: list[str]
 ) -> None:
     written = write("""
-also: [{stage: probe, name: matched_cosine}, {stage: profile, name: gflops}]
+also: [{stage: profile, name: gflops}]
+claims:
+  - says: Dense points are alike
+    place: Table 1
+    better: base
+    worse: 17 joints
+    metric: {stage: probe, name: matched_cosine}
 design: arms
 arms: [{name: 17 joints, set: {lifter.dense_input: none}}]
 """)
@@ -147,6 +153,7 @@ arms: [{name: 17 joints, set: {lifter.dense_input: none}}]
     values = {field: getattr(written, field) for field in Ablation.model_fields}
     base, control, *_ = trials(Ablation(**values | {"metric": measured}))
     assert "probe" in jobs(base.config, "d", base.targets)
+    assert "profile" in jobs(base.config, "d", base.targets)
     assert list(jobs(control.config, "d", control.targets)) == alone
 
 

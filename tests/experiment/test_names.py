@@ -185,6 +185,8 @@ REGRESSED = {"lifter.dense_input": "regressed"}
         ("MLPs of width 64", {"lifter.model.width": 64}),
         ("mean pose", REGRESSED | {"regressor.model.kind": "mean_pose"}),
         ("prior transformer of 3 blocks", {"prior.blocks": 3}),
+        ("prior without transformer dropout", {"prior.dropout": 0.1}),
+        ("no action classification", {"tokenizer.lambda_global": 0}),
         ("classification", {"prior.framework": "classification"}),
         ("autoregression with mlp_hidden 32", {"prior.mlp_hidden": 32}),
         ("a diffuse name", {"lifter.epochs": 3}),

@@ -380,6 +380,7 @@ def test_a_search_that_finds_nothing_better_ends(tmp_path: Path) -> None:
     search = _search(tmp_path, FOUR, "laptop").model_copy(update={"budget": budget})
     flat = simulate(search, Landscape(), 2)
     assert flat.ended.reason == "no better over 6 trials"
+    assert simulate(search, Landscape(), 2, Limits(30)).ended.reason == "30 trials were made"
     begun = TRIALS_A_SLOT * 2
     assert 7 <= len(flat.study.complete) <= 7 + begun
     # Of a grid the codes change last, after 8 points each; every one is 4 % better.
