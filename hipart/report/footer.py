@@ -13,10 +13,8 @@ from hipart.report.departures import departures, steps
 from hipart.report.model import Effect, Row
 from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds
 
-SPREAD = (
-    "± is the standard deviation over seeds; Δ is the mean paired difference with its own 95 % "
-    "t-interval, uncorrected."
-)
+SPREAD = "± is the standard deviation over seeds"
+DIFFERENCE = "Δ is the mean paired difference with its own 95 % t-interval, uncorrected"
 PUBLISHED = (
     "Published values are the paper's, {} and at its sizes; nothing published was measured here."
 )
@@ -47,15 +45,17 @@ def lines(
     rows: Sequence[Row],
     found: Sequence[Effect] = (),
     claims: Sequence[Finding] = (),
+    differences: bool = True,
 ) -> tuple[str, ...]:
-    """The footer, one statement a line."""
+    """The footer, one statement a line; of ``differences`` only where the table has them."""
     base = ablation.base_config
     configs = [arm.config for arm in arms(ablation)]
     needed = [needs_of(one, ablation.targets_of(one)) for one in configs]
     reached = {name for names in needed for name in names}
+    spread = f"{SPREAD}; {DIFFERENCE}." if differences else f"{SPREAD}."
     told = [
         _data(facts),
-        f"{facts.protocol} {SPREAD}".lstrip(),
+        f"{facts.protocol} {spread}".lstrip(),
         _published(facts, base) if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",

@@ -113,7 +113,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         protocol.on_paper_corpus(tried),
         locality.told(columns, rows, tried),
     )
-    told = footer.lines(ablation, facts, rows, found, claims)
+    told = footer.lines(ablation, facts, rows, found, claims, differences=layout == "full")
     crossed = names if _is_crossed(tried) else ()
     if drawn is not None:
         crossed, told = drawn.dimensions, (*drawn.notes, *told)
