@@ -31,7 +31,9 @@ def crossed(**layout: Any) -> Ablation:
 def test_a_factor_stands_side_by_side() -> None:
     text = made(crossed(columns="within"), "paper").markdown()
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    heading = r"| order | within: sparse\_to\_dense MPJPE [mm] ↓ | within: sequential MPJPE [mm] ↓ |"
+    heading = (
+        r"| order | within: sparse\_to\_dense MPJPE [mm] ↓ | within: sequential MPJPE [mm] ↓ |"
+    )
     assert rows[0] == heading
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["c2p", "raster"]
     assert "43.0** ± 1.0" in rows[2] and "47.5 ± 1.3" in rows[3]
