@@ -194,7 +194,7 @@ EVALUATE = Stage(
         Metric("p_mpjpe_fit_frames_mm", "mm", "min", "PA-MPJPE, frames with a body, frame mean"),
         *_by_level("{}_2d_px", "{}-joint error of the lifter's input"),
         *_by_level("{}_within_part_px", "{}-joint error of the lifter's input within parts"),
-        Metric("hidden_joints_pct", "%", "min", "joints hidden by occlusion"),
+        Metric("hidden_joints_pct", "%", "min", "joints that the evaluation hides itself"),
     ),
 )
 

@@ -150,13 +150,22 @@ def executor_for(
 
 
 def _next_commands(console: Console, session: Session) -> None:
+<<<<<<< HEAD
     name = again(session.ablation, session.runtime)
+=======
+    same = options(session.ablation.scale, session.runtime)
+    name = f"{session.ablation.name}{same}"
+    sharing = (f"plan {name}", "how many of their stage jobs the trials share")
+    if not session.shares:  # then another experiment is what shows it
+        sharing = (f"plan order_ablation{same}", "an experiment whose trials share tokenizers")
+>>>>>>> mend-d
     metric = session.ablation.metric.name
     suggest(
         console,
         (session.runtime.ui_command, "browse every trial in MLflow"),
         (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
         (f"show {name}", "what was varied, around which configuration"),
+        sharing,
     )
 
 

@@ -63,7 +63,8 @@ class _Telling:
         if record.state == "running":
             return
         values = ", ".join(f"{value:.4g}" for value in record.values or ())
-        told = f"{record.name} {record.state} {values or record.reason}"
+        told = f"{record.name} {record.state}"
+        told += f" {values}" if values else f": {record.reason}" if record.reason else ""
         self.console.print(
             f"{told} | {best_line(self.session, self.study)}",
             highlight=False, markup=False, soft_wrap=True,
@@ -264,11 +265,18 @@ class _Run:
         runtime = self.session.runtime
         name = again(search, runtime)
         metric = self.session.search.objectives[0].name
+        export = (f"export {name} --best {metric} --out best/", "the best model as a bundle")
         suggest(
             self.console,
+<<<<<<< HEAD
             (runtime.ui_command, "browse every trial in MLflow"),
             (f"ui --optuna{runtime.in_workspace}", "browse the study in Optuna's dashboard"),
             (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
+=======
+            (ui_command(self.session.runtime), "browse every trial in MLflow"),
+            ("ui --optuna", "browse the study in Optuna's dashboard"),
+            *([export] if self.study.complete else []),
+>>>>>>> mend-d
             (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
         )
 

@@ -164,8 +164,11 @@ def notes(session: SearchSession, study: Study, counts: Mapping[str, int]) -> tu
 
 
 def saved(session: SearchSession, study: Study) -> str:
-    """How many of the stage jobs of all trials were trained in full, in words."""
-    own = [one for one in study.own if one.state != "running"]
+    """How many of the stage jobs of all trials were trained in full, in words.
+
+    Trials that failed are left out: nothing was spared by that.
+    """
+    own = [one for one in study.own if one.state not in ("running", "failed")]
     asked = distinct = stopped = 0
     seen: set[str] = set()
     for record in own:
@@ -183,8 +186,8 @@ def saved(session: SearchSession, study: Study) -> str:
         return ""
     spared = asked - distinct
     return (
-        f"{asked} stage jobs in these trials: {distinct} distinct ones done in full, "
-        f"{spared - stopped} shared, {stopped} stopped early or never begun: "
+        f"{asked} stage jobs in the trials that did not fail: {distinct} distinct ones done in "
+        f"full, {spared - stopped} shared, {stopped} stopped early or never begun: "
         f"{100 * spared / asked:.0f} % spared."
     )
 

@@ -54,6 +54,11 @@ class Session:
         return {job.key: job for jobs in self.jobs for job in jobs.values()}
 
     @property
+    def shares(self) -> bool:
+        """Whether any job is asked for by more than one trial."""
+        return len(self.distinct) < sum(map(len, self.jobs))
+
+    @property
     def done(self) -> int:
         """How many trials are finished now."""
         wanted = [jobs.final for jobs in self.jobs]

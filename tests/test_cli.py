@@ -134,6 +134,13 @@ def test_plan_of_a_finished_run_has_nothing_to_do(folder: Path) -> None:
     assert "Nothing to train" in said(folder, "plan codebook_ablation --scale smoke")
 
 
+def test_a_plan_says_whether_anything_is_shared_and_a_run_what_shows_it(folder: Path) -> None:
+    assert "times fewer" in said(folder, "plan order_ablation --scale smoke")
+    plan = " ".join(said(folder, "plan codebook_ablation").split())
+    assert "15 trials ask for 57 stage jobs, of which 57 are distinct: nothing is asked" in plan
+    assert "hipart-search plan order_ablation --scale smoke" in (folder / "first.txt").read_text()
+
+
 def test_a_table_of_nothing_says_at_which_scale_there_is_something(folder: Path) -> None:
     told = "No trial is finished at scale laptop, but at --scale smoke."
     assert told in said(folder, "table codebook_ablation")

@@ -195,6 +195,15 @@ def test_the_best_finished_trial_that_can_predict_is_taken(store, tmp_path):
     assert "simulated detections" in card and "| MPJPE (`evaluate/mpjpe_mm`) | 40.00 mm |" in card
 
 
+@pytest.mark.parametrize("scale", ["smoke", "laptop"])
+def test_a_card_says_where_numbers_mean_nothing(store, tmp_path, scale):
+    train(store, TINY, 50.0)
+    one = SimpleNamespace(**vars(ABLATION) | {"scale": scale})
+    out = export_bundle(store, one, [trial(TINY)], DATA, "mpjpe_mm", tmp_path / "best")
+    said = "**Scale smoke tries the machinery in seconds: no number here means anything.**\n"
+    assert (said in (out / "README.md").read_text()) == (scale == "smoke")
+
+
 def test_a_card_says_what_was_measured_on_validation(store, tmp_path):
     chosen = {
         "data": DataConfig(validation_samples=8),

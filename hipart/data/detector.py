@@ -76,8 +76,8 @@ def describe(config: DetectorConfig) -> str:
         )
     return (
         f"SIMULATED detections: noise {config.noise_px:g} px (wrists and ankles "
-        f"x{config.extremity_factor:g}), {config.occlusion_probability:.0%} of samples occluded "
-        f"with drift {config.occlusion_drift_px:g} px, seed {config.seed}{again}"
+        f"x{config.extremity_factor:g}), joints hidden in {config.occlusion_probability:.0%} of "
+        f"samples and drifting {config.occlusion_drift_px:g} px, seed {config.seed}{again}"
     )
 
 

@@ -187,12 +187,22 @@ SCALES: dict[str, dict[str, Any]] = {
 #: 0.1 that which took their place, and for a workstation that of the laptop.
 _TAKES_AFTER = {f"{scale}-v1": scale for scale in _FIRST} | {"workstation": "laptop"}
 
+#: Scales that only try the machinery: their numbers mean nothing.
+_ONLY_TRY = ("smoke", "smoke-v1")
+
 _Section = TypeVar("_Section")
 
 
 def held_out(scale: str) -> int:
     """Samples that a scale holds out of training; 0 of one that is unknown."""
     return int(SCALES.get(scale, {}).get("data.validation_samples", 0))
+
+
+def caveat(scale: str) -> str:
+    """What to say before all numbers of a scale; nothing where they can mean something."""
+    if scale not in _ONLY_TRY:
+        return ""
+    return f"Scale {scale} tries the machinery in seconds: no number here means anything."
 
 
 def section_of(scales: Mapping[str, _Section], scale: str) -> _Section | None:

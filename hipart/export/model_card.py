@@ -3,6 +3,7 @@
 from typing import Any
 
 from hipart.config import PipelineConfig
+from hipart.experiment.scales import caveat
 from hipart.pipeline import PIPELINE
 
 _CARD = """\
@@ -11,7 +12,7 @@ _CARD = """\
 Lifts 17 detected 2D joints of one person to 3D{how}. An independent implementation of "HiPART:
 Hierarchical Pose AutoRegressive Transformer for Occluded 3D Human Pose Estimation" (CVPR 2025),
 trained by hipart-search at scale `{scale}`; chosen by `{metric}` among the finished trials of
-*{title}*.
+*{title}*.{caveat}
 
 ## Predict
 ```
@@ -73,9 +74,11 @@ _LIMITS = {"simulated": _SIMULATED, "exact": _EXACT, "given": _GIVEN}
 def model_card(lineage: dict[str, Any], config: PipelineConfig) -> str:
     """Markdown for a bundle's lineage and config."""
     dense = config.lifter.dense_input != "none"
+    said = caveat(lineage["scale"])
     return _CARD.format(
         **{name: lineage[name] for name in ("experiment", "arm", "seed", "scale", "title", "data")},
         metric=f"{lineage['chosen_by']['metric']}",
+        caveat=f"\n\n**{said}**" if said else "",
         how=" by way of 48 and 96 generated 2D joints" if dense else "",
         outputs="; `dense_2d` (N, 48, 2) and `fine_2d` (N, 96, 2), pixels" if dense else "",
         rows="\n".join(_rows(lineage["stages"])),

@@ -93,9 +93,12 @@ def describe_plan(work: Work, workers: int) -> RenderableType:
     ]
     rows.add_row("all", *map(str, totals), "", style="bold")
     asked, distinct = totals[:2]
+    saved = "nothing is asked for twice"
+    if distinct < asked:
+        saved = f"{asked / distinct:.2f} times fewer"
     sharing = (
         f"\n{work.trials} trials ask for {asked} stage jobs, of which {distinct} are distinct: "
-        f"{asked / distinct:.2f} times fewer."
+        f"{saved}."
     )
     title = f"{work.title}, {work.trials} trials\n"
     return Group(Text(title, style="bold"), rows, Text(sharing), Text(_cost(plan, workers)))

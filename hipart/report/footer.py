@@ -7,16 +7,15 @@ from typing import Any
 from hipart.config import LifterConfig, PipelineConfig
 from hipart.experiment.design import arms
 from hipart.experiment.form import Ablation
+from hipart.experiment.scales import caveat
 from hipart.pipeline import PIPELINE, needs_of
 from hipart.report.claims import Finding
 from hipart.report.departures import departures, steps
 from hipart.report.model import Effect, Row
 from hipart.report.verdicts import of_claims, of_effects, over_clips, over_seeds
 
-SPREAD = (
-    "± is the standard deviation over seeds; Δ is the mean paired difference with its own 95 % "
-    "t-interval, uncorrected."
-)
+SPREAD = "± is the standard deviation over seeds"
+DIFFERENCE = "Δ is the mean paired difference with its own 95 % t-interval, uncorrected"
 PUBLISHED = (
     "Published values are the paper's, {} and at its sizes; nothing published was measured here."
 )
@@ -47,15 +46,24 @@ def lines(
     rows: Sequence[Row],
     found: Sequence[Effect] = (),
     claims: Sequence[Finding] = (),
+    *,
+    notes: Sequence[str] = (),
+    differences: bool = True,
 ) -> tuple[str, ...]:
-    """The footer, one statement a line."""
+    """The footer, one statement a line; of ``differences`` only where the table has them.
+
+    ``notes`` are a search's. What its scale makes of all numbers comes before everything.
+    """
     base = ablation.base_config
     configs = [arm.config for arm in arms(ablation)]
     needed = [needs_of(one, ablation.targets_of(one)) for one in configs]
     reached = {name for names in needed for name in names}
+    spread = f"{SPREAD}; {DIFFERENCE}." if differences else f"{SPREAD}."
     told = [
+        caveat(ablation.scale),
+        *notes,
         _data(facts),
-        f"{facts.protocol} {SPREAD}".lstrip(),
+        f"{facts.protocol} {spread}".lstrip(),
         _published(facts, base) if any(row.published for row in rows) else "",
         f"Scale {ablation.scale}, preset {ablation.preset}; "
         f"{reach(ablation.seeds, ablation.reseed, reached)}.",

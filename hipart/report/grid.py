@@ -67,13 +67,16 @@ def section_starts(table: Content) -> list[int]:
 
 def _as_printed(table: Content) -> Grid:
     """Arms by name and their means, as in a paper; seeds and differences are left out."""
-    names = _crossed(table) if table.crossed else [_levels(table)]
+    names = _crossed(table) if table.crossed else [*_factors(table), _levels(table)]
     means = [_means(table, column, place) for place, column in enumerate(table.columns)]
     return Grid([*names, *means, *_published(table)], section_starts(table))
 
 
 def _side_by_side(table: Content) -> Grid:
-    """The levels of one factor side by side, measured and published, one row for all others."""
+    """The levels of one factor side by side, measured and published, one row for all others.
+
+    A heading is the factor with its level: a mere "on" says nothing.
+    """
     factor = table.side_by_side or ""
     others = [name for name in table.crossed if name != factor]
     lines: dict[tuple[str, ...], dict[str, Row]] = {}
@@ -91,11 +94,12 @@ def _side_by_side(table: Content) -> Grid:
         rows = [cells.get(level) for cells in lines.values()]
         column = table.columns[0]
         texts = [_mean(table, row, 0) if row else Text(ABSENT) for row in rows]
-        columns.append(GridColumn(level, f"{column.title} {_unit(column)}", texts))
+        heading = f"{factor}: {level}"
+        columns.append(GridColumn(heading, f"{column.title} {_unit(column)}", texts))
         published = [row.published if row else None for row in rows]
         if any(published):
             told = [Text(f"{value.value}" if value else "") for value in published]
-            columns.append(GridColumn(level, "published", told))
+            columns.append(GridColumn(heading, "published", told))
     return Grid([*names, *columns], [])
 
 

@@ -1,6 +1,7 @@
 """What a table says, before it is written in any notation."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hipart.experiment.design import Standing
@@ -27,6 +28,11 @@ class Column:
     def decimals(self) -> int:
         """Decimals with which a mean is shown, and at which two means count as tied."""
         return _DECIMALS.get(self.unit, 2)
+
+    @property
+    def most(self) -> float:
+        """What no value can exceed, and so no bar that is drawn around one."""
+        return 100.0 if self.unit == "%" else math.inf
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,8 @@ class Content:
     #: Whether rows stand in the order of their values, as in a search, and not by factors.
     ranked: bool = False
     effects: tuple[Effect, ...] = ()
+    #: The settings that each factor changes.
+    paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: Title of the metric, also where the columns are its values by action.
     metric: str = ""
 

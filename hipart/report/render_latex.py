@@ -8,6 +8,7 @@ from hipart.report.model import Content
 
 #: Without graphicx a wide table stays as wide as it is.
 _SCALED = r"\ifdefined\resizebox\def\scaled{\resizebox{\linewidth}{!}}\else\def\scaled{}\fi"
+_GRAPHICX = r"; is as wide as the text with \usepackage{graphicx}"
 #: Letters that fit into a line of small type; a wider table is scaled down to it.
 _LINE = 95
 #: Letters of a heading's line where the column itself is narrower.
@@ -56,6 +57,7 @@ def render(table: Content) -> str:
     label = "".join(sign if sign.isalnum() else "-" for sign in table.name)
     return "\n".join(
         [
+            rf"% needs \usepackage{{booktabs}}{_GRAPHICX * wide}",
             r"\begin{table}[t]",
             r"\centering",
             *([r"\small\setlength{\tabcolsep}{3pt}"] if len(columns) > _NARROW else []),

@@ -30,10 +30,15 @@ def describe_search(session: SearchSession) -> RenderableType:
         "objectives: "
         + ", ".join(f"{one.stage}/{one.name} ({one.goal})" for one in search.objectives),
     ]
-    if search.stopping:
+    unit, everything = search.base_config.lifter.length
+    if search.stopping and len(search.rungs) == 1:
+        told.append(
+            f"{search.stopping.kind} never stops anything here: {everything} {unit} are one rung"
+        )
+    elif search.stopping:
         told.append(
             f"{search.stopping.kind} after {', '.join(map(str, search.rungs[:-1]))} of "
-            f"{search.rungs[-1]} epochs of the lifter"
+            f"{everything} {unit} of the lifter"
         )
     told += [f"only if {one.said}" for one in search.constraints]
     return Group(

@@ -113,10 +113,12 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         protocol.on_paper_corpus(tried),
         locality.told(columns, rows, tried),
     )
-    told = footer.lines(ablation, facts, rows, found, claims)
-    crossed = names if _is_crossed(tried) else ()
+    crossed, notes = names if _is_crossed(tried) else (), ()
     if drawn is not None:
-        crossed, told = drawn.dimensions, (*drawn.notes, *told)
+        crossed, notes = drawn.dimensions, drawn.notes
+    told = footer.lines(
+        ablation, facts, rows, found, claims, notes=notes, differences=layout == "full"
+    )
     return Table(
         name=ablation.name,
         title=ablation.title,
@@ -133,6 +135,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         metric=_columns(ablation)[0].title,
         crossed=crossed,
         ranked=drawn is not None,
+        paths=_paths(tried),
     )
 
 
@@ -235,6 +238,15 @@ def _rows(
     for place, column in enumerate(columns):
         rows = _ranked(rows, place, column)
     return tuple(rows)
+
+
+def _paths(tried: Sequence[Arm]) -> dict[str, tuple[str, ...]]:
+    """The settings that the arms of each factor change."""
+    found: dict[str, dict[str, None]] = {}
+    for arm in tried:
+        if arm.factor is not None:
+            found.setdefault(arm.factor, {}).update(dict.fromkeys(arm.changes))
+    return {factor: tuple(paths) for factor, paths in found.items()}
 
 
 def _is_crossed(tried: Sequence[Arm]) -> bool:

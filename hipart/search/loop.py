@@ -235,8 +235,8 @@ class SearchLoop:
         """Let a trial go on if what it waits for is there; end it if that failed."""
         states = {graph.nodes[job.key].state for job in live.wanted}
         if "failed" in states:
-            errors = [graph.errors[job.key] for job in live.wanted if job.key in graph.errors]
-            self._fail(live, errors[0], graph)
+            broken = [job.key for job in live.wanted if job.key in graph.errors]
+            self._fail(live, _first_error(broken[0], graph), graph)
         elif states <= {"finished", "reused"}:
             self._continue(live, graph)
 
@@ -272,3 +272,9 @@ class SearchLoop:
         for watcher in self.watchers:
             watcher.trial(live.record, live.candidate, live.reached)
         self.account.write()
+
+
+def _first_error(key: str, graph: StageGraph) -> str:
+    """Why a job failed: the error of the one that it stands on, if that failed first."""
+    below = [one for one in graph.nodes[key].job.needs.values() if one in graph.errors]
+    return _first_error(below[0], graph) if below else graph.errors[key]

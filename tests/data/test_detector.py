@@ -42,6 +42,10 @@ def test_the_core_is_gaussian_with_the_asked_deviation(exact: np.ndarray) -> Non
     assert np.abs(error.mean(axis=0)).max() < 0.3
 
 
+def test_a_footer_says_what_is_hidden_of_what() -> None:
+    assert "joints hidden in 30% of samples and drifting 25 px" in describe(DetectorConfig())
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_the_share_of_occluded_samples(exact: np.ndarray, probability: float) -> None:
     share = hide(exact, probability, rng()).any(axis=1).mean()

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hipart.experiment.design import Trial
+from hipart.experiment.form import MetricChoice
 from hipart.report import figures
 from hipart.report.figures import curves
 from tests.report.samples import ORDERS, SIZES, ablation, made, measured
@@ -41,6 +43,47 @@ def test_drawn_lines_and_error_bars_are_the_table_s() -> None:
     assert metric.get_ylabel() == "MPJPE [mm]"
     assert usage.get_ylabel() == "sparse codebook\nusage [%]"
     assert usage.get_xlabel() == "sparse codebook size"
+
+
+DENSE = {
+    "name": "dense codebook size",
+    "path": "tokenizer.dense_codebook.size",
+    "levels": [512, 1024, 2048],
+}
+
+
+def test_below_each_factor_is_the_usage_of_its_own_codebook() -> None:
+    names = ("sparse_usage_pct", "dense_usage_pct")
+    also = tuple(MetricChoice(stage="tokenizer", name=name, goal="max") for name in names)
+
+    def error(trial: Trial) -> dict[str, float]:
+        return {"mpjpe_mm": 50.0 + trial.seed}
+
+    def usage(trial: Trial) -> dict[str, float]:
+        return {"sparse_usage_pct": 90.0, "dense_usage_pct": 40.0}
+
+    table = made(ablation(SIZES, DENSE, also=also), error, usage=usage)
+    figure = curves.draw(table)
+    assert figure is not None
+    below = {axes.get_xlabel(): axes for axes in figure.axes if axes.get_xlabel()}
+    labels = {factor: axes.get_ylabel() for factor, axes in below.items()}
+    assert labels == {
+        "sparse codebook size": "sparse codebook\nusage [%]",
+        "dense codebook size": "dense codebook\nusage [%]",
+    }
+    shown = [set(axes.containers[0].lines[0].get_ydata()) for axes in below.values()]
+    assert shown == [{90.0}, {40.0}]
+
+
+def test_bars_of_per_cent_end_at_a_hundred() -> None:
+    def usage(trial: Trial) -> dict[str, float]:
+        return {"sparse_usage_pct": [100.0, 100.0, 90.0][trial.seed]}
+
+    figure = curves.draw(made(ablation(), measured(VALUES), usage=usage))
+    assert figure is not None
+    segments = figure.axes[1].containers[0].lines[2][0].get_segments()
+    assert [float(segment[1][1]) for segment in segments] == pytest.approx([100.0] * 3)
+    assert all(segment[0][1] < 95 for segment in segments)
 
 
 def test_a_factor_with_one_finished_level_is_left_out() -> None:

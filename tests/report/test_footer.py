@@ -2,6 +2,7 @@
 
 import pytest
 
+from hipart.experiment.scales import SCALES, caveat
 from hipart.report import footer, verdicts
 from hipart.report.model import Cell, Row
 from tests.report.samples import ORDERS, ablation, made, measured
@@ -62,6 +63,14 @@ def test_which_stages_the_seeds_reach(
     seeds: tuple[int, ...], reseed: tuple[str, ...], expected: str
 ) -> None:
     assert footer.reach(seeds, reseed) == expected
+
+
+def test_a_scale_that_only_tries_the_machinery_says_so_first() -> None:
+    error = measured({"base": [50.0, 51, 52], ARM: [50.5, 50.9, 52.2]})
+    told = made(ablation(ORDERS, scale="smoke"), error).footer[0]
+    assert told == "Scale smoke tries the machinery in seconds: no number here means anything."
+    assert not any("means anything" in line for line in made(ablation(ORDERS), error).footer)
+    assert all(bool(caveat(scale)) == ("smoke" in scale) for scale in SCALES)
 
 
 def test_the_footer_of_a_run() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hipart.experiment.design import trials
 from hipart.experiment.form import Ablation, Level, PaperLayout
 from hipart.report.tables import Table, table
-from tests.report.samples import ablation, filled, frame_from, measured
+from tests.report.samples import ORDERS, SIZES, ablation, filled, frame_from, measured
 from tests.report.test_effects import CELLS, FACTORS
 
 
@@ -31,7 +31,10 @@ def crossed(**layout: Any) -> Ablation:
 def test_a_factor_stands_side_by_side() -> None:
     text = made(crossed(columns="within"), "paper").markdown()
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert rows[0] == r"| order | sparse\_to\_dense MPJPE [mm] ↓ | sequential MPJPE [mm] ↓ |"
+    heading = (
+        r"| order | within: sparse\_to\_dense MPJPE [mm] ↓ | within: sequential MPJPE [mm] ↓ |"
+    )
+    assert rows[0] == heading
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["c2p", "raster"]
     assert "43.0** ± 1.0" in rows[2] and "47.5 ± 1.3" in rows[3]
 
@@ -56,7 +59,18 @@ def test_actions_stand_side_by_side_and_the_mean_comes_with_them() -> None:
 def test_a_plain_layout_leaves_seeds_and_differences_out() -> None:
     full, paper = made(crossed(), "full").markdown(), made(crossed(), "paper").markdown()
     assert "| n |" in full and "Δ to base" in full
-    assert "| n |" not in paper and "| Δ" not in paper
+    assert "| n |" not in paper and "Δ" not in paper
+    assert "± is the standard deviation over seeds" in paper
+
+
+def test_a_plain_layout_names_the_factor_of_a_level() -> None:
+    one = ablation(SIZES, ORDERS)
+    tried = trials(one)
+    store = filled(tried, lambda trial: {"mpjpe_mm": 50.0 + trial.seed})
+    paper = table(one, frame_from(store, tried), {"trained": 0, "reused": 9}, layout="paper")
+    rows = [line for line in paper.markdown().splitlines() if line.startswith("|")]
+    assert rows[0].startswith("| factor | level |")
+    assert rows[3].startswith("| sparse codebook size | 512 |")
 
 
 @pytest.mark.parametrize("layout", ["full", "paper"])

@@ -61,7 +61,7 @@ def test_latex_is_balanced(name: str, request: pytest.FixtureRequest) -> None:
     assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "minipage", "table"]
     spec = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)
     assert spec
-    plain = re.sub(r"\\[\\&%$#_{}]", "", text)
+    plain = re.sub(r"\\[\\&%$#_{}]", "", text.partition("\n")[2])  # without the comment
     assert plain.count("{") == plain.count("}")
     assert plain.count("$") % 2 == 0
     assert "%" not in plain and "#" not in plain
@@ -99,6 +99,13 @@ def test_latex_marks_best_and_second_and_names_the_source(table: Table) -> None:
     assert r"Fig. 5 [mm] \\" in text
     assert r"\caption{Codebook size \& order (after HiPART, CVPR 2025, Fig. 5)}" in text
     assert r"\label{tab:codebook-ablation}" in text
+
+
+def test_latex_says_what_it_needs(table: Table, two_factors: Table) -> None:
+    for one in (table, two_factors):
+        first, _, rest = one.latex().partition("\n")
+        assert first.startswith(r"% needs \usepackage{booktabs}")
+        assert ("graphicx" in first) == (r"\resizebox" in rest)
 
 
 def test_latex_escapes() -> None:

@@ -53,7 +53,7 @@ def panels(table: Content) -> list[Panel]:
 def draw(table: Content) -> Figure | None:
     """The metric of each panel above, the codebook usage (where the table has it) below.
 
-    None where no factor can be drawn yet.
+    Of two codebooks it is the one that the factor is of. None where no factor can be drawn yet.
     """
     drawn = panels(table)
     if not drawn:
@@ -61,27 +61,39 @@ def draw(table: Content) -> Figure | None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    usage = next((i for i, column in enumerate(table.columns) if "usage" in column.name), None)
-    shown = [(0, BASE_COLOUR)] if usage is None else [(0, BASE_COLOUR), (usage, OTHER_COLOUR)]
+    usages = [_usage(table, panel.factor) for panel in drawn]
+    shown = [[0] if usage is None else [0, usage] for usage in usages]
+    high = len(shown[0])
     across = min(_ACROSS, len(drawn))
     down = -(-len(drawn) // across)
-    size = (0.7 + 2.1 * across + 0.8 * (across == 1), (1.6 + 0.7 * len(shown)) * down + 0.2)
+    size = (0.7 + 2.1 * across + 0.8 * (across == 1), (1.6 + 0.7 * high) * down + 0.2)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(
-        down * len(shown), across, height_ratios=[2.2, 1.0][: len(shown)] * down
-    )
+    grid = figure.add_gridspec(down * high, across, height_ratios=[2.2, 1.0][:high] * down)
     first: dict[int, Axes] = {}
     for place, panel in enumerate(drawn):
-        for below, (metric, colour) in enumerate(shown):
-            cell = grid[place // across * len(shown) + below, place % across]
+        for below, metric in enumerate(shown[place]):
+            cell = grid[place // across * high + below, place % across]
             axes = figure.add_subplot(cell, sharey=first.get(below))
             first.setdefault(below, axes)
-            _curve(axes, panel, metric, colour)
-            _x_axis(axes, panel, size[0] / across, named=below == len(shown) - 1)
-            _y_axis(axes, table.columns[metric], labelled=place % across == 0)
+            left = place % across == 0
+            titled = left or metric != shown[place - 1][below]
+            _curve(axes, panel, metric, table.columns[metric].most)
+            _x_axis(axes, panel, size[0] / across, named=below == high - 1)
+            _y_axis(axes, table.columns[metric], labelled=left, titled=titled)
     figure.suptitle("open: base; bars: ± standard deviation over seeds", fontsize=6, color=GREY)
     return figure
+
+
+def _usage(table: Content, factor: str) -> int | None:
+    """The column with the usage of the codebook that a factor changes, or else with the first."""
+    names = [column.name for column in table.columns]
+    found = [place for place, name in enumerate(names) if "usage" in name]
+    for book in ("sparse", "dense"):
+        if any(f"{book}_codebook" in path for path in table.paths.get(factor, ())):
+            found.sort(key=lambda place: f"{book}_usage" not in names[place])
+            break
+    return found[0] if found else None
 
 
 def _panel(table: Content, factor: str) -> Panel:
@@ -104,7 +116,9 @@ def _number(level: str) -> float | None:
         return None
 
 
-def _curve(axes: Axes, panel: Panel, metric: int, colour: str) -> None:
+def _curve(axes: Axes, panel: Panel, metric: int, most: float) -> None:
+    """A curve with its bars, which end at what the metric can be at ``most``."""
+    colour = OTHER_COLOUR if metric else BASE_COLOUR
     known = [
         (x, point.cells[metric].mean, point.cells[metric].std or 0.0, point.is_base)
         for x, point in zip(panel.places, panel.points, strict=True)
@@ -113,9 +127,10 @@ def _curve(axes: Axes, panel: Panel, metric: int, colour: str) -> None:
     if not known:
         return
     xs, means, stds, bases = zip(*known, strict=True)
+    above = [min(std, most - mean) for mean, std in zip(means, stds, strict=True)]
     line = "-" if panel.values else "none"
-    axes.errorbar(xs, means, yerr=stds, color=colour, linestyle=line, linewidth=1.1, marker="o",
-                  markersize=3.5, capsize=2, elinewidth=0.8)  # fmt: skip
+    axes.errorbar(xs, means, yerr=[stds, above], color=colour, linestyle=line, linewidth=1.1,
+                  marker="o", markersize=3.5, capsize=2, elinewidth=0.8)  # fmt: skip
     for x, mean, is_base in zip(xs, means, bases, strict=True):
         if is_base:
             axes.axhline(mean, color=GREY, linewidth=0.6, linestyle=":", zorder=0)
@@ -144,12 +159,12 @@ def _x_axis(axes: Axes, panel: Panel, width: float, named: bool) -> None:
         axes.set_xlabel(panel.factor)
 
 
-def _y_axis(axes: Axes, column: Column, labelled: bool) -> None:
+def _y_axis(axes: Axes, column: Column, labelled: bool, titled: bool) -> None:
     axes.grid(axis="y", linewidth=0.3, color="#dddddd")
     axes.set_axisbelow(True)
     axes.locator_params(axis="y", nbins=5)
-    if labelled:
+    if titled:
         unit = f" [{column.unit}]" if column.unit else ""
         axes.set_ylabel(textwrap.fill(column.title + unit, _LABEL_WIDTH))
-    else:
+    if not labelled:
         axes.tick_params(labelleft=False)

@@ -23,7 +23,7 @@ def by_arm(rows: Sequence[Row], place: int, column: Column, results: pl.DataFram
         for arm, seed, value in results.select("arm", "seed", column.key).iter_rows()
         if value is not None and arm in set(order)
     ]
-    means = [_mean(row, place) for row in rows if row.arm in set(order)]
+    means = [_mean(row, place, column.most) for row in rows if row.arm in set(order)]
     title = f"{column.title} [{column.unit}]" if column.unit else column.title
     x = {"type": "quantitative", "scale": {"zero": False}, "title": title}
     y = {"field": "arm", "type": "nominal", "sort": order, "title": None}
@@ -166,7 +166,7 @@ def history(values: Sequence[Mapping[str, Any]], title: str, goal: str) -> Chart
     return Chart("History", told, spec, PLOT, legend=True)
 
 
-def _mean(row: Row, place: int) -> Spec:
+def _mean(row: Row, place: int, most: float) -> Spec:
     cell = row.cells[place]
     mean, std = cell.mean or 0.0, cell.std or 0.0
     return {
@@ -175,5 +175,5 @@ def _mean(row: Row, place: int) -> Spec:
         "mean": rounded(mean),
         "std": rounded(std),
         "low": rounded(mean - std),
-        "high": rounded(mean + std),
+        "high": rounded(min(mean + std, most)),
     }
