@@ -28,7 +28,7 @@ from hipart.config import (
 )
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.experiment.design import Arm, Trial
-from hipart.export import export_bundle
+from hipart.export import export_bundle, of_arm
 from hipart.jobs import jobs
 from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
@@ -399,8 +399,8 @@ def lose(store, config, *stages):
         shutil.rmtree(store.root / stage / jobs(config, DATA)[stage].key)
 
 
-def exported(store, trials, tmp_path, **options):
-    out = export_bundle(store, ABLATION, trials, DATA, "mpjpe_mm", tmp_path / "best", **options)
+def exported(store, trials, tmp_path):
+    out = export_bundle(store, ABLATION, trials, DATA, "mpjpe_mm", tmp_path / "best")
     return json.loads((out / "lineage.json").read_text()), (out / "README.md").read_text()
 
 
@@ -426,7 +426,7 @@ def test_a_lost_model_of_the_best_is_named_with_how_it_is_trained_again(store, p
     said = str(refusal.value)
     assert "lost its tokenizer and prior" in said and "--arm '17 joints' (50)" in said
     assert not (tmp_path / "best").exists()
-    lineage, _ = exported(store, pair, tmp_path, arm="17 joints")
+    lineage, _ = exported(store, of_arm(pair, "17 joints"), tmp_path)
     assert lineage["arm"] == "17 joints"
     chains = [jobs(one.config, DATA) for one in pair]
     assert make_plan(chains, store).to_train == []
@@ -447,13 +447,12 @@ def test_a_trial_that_lost_the_stage_of_the_metric_is_not_passed_over(store, pai
 def test_an_arm_is_exported_with_its_best_seed(store, pair, tmp_path):
     second = with_lifter(dense_input="none", seed=1)
     train(store, second, 45.0)
-    lineage, card = exported(
-        store, [*pair, replace(trial(second, "17 joints"), seed=1)], tmp_path, arm="17 joints"
-    )
+    tried = [*pair, replace(trial(second, "17 joints"), seed=1)]
+    lineage, card = exported(store, of_arm(tried, "17 joints"), tmp_path)
     assert (lineage["arm"], lineage["seed"]) == ("17 joints", 1)
     assert "among the 2 finished trials of arm 17 joints of *Tiny models*" in card
     with pytest.raises(ValueError, match=r"unknown arm '17 joint' \(did you mean 17 joints\?\)"):
-        exported(store, pair, tmp_path, arm="17 joint")
+        of_arm(pair, "17 joint")
 
 
 def test_a_card_says_what_the_model_is_and_how_it_was_chosen(store, pair, tmp_path):
@@ -462,7 +461,10 @@ def test_a_card_says_what_the_model_is_and_how_it_was_chosen(store, pair, tmp_pa
     assert "a choice on the test split" in card
     _, card = exported(store, pair[1:], tmp_path)
     assert "no implementation of" in card and "An independent" not in card
-    assert "the one finished trial of *Tiny models*" in card and "a choice on" not in card
+    assert (
+        "the one finished trial of arm 17 joints of *Tiny models*" in card
+        and "a choice on" not in card
+    )
 
 
 def test_a_choice_on_validation_flatters_nothing(store, tmp_path):

@@ -41,7 +41,7 @@ def export(
     **options: Any,
 ) -> None:
     """Write the best finished trial as a bundle that predicts without the platform."""
-    from hipart.export import export_bundle
+    from hipart.export import export_bundle, of_arm
     from hipart.export.runtimes import add_runtimes, check_installed
 
     formats = ["onnx"] * onnx + ["torch"] * torch_export
@@ -57,16 +57,8 @@ def export(
     searched = find_search(experiment, **options)
     session = searched.measured(searched.open_study()) if searched else None
     session = session or open_ablation(experiment, **options)
-    export_bundle(
-        session.store,
-        session.ablation,
-        session.trials,
-        session.fingerprint,
-        metric,
-        out,
-        finish,
-        arm,
-    )
+    tried = session.trials if arm is None else of_arm(session.trials, arm)
+    export_bundle(session.store, session.ablation, tried, session.fingerprint, metric, out, finish)
     click.echo(f"wrote {out}: {_exported(out)}")
     if register is not None:
         from hipart.tracking.registry import register as register_bundle

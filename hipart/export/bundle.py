@@ -60,11 +60,8 @@ def export_bundle(
     metric: str,
     out: Path,
     finish: Callable[[Path], None] = lambda folder: None,
-    arm: str | None = None,
 ) -> Path:
     """Write the best finished trial by ``metric`` (``NAME`` or ``STAGE/NAME``) as a bundle.
-
-    Of the trials of one ``arm``, where it is named: then the best seed of it.
 
     Trials that lift exact dense poses are no candidates, nor those with exact tokens or parts: for
     a new image nobody has these. A prediction decodes once, so means of samples are none, either.
@@ -75,15 +72,14 @@ def export_bundle(
     if out.exists() and not _is_bundle(out):
         raise ValueError(f"{out}: exists and is no bundle of ours; choose another --out")
     stage, chosen = find_metric(metric)
-    tried = trials if arm is None else of_arm(trials, arm)
-    found = candidates(store, tried, data_fingerprint, stage, chosen)
+    found = candidates(store, trials, data_fingerprint, stage, chosen)
     best = best_of(store, found, stage, chosen)
     weights = save(_weights(store, best))
     chosen_by = {
         "metric": f"{stage}/{chosen.name}",
         "value": best.value,
         "trials": len(found),
-        "of_arm": arm is not None,
+        "of_arm": len({trial.arm.name for trial in trials}) == 1,
     }
     lineage = _lineage(ablation, best, data_fingerprint, chosen_by)
     files = {

@@ -46,8 +46,8 @@ _PAPER = (
 )
 _GENERATES = f"An independent implementation of {_PAPER}."
 _LIFTS_ALONE = (
-    "It sees these joints alone and generates no dense points: a lifter such as others are compared "
-    f"with, and no implementation of {_PAPER}."
+    "It sees these joints alone and generates no dense points: a lifter such as others are "
+    f"compared with, and no implementation of {_PAPER}."
 )
 _OPEN = (
     "Code and weights: Apache License 2.0. The training corpus keeps its sources' terms: bodies "
