@@ -97,8 +97,9 @@ def write_results(session: Session, final: Table) -> list[Path]:
     whole = any(kind in FROM_ARTIFACTS for kind in kinds)
     folders: dict[str, dict[str, Path]] = {}
     for trial, trial_jobs in zip(session.trials, session.jobs, strict=True):
-        if all(job.key in there for job in trial_jobs.values()):
-            found = {name: there[job.key] for name, job in trial_jobs.items()}
+        if all(job.key in there for job in trial_jobs.final):
+            held = ((name, job.key) for name, job in trial_jobs.items() if job.key in there)
+            found = {name: there[key] for name, key in held}
             folders.setdefault(
                 trial.arm.name,
                 {name: one.complete() if whole else one.path for name, one in found.items()},

@@ -1,6 +1,8 @@
 """An exported bundle predicts what its models compute, alone, and refuses what it can't read."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,7 +28,7 @@ from hipart.config import (
 )
 from hipart.data.cameras import normalise_screen, screen_to_pixels
 from hipart.experiment.design import Arm, Trial
-from hipart.export import export_bundle
+from hipart.export import export_bundle, of_arm
 from hipart.jobs import jobs
 from hipart.models.densifier import Densifier
 from hipart.models.lifters.build import build_lifter
@@ -34,6 +36,7 @@ from hipart.models.prior import Prior
 from hipart.models.tokenizer import Tokenizer
 from hipart.predicting.files import predict_file
 from hipart.predictor import FORMAT, MAX_POSES, Predictor
+from hipart.scheduling.plan import make_plan
 from hipart.store import ArtifactStore
 
 DATA = "feedbeef"
@@ -186,7 +189,9 @@ def test_the_best_finished_trial_that_can_predict_is_taken(store, tmp_path):
     )
     lineage = json.loads((out / "lineage.json").read_text())
     assert lineage["arm"] == "better"
-    assert lineage["chosen_by"] == {"metric": "evaluate/mpjpe_mm/Walk", "value": 40.0}
+    assert lineage["chosen_by"] == {
+        "metric": "evaluate/mpjpe_mm/Walk", "value": 40.0, "trials": 2, "of_arm": False,
+    }  # fmt: skip
     expected = {stage: job.key for stage, job in jobs(configs["better"], DATA).items()}
     assert {stage: found["key"] for stage, found in lineage["stages"].items()} == expected
     config = json.loads((out / "config.json").read_text())
@@ -383,8 +388,11 @@ def test_a_damaged_artifact_is_named(store, tmp_path):
     train(store, TINY, 50.0)
     artifact = store.find("lifter", jobs(TINY, DATA)["lifter"].key)
     (artifact.path / "model.safetensors").write_bytes(b"cut")
-    with pytest.raises(ValueError, match=f"{artifact.key}/model.safetensors: cannot be read"):
+    damaged = f"{artifact.key}/model.safetensors: cannot be read"
+    with pytest.raises(ValueError, match=damaged) as refusal:
         export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", tmp_path / "best")
+    evaluated = store.root / "evaluate" / jobs(TINY, DATA)["evaluate"].key
+    assert f"remove the folders {artifact.path} and {evaluated}" in str(refusal.value)
     assert not (tmp_path / "best").exists()
 
 
@@ -393,3 +401,88 @@ def test_arms_keep_their_order_among_equals(store, tmp_path):
     twin = replace(trial(TINY), seed=1)
     out = export_bundle(store, ABLATION, [trial(TINY), twin], DATA, "mpjpe_mm", tmp_path / "best")
     assert json.loads((out / "lineage.json").read_text())["seed"] == 0
+
+
+def lose(store, config, *stages):
+    for stage in stages:
+        shutil.rmtree(store.root / stage / jobs(config, DATA)[stage].key)
+
+
+def exported(store, trials, tmp_path):
+    out = export_bundle(store, ABLATION, trials, DATA, "mpjpe_mm", tmp_path / "best")
+    return json.loads((out / "lineage.json").read_text()), (out / "README.md").read_text()
+
+
+@pytest.fixture
+def pair(store):
+    """The base and a worse arm of 17 joints, which share no model."""
+    alone = with_lifter(dense_input="none")
+    train(store, TINY, 40.0)
+    train(store, alone, 50.0)
+    return [trial(TINY), trial(alone, "17 joints")]
+
+
+def test_the_best_needs_no_stage_that_no_bundle_holds(store, pair, tmp_path):
+    lose(store, TINY, "densify")
+    lineage, _ = exported(store, pair, tmp_path)
+    assert (lineage["arm"], "densify" in lineage["stages"]) == ("base", False)
+
+
+def test_a_lost_model_of_the_best_is_named_with_how_it_is_trained_again(store, pair, tmp_path):
+    lose(store, TINY, "prior", "tokenizer")
+    with pytest.raises(ValueError, match=r"arm base, seed 0 \(40\)") as refusal:
+        exported(store, pair, tmp_path)
+    said = str(refusal.value)
+    assert "lost its tokenizer and prior" in said and "--arm '17 joints' (50)" in said
+    assert not (tmp_path / "best").exists()
+    lineage, _ = exported(store, of_arm(pair, "17 joints"), tmp_path)
+    assert lineage["arm"] == "17 joints"
+    chains = [jobs(one.config, DATA) for one in pair]
+    assert make_plan(chains, store).to_train == []
+    (folder,) = re.findall(r"remove the folder (\S+),", said)
+    shutil.rmtree(folder)
+    assert [job.stage for job in make_plan(chains, store).to_train] == [
+        "tokenizer", "prior", "evaluate",
+    ]  # fmt: skip
+
+
+def test_a_trial_that_lost_the_stage_of_the_metric_is_not_passed_over(store, pair, tmp_path):
+    found = jobs(TINY, DATA)["lifter"]
+    shutil.rmtree(store.root / "lifter" / found.key)
+    with pytest.raises(ValueError, match="cannot be told: the store has lost lifter of arm base"):
+        export_bundle(store, ABLATION, pair, DATA, "lifter/train_mpjpe_mm", tmp_path / "best")
+
+
+def test_an_arm_is_exported_with_its_best_seed(store, pair, tmp_path):
+    second = with_lifter(dense_input="none", seed=1)
+    train(store, second, 45.0)
+    tried = [*pair, replace(trial(second, "17 joints"), seed=1)]
+    lineage, card = exported(store, of_arm(tried, "17 joints"), tmp_path)
+    assert (lineage["arm"], lineage["seed"]) == ("17 joints", 1)
+    assert "among the 2 finished trials of arm 17 joints of *Tiny models*" in card
+    with pytest.raises(ValueError, match=r"unknown arm '17 joint' \(did you mean 17 joints\?\)"):
+        of_arm(pair, "17 joint")
+
+
+def test_a_card_says_what_the_model_is_and_how_it_was_chosen(store, pair, tmp_path):
+    _, card = exported(store, pair, tmp_path)
+    assert "An independent implementation of" in card and "among the 2 finished trials" in card
+    assert "a choice on the test split" in card
+    _, card = exported(store, pair[1:], tmp_path)
+    assert "no implementation of" in card and "An independent" not in card
+    assert (
+        "the one finished trial of arm 17 joints of *Tiny models*" in card
+        and "a choice on" not in card
+    )
+
+
+def test_a_choice_on_validation_flatters_nothing(store, tmp_path):
+    config = TINY.model_copy(
+        update={
+            "data": DataConfig(validation_samples=8),
+            "evaluation": EvaluationConfig(split="validation"),
+        }
+    )
+    train(store, config, 50.0)
+    _, card = exported(store, [trial(config), replace(trial(config), seed=1)], tmp_path)
+    assert "among the 2 finished trials" in card and "a choice on" not in card

@@ -399,6 +399,29 @@ def test_a_failure_shows_and_is_healed_by_the_next_run(lab):
     assert "error" not in lab.runs("lifter_ablation")["rate 0.01, seed 0"].data.tags
 
 
+def test_a_trial_is_finished_with_its_final_jobs(lab):
+    base, faster = lab.jobs
+    for job in lab.distinct.values():
+        if job not in (base["densify"], faster["evaluate"]):
+            lab.train(job)
+    lab.mirror().finish()
+    states = lab.states("lifter_ablation")
+    assert states["base, seed 0"] == "FINISHED" != states["rate 0.01, seed 0"]
+
+
+def test_a_finished_run_keeps_the_numbers_of_a_stage_that_was_lost(lab):
+    for job in lab.distinct.values():
+        lab.train(job)
+    lab.mirror().finish()
+    whole = lab.runs("lifter_ablation")["base, seed 0"]
+    assert "densify/mpjpe_mm" in whole.data.metrics
+    shutil.rmtree(lab.store.root / "densify" / lab.jobs[0]["densify"].key)
+    lab.mirror().finish()
+    assert set(lab.states("lifter_ablation").values()) == {"FINISHED"}
+    again = lab.runs("lifter_ablation")["base, seed 0"]
+    assert (again.info.run_id, again.data.metrics) == (whole.info.run_id, whole.data.metrics)
+
+
 def test_stopping_kills_what_is_open(lab):
     mirror = lab.mirror()
     lab.run(mirror, [lab.jobs[0]["tokenizer"]])

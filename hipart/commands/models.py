@@ -14,6 +14,11 @@ from hipart.commands.options import experiment_options, json_option, tracking_op
 @click.command()
 @experiment_options
 @click.option("--best", "metric", default="mpjpe_mm", show_default=True, help="By which metric.")
+@click.option(
+    "--arm",
+    metavar="NAME",
+    help="Only of this arm, its best seed; of a search `base` or `trial N`.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("best"), show_default=True)
 @click.option("--onnx", is_flag=True, help="Also model.onnx, compared with the bundle.")
 @click.option("--torch-export", is_flag=True, help="Also model.pt2, compared with the bundle.")
@@ -28,6 +33,7 @@ from hipart.commands.options import experiment_options, json_option, tracking_op
 def export(
     experiment: str,
     metric: str,
+    arm: str | None,
     out: Path,
     onnx: bool,
     torch_export: bool,
@@ -35,7 +41,7 @@ def export(
     **options: Any,
 ) -> None:
     """Write the best finished trial as a bundle that predicts without the platform."""
-    from hipart.export import export_bundle
+    from hipart.export import export_bundle, of_arm
     from hipart.export.runtimes import add_runtimes, check_installed
 
     formats = ["onnx"] * onnx + ["torch"] * torch_export
@@ -51,21 +57,31 @@ def export(
     searched = find_search(experiment, **options)
     session = searched.measured(searched.open_study()) if searched else None
     session = session or open_ablation(experiment, **options)
-    export_bundle(
-        session.store, session.ablation, session.trials, session.fingerprint, metric, out, finish
-    )
-    lineage = json.loads((out / "lineage.json").read_text())
-    best = lineage["chosen_by"]
-    click.echo(
-        f"wrote {out}: arm {lineage['arm']}, seed {lineage['seed']}, {best['metric']} "
-        f"{best['value']:.4g}, the best of what can be exported"
-    )
+    tried = session.trials if arm is None else of_arm(session.trials, arm)
+    export_bundle(session.store, session.ablation, tried, session.fingerprint, metric, out, finish)
+    click.echo(f"wrote {out}: {_exported(out)}")
     if register is not None:
         from hipart.tracking.registry import register as register_bundle
 
         model = register_bundle(session, out, register)
         click.echo(f"{'registered' if model.made else 'is registered already as'} {model.address}")
     click.echo(f"Next: hipart-search predict {out} --input poses.npz --out out.npz")
+
+
+def _exported(bundle: Path) -> str:
+    """What a bundle is that was just written, in a line."""
+    from hipart.predictor import read_facts
+
+    lineage = json.loads((bundle / "lineage.json").read_text())
+    best = lineage["chosen_by"]
+    among = "of its arm" if best["of_arm"] else "of what can be exported"
+    told = (
+        f"arm {lineage['arm']}, seed {lineage['seed']}, {best['metric']} {best['value']:.4g}, "
+        f"the best {among}"
+    )
+    if read_facts(bundle).config.lifter.dense_input == "none":
+        told += "; it sees 17 joints alone: predicts no dense points"
+    return told
 
 
 @click.command()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from hipart.data.names import nearest, shown
 from hipart.experiment.design import Trial
 from hipart.experiment.form import Ablation
 from hipart.export.model_card import model_card
@@ -22,8 +24,10 @@ from hipart.pipeline import FINAL_STAGE, PIPELINE, Metric
 from hipart.predictor import CONFIG, WEIGHTS, BundleFacts, read_facts
 from hipart.store import Artifact, ArtifactStore
 
-#: Stages whose weights a prediction needs.
-WEIGHTED = ("tokenizer", "prior", "lifter")
+#: Stages whose weights a lifter of the detected joints alone needs to predict.
+LIFTER_ALONE = ("lifter",)
+#: The same of one that takes generated points.
+WITH_GENERATION = ("tokenizer", "prior", "lifter")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,20 @@ class Candidate:
 
     trial: Trial
     artifacts: dict[str, Artifact]
+    #: NaN where the stage that reports it is lost.
     value: float
+    #: Stages that a bundle needs, or that report the metric, and the store has no more.
+    lost: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its arm and seed, in words."""
+        return f"arm {self.trial.arm.name}, seed {self.trial.seed}"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Stages whose weights it needs to predict."""
+        return _models(self.trial)
 
 
 def export_bundle(
@@ -55,12 +72,19 @@ def export_bundle(
     if out.exists() and not _is_bundle(out):
         raise ValueError(f"{out}: exists and is no bundle of ours; choose another --out")
     stage, chosen = find_metric(metric)
-    best = best_trial(store, trials, data_fingerprint, stage, chosen)
-    weights = save(_weights(best.artifacts))
-    lineage = _lineage(ablation, best, data_fingerprint, f"{stage}/{chosen.name}")
+    found = candidates(store, trials, data_fingerprint, stage, chosen)
+    best = best_of(store, found, stage, chosen)
+    weights = save(_weights(store, best))
+    chosen_by = {
+        "metric": f"{stage}/{chosen.name}",
+        "value": best.value,
+        "trials": len(found),
+        "of_arm": len({trial.arm.name for trial in trials}) == 1,
+    }
+    lineage = _lineage(ablation, best, data_fingerprint, chosen_by)
     files = {
         WEIGHTS: weights,
-        CONFIG: (_facts(best, weights).model_dump_json(indent=1) + "\n").encode(),
+        CONFIG: (_facts(store, best, weights).model_dump_json(indent=1) + "\n").encode(),
         "lineage.json": (json.dumps(lineage, indent=1) + "\n").encode(),
         "README.md": model_card(lineage, best.trial.config).encode(),
     }
@@ -81,58 +105,127 @@ def find_metric(text: str) -> tuple[str, Metric]:
     raise ValueError(f"metric {text!r} is reported by no stage; there are {', '.join(names)}")
 
 
-def best_trial(
+def of_arm(trials: Sequence[Trial], arm: str) -> list[Trial]:
+    """The trials of an arm. Raises ValueError if there is none of this name."""
+    found = [trial for trial in trials if trial.arm.name == arm]
+    if not found:
+        names = dict.fromkeys(trial.arm.name for trial in trials)
+        raise ValueError(
+            f"--arm: unknown arm {arm!r}{nearest(arm, names)}; there are {shown(names)}"
+        )
+    return found
+
+
+def candidates(
     store: ArtifactStore,
     trials: Sequence[Trial],
     data_fingerprint: str,
     stage: str,
     metric: Metric,
-) -> Candidate:
-    """The finished trial with the best value. Raises ValueError if there is none."""
-    candidates = []
+) -> list[Candidate]:
+    """The finished trials that can predict, with their values of a stage's metric.
+
+    As in tables, one is finished if all that is wanted of it for itself is there. Raises ValueError
+    if there is none.
+    """
+    found = []
     for trial in trials:
         needed = jobs(trial.config, data_fingerprint, trial.targets)
-        found = {name: store.find(job.stage, job.key) for name, job in needed.items()}
-        artifacts = {name: artifact for name, artifact in found.items() if artifact is not None}
-        can_predict = trial.config.lifter.dense_input == "none" or (
-            "prior" in needed and trial.config.densify.plain
-        )
-        finished = len(artifacts) == len(needed) and FINAL_STAGE in needed
-        if can_predict and finished and stage in artifacts:
-            value = artifacts[stage].metrics.get(metric.name, math.nan)
-            if not math.isnan(value):
-                candidates.append(Candidate(trial, artifacts, value))
-    if not candidates:
+        if FINAL_STAGE not in needed.targets or stage not in needed or not _can_predict(trial):
+            continue
+        held = {name: store.find(job.stage, job.key) for name, job in needed.items()}
+        artifacts = {name: artifact for name, artifact in held.items() if artifact is not None}
+        if not artifacts.keys() >= set(needed.targets):
+            continue
+        wanted = dict.fromkeys((*_models(trial), stage))
+        lost = tuple(name for name in wanted if name not in artifacts)
+        metrics = artifacts[stage].metrics if stage in artifacts else {}
+        value = metrics.get(metric.name, math.nan)
+        if stage in lost or not math.isnan(value):
+            found.append(Candidate(trial, artifacts, value, lost))
+    if not found:
         raise ValueError(
             f"no finished trial that can predict has {stage}/{metric.name} "
             f"({len(trials)} trials; one whose lifter takes exact or regressed dense poses "
             "can't predict, nor can one with something in densify.exact or densify.samples): "
             "run the experiment at this scale first"
         )
+    return found
+
+
+def best_of(
+    store: ArtifactStore, found: Sequence[Candidate], stage: str, metric: Metric
+) -> Candidate:
+    """The best one. Raises ValueError if a bundle of it lacks something: no other is meant."""
     pick = min if metric.goal == "min" else max
-    return pick(candidates, key=lambda candidate: candidate.value)
+    named = f"{stage}/{metric.name}"
+    known = [one for one in found if stage not in one.lost]
+    unknown = [one for one in found if stage in one.lost]
+    best = unknown[0] if unknown else pick(known, key=lambda one: one.value)
+    if not best.lost:
+        return best
+    told = (
+        f"which is the best by {named} cannot be told: the store has lost {_row(best.lost)} "
+        f"of {best.name}"
+        if unknown
+        else f"the best by {named} is {best.name} ({best.value:.4g}), but the store has lost its "
+        f"{_row(best.lost)}, without which it cannot predict"
+    )
+    others = [one for one in known if not one.lost and one.trial.arm.name != best.trial.arm.name]
+    other = ""
+    if others:
+        next_best = pick(others, key=lambda one: one.value)
+        other = (
+            f". Or export another arm with --arm {shlex.quote(next_best.trial.arm.name)} "
+            f"({next_best.value:.4g})"
+        )
+    raise ValueError(f"{told}. {_remedy(store, best)}{other}.")
 
 
-def _weights(artifacts: Mapping[str, Artifact]) -> dict[str, Tensor]:
+def _models(trial: Trial) -> tuple[str, ...]:
+    return LIFTER_ALONE if trial.config.lifter.dense_input == "none" else WITH_GENERATION
+
+
+def _can_predict(trial: Trial) -> bool:
+    takes = trial.config.lifter.dense_input
+    return takes == "none" or (takes == "generated" and trial.config.densify.plain)
+
+
+def _row(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _remedy(store: ArtifactStore, trial: Candidate, damaged: Path | None = None) -> str:
+    """How what a finished trial lacks is trained again: only an unfinished one is run."""
+    gone = [] if damaged is None else [str(damaged)]
+    places = [str(store.root), *([store.uri] if store.uri else [])]
+    gone += [f"{place}/{FINAL_STAGE}/{trial.artifacts[FINAL_STAGE].key}" for place in places]
+    folders = "folder" if len(gone) == 1 else "folders"
+    return (
+        f"To have it trained again, remove the {folders} {_row(gone)}, since what is finished is "
+        "not run, and run the experiment again"
+    )
+
+
+def _weights(store: ArtifactStore, best: Candidate) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    for stage in WEIGHTED:
-        if stage in artifacts:
-            file = artifacts[stage].file(WEIGHTS)
-            try:
-                tensors |= {f"{stage}.{name}": w for name, w in load_file(file).items()}
-            except (OSError, SafetensorError) as error:
-                raise _damaged(file, error) from None
+    for stage in best.models:
+        file = best.artifacts[stage].file(WEIGHTS)
+        try:
+            tensors |= {f"{stage}.{name}": w for name, w in load_file(file).items()}
+        except (OSError, SafetensorError) as error:
+            raise _damaged(store, best, file, error) from None
     return tensors
 
 
-def _facts(best: Candidate, weights: bytes) -> BundleFacts:
+def _facts(store: ArtifactStore, best: Candidate, weights: bytes) -> BundleFacts:
     count = None
-    if "tokenizer" in best.artifacts:
+    if "tokenizer" in best.models:
         file = best.artifacts["tokenizer"].file(WEIGHTS)
         with safe_open(file, framework="pt") as header:
             facts = header.metadata() or {}
         if "num_actions" not in facts:
-            raise _damaged(file, "no num_actions in its header")
+            raise _damaged(store, best, file, "no num_actions in its header")
         count = int(facts["num_actions"])
     measured = best.artifacts[FINAL_STAGE].metrics
     return BundleFacts(
@@ -144,7 +237,7 @@ def _facts(best: Candidate, weights: bytes) -> BundleFacts:
 
 
 def _lineage(
-    ablation: Ablation, best: Candidate, data_fingerprint: str, metric: str
+    ablation: Ablation, best: Candidate, data_fingerprint: str, chosen_by: dict[str, Any]
 ) -> dict[str, Any]:
     """Where every number in the bundle comes from."""
     return {
@@ -155,7 +248,7 @@ def _lineage(
         "arm": best.trial.arm.name,
         "seed": best.trial.seed,
         "changes": best.trial.arm.changes,
-        "chosen_by": {"metric": metric, "value": best.value},
+        "chosen_by": chosen_by,
         "data": data_fingerprint,
         "commit": best.artifacts[FINAL_STAGE].provenance.get("commit"),
         "stages": {
@@ -170,11 +263,9 @@ def _lineage(
     }
 
 
-def _damaged(file: Path, error: object) -> ValueError:
-    return ValueError(
-        f"{file}: cannot be read ({error}). Remove the folder {file.parent} and run the "
-        "experiment again to have the job trained anew."
-    )
+def _damaged(store: ArtifactStore, best: Candidate, file: Path, error: object) -> ValueError:
+    remedy = _remedy(store, best, damaged=file.parent)
+    return ValueError(f"{file}: cannot be read ({error}). {remedy}.")
 
 
 def _is_bundle(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipart.experiment.design import Trial
-from hipart.jobs import StageJob
+from hipart.jobs import StageJob, TrialJobs
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking.messages import Drawn, Happened
 from hipart.tracking.notes import STAGES_NOTE, experiment_note, logged_table, parent_note
@@ -39,7 +39,7 @@ class ExperimentRuns:
         book: RunBook,
         store: ArtifactStore,
         subject: Subject,
-        trials: Sequence[tuple[Trial, Mapping[str, StageJob]]],
+        trials: Sequence[tuple[Trial, TrialJobs]],
         reused: Set[str],
     ) -> None:
         self._reused = set(reused)
@@ -49,7 +49,7 @@ class ExperimentRuns:
         self._trials_of: defaultdict[str, list[int]] = defaultdict(list)
         #: Trials of a search by arm and seed; what stopped ones were judged by, and why they were.
         self._drawn: dict[tuple[str, int], int] = {}
-        self._stopped: dict[int, tuple[Mapping[str, StageJob], str]] = {}
+        self._stopped: dict[int, tuple[TrialJobs, str]] = {}
         for number, (_, jobs) in enumerate(self._trials):
             self._learn(number, jobs)
         self._artifacts: dict[str, Artifact] = {}
@@ -180,7 +180,11 @@ class ExperimentRuns:
         return self._specs[number]
 
     def _show(self, number: int) -> None:
-        """Give the trial's run the status that its jobs imply."""
+        """Give the trial's run the status that its jobs imply.
+
+        As in tables it is finished with its final jobs. Where another stage was lost since, a run
+        that is finished keeps the numbers which it has of all stages.
+        """
         _, jobs = self._trials[number]
         judged_by, why = self._stopped.get(number, (jobs, ""))
         keys = [job.key for job in judged_by.values()]
@@ -193,9 +197,11 @@ class ExperimentRuns:
         reused = [stage for stage, job in jobs.items() if job.key in self._reused]
         born = {"reused": ", ".join(reused) or "none"}
         errors = [self._failed[key] for key in keys if key in self._failed]
-        if len(done) == len(keys):
-            trial = self._trials[number][0]
-            self._book.complete(spec, trial_outcome(self._subject, trial, done, why), born)
+        if all(job.key in self._artifacts for job in judged_by.final):
+            whole = len(done) == len(keys)
+            if whole or self._book.ensure(spec, born).status != "FINISHED":
+                trial = self._trials[number][0]
+                self._book.complete(spec, trial_outcome(self._subject, trial, done, why), born)
         elif errors:
             self._book.fail(self._book.ensure(spec, born), errors[0])
         else:

@@ -1,6 +1,6 @@
 """What a run's driver and its mirror's process say to each other."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from hipart.experiment.design import Trial
 from hipart.experiment.form import Ablation
-from hipart.jobs import StageJob, TrialJobs
+from hipart.jobs import TrialJobs
 
 Kind = Literal["started", "finished", "reused", "failed"]
 
@@ -55,8 +55,8 @@ class Drawn:
     """
 
     trial: Trial
-    jobs: Mapping[str, StageJob]
-    reached: Mapping[str, StageJob]
+    jobs: TrialJobs
+    reached: TrialJobs
     reused: Set[str]
     stopped: str = ""
 

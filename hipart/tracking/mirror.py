@@ -12,13 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
 from hipart.experiment.design import Trial
-from hipart.jobs import StageJob
+from hipart.jobs import TrialJobs
 from hipart.scheduling.events import Event, JobFailed, JobFinished, JobReused, JobStarted
 from hipart.session import Session
 from hipart.tracking.messages import (
@@ -106,8 +106,8 @@ class MlflowMirror:
     def add(
         self,
         trial: Trial,
-        jobs: Mapping[str, StageJob],
-        reached: Mapping[str, StageJob] | None = None,
+        jobs: TrialJobs,
+        reached: TrialJobs | None = None,
         stopped: str = "",
     ) -> None:
         """Take note of a search's trial: one that was just drawn, or what became of it."""
