@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from math import isfinite
 from statistics import median
 from typing import Any
 
@@ -14,7 +15,7 @@ from hipart.config import Section
 from hipart.identity import settings_of
 from hipart.jobs import StageJob, TrialJobs
 from hipart.pipeline import PIPELINE
-from hipart.store import ArtifactStore
+from hipart.store import Artifact, ArtifactStore, StoreError
 
 #: Model fields that decide how long a step takes; learning rates and seeds do not.
 IRRELEVANT = {"seed", "learning_rate", "weight_decay", "dropout", "warmup_steps", "decay"}
@@ -98,15 +99,25 @@ def _estimate(plan: Plan, store: ArtifactStore) -> None:
 
 
 def measurements(store: ArtifactStore) -> list[Measurement]:
-    """What finished jobs took.
+    """What finished jobs took, as far as their artifacts can be read."""
+    found = (_measured(artifact) for artifact in store.artifacts())
+    return [one for one in found if one is not None]
 
-    A job that continued another trained a part of its epochs alone, so it says nothing of its like.
+
+def _measured(artifact: Artifact) -> Measurement | None:
+    """What a job took; None of one that does not say so, or that says nothing of its like.
+
+    A job that continued another trained a part of its epochs alone.
     """
-    return [
-        Measurement(artifact.stage, artifact.identity["config"], artifact.provenance["seconds"])
-        for artifact in store.artifacts()
-        if "continued" not in artifact.provenance
-    ]
+    try:
+        config, provenance = artifact.identity["config"], artifact.provenance
+        seconds = float(provenance["seconds"])
+        samples = _samples(artifact.stage, _flat(config))
+    except (StoreError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return None  # damaged: whoever asks for it finds out and says so
+    if "continued" in provenance or not (isfinite(seconds) and isfinite(samples)):
+        return None
+    return Measurement(artifact.stage, config, seconds)
 
 
 class Estimates:

@@ -96,3 +96,34 @@ def test_a_stage_never_measured_at_a_like_size_is_unknown(store: ArtifactStore) 
     known = measurements(store)
     assert Estimates(known).seconds(jobs(BASE, "d")["tokenizer"]) is None
     assert make_plan([jobs(BASE, "d")], store).seconds is None
+
+
+DAMAGE = {
+    "provenance cut": ("provenance.json", '{"sec'),
+    "provenance empty": ("provenance.json", "{}"),
+    "seconds a word": ("provenance.json", '{"seconds": "x"}'),
+    "seconds without end": ("provenance.json", '{"seconds": NaN}'),
+    "identity cut": ("identity.json", "{"),
+    "identity empty": ("identity.json", "{}"),
+    "config a list": ("identity.json", '{"config": [1]}'),
+    "epochs a word": ("identity.json", '{"config": {"prior": {"epochs": "x"}}}'),
+    "emptied": None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_artifact_says_nothing_of_durations(
+    store: ArtifactStore, damage: tuple[str, str] | None
+) -> None:
+    finish(store, jobs(BASE, "d")["prior"], 100.0)
+    other = jobs(RASTER, "d")["prior"]
+    finish(store, other, 40.0)
+    folder = store.root / "prior" / other.key
+    if damage is None:
+        for file in folder.iterdir():
+            file.unlink()
+    else:
+        (folder / damage[0]).write_text(damage[1])
+    assert [one.seconds for one in measurements(store)] == [100.0]
+    plan = make_plan([jobs(SPARSE, "d"), jobs(LONGER, "d")], store)
+    assert plan.stages["prior"].seconds == pytest.approx(200.0)
