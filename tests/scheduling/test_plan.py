@@ -6,6 +6,7 @@ import pytest
 
 from hipart.config import LifterConfig, PipelineConfig, PriorConfig
 from hipart.experiment.file import base_at_scale
+from hipart.experiment.paths import with_changes
 from hipart.jobs import StageJob, jobs
 from hipart.scheduling.plan import Estimates, make_plan, measurements
 from hipart.store import ArtifactStore
@@ -81,6 +82,34 @@ def test_timings_of_the_package_stand_in_for_sizes_that_the_store_lacks(
     other = make_plan([jobs(base_at_scale("laptop"), "other data")], store)
     assert other.stages["prior"].seconds == 1000.0
     assert other.source.startswith("3 finished jobs in this store and timings")
+
+
+@pytest.mark.parametrize(
+    ("stage", "changed", "share"),
+    [
+        ("lifter", {"lifter.epochs": 24}, 24 / 48),
+        (
+            "lifter",
+            {
+                "lifter.epochs": None,
+                "lifter.steps": 768,
+                "lifter.decay_epochs": None,
+                "lifter.decay_steps": 32,
+            },
+            24 / 48,
+        ),
+        ("prior", {"data.train_samples": 4096}, 1 / 2),
+        ("prior", {"prior.fold": [1, 2]}, 1 / 2),
+        ("densify", {"data.train_samples": 2048, "data.test_samples": 1024}, 5 / 12),
+    ],
+)
+def test_what_is_one_s_own_and_of_another_length_is_nearer_than_another_machine_s(
+    store: ArtifactStore, stage: str, changed: dict[str, object], share: float
+) -> None:
+    laptop = base_at_scale("laptop")
+    finish(store, jobs(with_changes(laptop, changed), "d")[stage], 100.0)
+    plan = make_plan([jobs(laptop, "d")], store)
+    assert plan.stages[stage].seconds == pytest.approx(100.0 / share)
 
 
 def test_a_job_that_continued_another_is_no_measure_of_a_whole_one(store: ArtifactStore) -> None:
