@@ -1,6 +1,8 @@
 """What in a workspace's store no experiment asks for any more, and how to be rid of it."""
 
+import json
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +15,15 @@ from hipart.data.corpus import fingerprint
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import available, is_search
 from hipart.experiment.scales import PRESETS, SCALES
-from hipart.pipeline import PROFILE
+from hipart.pipeline import PIPELINE, PROFILE
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import journals
 from hipart.search.candidates import Candidate, Chain
 from hipart.search.rules import Rules
 from hipart.search.session import SearchSession, read_search
 from hipart.session import read_session
-from hipart.store import Artifact, ArtifactStore, StoreError
+from hipart.store import ArtifactStore
+from hipart.store.leases import FolderPlace
 
 #: Folders of a store in which nothing is finished: what was set aside, what was begun.
 ASIDE, WORK = ".damaged", ".work"
@@ -42,17 +45,21 @@ class Leftovers:
     """All of them, of the data that were looked at."""
 
     found: list[Leftover]
-    #: How many artifacts were trained on other data.
+    #: How many folders are of other data.
     of_other_data: int
+    #: How many begun jobs do not say of what data they are, and may be of other data.
+    unsaid: int
+    #: Experiments, each with a scale, that cannot be had there and so ask for nothing.
+    not_had: list[str]
 
 
 def leftovers(runtime: Runtime) -> Leftovers:
     """Artifacts, damaged ones and begun jobs that no experiment of here asks for, at any scale.
 
     Experiments are those that ``hipart-search list`` names, searches with every trial of their
-    studies. What was trained on other data than the runtime's is only counted. Raises
-    ``ValueError`` for a store that others share, whose experiments nobody can see from here, and
-    for an experiment that cannot be read.
+    studies. What is of other data than the runtime's is only counted. Raises ``ValueError`` for a
+    store that others share, whose experiments nobody can see from here, and for an experiment that
+    cannot be read at any scale.
     """
     if runtime.shared_store is not None:
         raise ValueError(
@@ -60,26 +67,43 @@ def leftovers(runtime: Runtime) -> Leftovers:
             "only a workspace's own store is"
         )
     store = ArtifactStore(runtime.store)
-    wanted, data = _wanted(runtime)
-    unwanted = [one for one in store.artifacts() if one.key not in wanted]
-    mine = [one for one in unwanted if _data_of(one) in data]
-    found = [_leftover(artifact.path, artifact.stage) for artifact in mine]
-    found += [_leftover(path, "damaged") for path in _folders(store.root / ASIDE)]
-    found += [
-        _leftover(path, "begun")
-        for path in _folders(store.root / WORK)
-        if path.name.rpartition("-")[2] not in wanted
-    ]
-    return Leftovers(found, len(unwanted) - len(mine))
+    wanted, data, not_had = _wanted(runtime)
+    found, unsaid, of_other_data = list[Leftover](), list[Leftover](), 0
+    for path, kind in _unwanted(store, wanted):
+        its_data = _data_of(path)
+        if its_data in data:
+            found.append(_leftover(path, kind))
+        elif its_data is not None:
+            of_other_data += 1
+        elif kind != "begun":
+            found.append(_leftover(path, "damaged"))
+        elif path.name.startswith("."):  # what was half removed, or half copied
+            found.append(_leftover(path, kind))
+        else:
+            unsaid.append(_leftover(path, kind))
+    if of_other_data:
+        return Leftovers(found, of_other_data, len(unsaid), not_had)
+    return Leftovers(found + unsaid, 0, 0, not_had)
 
 
 def free(found: list[Leftover], runtime: Runtime) -> int:
-    """Remove them; the bytes that are free now. Raises ``ValueError`` while a command runs here."""
+    """Remove them; the bytes that are free now.
+
+    Raises ``ValueError`` while a command runs here, or anybody does a job of this store.
+    """
     running = [one.name for one in journals(runtime.journals) if one.runs]
     if running:
         raise ValueError(f"{running[0]} is running in {runtime.workspace}: clean it afterwards")
+    store = ArtifactStore(runtime.store)
+    for lease in FolderPlace(store.root / ".leases").living():
+        raise ValueError(
+            f"{lease}: somebody is doing this job, for another workspace: clean this one "
+            "afterwards. If the machine that did it is gone, remove the file"
+        )
+    (store.root / WORK).mkdir(exist_ok=True)
     for one in found:
-        gone = one.path.with_name(f".gone-{one.path.name}")  # no artifact is ever half there
+        # Not among artifacts, of which none is ever half there; what is left of it is found again.
+        gone = store.root / WORK / f".gone-{uuid.uuid4().hex}"
         one.path.rename(gone)
         shutil.rmtree(gone)
     return sum(one.size for one in found)
@@ -101,11 +125,17 @@ def described(found: list[Leftover]) -> RenderableType:
     return Group(rows, "", note)
 
 
-def others_said(number: int) -> str:
-    """That so many artifacts were trained on other data."""
-    if number == 1:
-        return "1 artifact of other data stays; name its data with --data"
-    return f"{number} artifacts of other data stay; name their data with --data"
+def remarks(left: Leftovers) -> Iterator[str]:
+    """What stays though nobody asks for it, and who could not be asked."""
+    if left.of_other_data == 1:
+        yield "1 folder of other data stays; name its data with --data"
+    elif left.of_other_data:
+        yield f"{left.of_other_data} folders of other data stay; name their data with --data"
+    if left.unsaid:
+        begun = "begun job does" if left.unsaid == 1 else "begun jobs do"
+        yield f"{left.unsaid} {begun} not say of what data, and may be of other data: left"
+    for one in left.not_had:
+        yield f"{one} cannot be read: nothing is kept for it; `show` says why"
 
 
 def sized(size: float) -> str:
@@ -117,42 +147,58 @@ def sized(size: float) -> str:
     return f"{size:.3g} {unit}"
 
 
-def _wanted(runtime: Runtime) -> tuple[set[str], set[str]]:
+def _wanted(runtime: Runtime) -> tuple[set[str], set[str], list[str]]:
     """The keys of all jobs that any experiment asks for, and the fingerprints of these data.
 
-    An experiment has a fingerprint of its own where it gives the corpus another name.
+    An experiment has a fingerprint of its own where it gives the corpus another name. Behind them
+    those experiments that cannot be had at a scale.
     """
     keys: set[str] = set()
     data = {fingerprint(DataConfig(), runtime.data)}
+    not_had: list[str] = []
     for name in available():
+        refused: dict[str, ExperimentError] = {}
         for scale in SCALES:
-            for its_data, asked in (_searched if is_search(name) else _asked)(name, scale, runtime):
+            try:
+                asked = _asked(name, scale, runtime)
+            except ExperimentError as error:
+                refused[scale] = error
+                continue
+            for its_data, its_keys in asked:
                 data.add(its_data)
-                keys.update(asked)
-    return keys, data
+                keys.update(its_keys)
+        if len(refused) == len(SCALES):
+            raise next(iter(refused.values()))
+        not_had += [f"{name} at scale {scale}" for scale in refused]
+    return keys, data, not_had
 
 
-def _asked(name: str, scale: str, runtime: Runtime) -> Iterator[tuple[str, Iterable[str]]]:
-    """Those of an ablation: as its file says, and under every preset that it leaves open."""
+def _asked(name: str, scale: str, runtime: Runtime) -> list[tuple[str, Iterable[str]]]:
+    """Those of an experiment at a scale: as its file says, and under every preset left open."""
+    read = _searched if is_search(name) else _ablated
+    found, refused = [], list[ExperimentError]()
     for preset in (None, *PRESETS):
         try:
-            session = read_session(name, scale, preset, runtime)
-        except ExperimentError:  # it has a preset of its own
-            if preset is None:
-                raise
-            continue
-        yield session.fingerprint, session.distinct
+            found.append(read(name, scale, preset, runtime))
+        except ExperimentError as error:  # it has a preset of its own
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    return found
 
 
-def _searched(name: str, scale: str, runtime: Runtime) -> Iterator[tuple[str, Iterable[str]]]:
-    for preset in (None, *PRESETS):
-        try:
-            session = read_search(name, scale, preset, runtime)
-        except ExperimentError:
-            if preset is None:
-                raise
-            continue
-        yield session.fingerprint, _drawn(session) if session.is_begun else ()
+def _ablated(
+    name: str, scale: str, preset: str | None, runtime: Runtime
+) -> tuple[str, Iterable[str]]:
+    session = read_session(name, scale, preset, runtime)
+    return session.fingerprint, session.distinct
+
+
+def _searched(
+    name: str, scale: str, preset: str | None, runtime: Runtime
+) -> tuple[str, Iterable[str]]:
+    session = read_search(name, scale, preset, runtime)
+    return session.fingerprint, _drawn(session) if session.is_begun else ()
 
 
 def _drawn(session: SearchSession) -> Iterator[str]:
@@ -186,12 +232,28 @@ def _keys(chains: Iterable[Chain]) -> Iterator[str]:
     return (job.key for chain in chains for job in chain.values())
 
 
-def _data_of(artifact: Artifact) -> str | None:
-    """The fingerprint of what it was trained on; None if nobody can tell."""
+def _unwanted(store: ArtifactStore, wanted: set[str]) -> Iterator[tuple[Path, str]]:
+    """Every folder that is nobody's, and what it is."""
+    for artifact in store.artifacts():
+        if artifact.key not in wanted:
+            yield artifact.path, artifact.stage
+    for path in _folders(store.root / ASIDE):
+        yield path, "damaged"
+    for path in _folders(store.root / WORK):
+        if path.name.rpartition("-")[2] not in wanted:
+            yield path, "begun"
+    for path in (path for stage in PIPELINE for path in _folders(store.root / stage)):
+        if path.name.startswith("."):
+            yield path, "begun"
+
+
+def _data_of(folder: Path) -> str | None:
+    """The fingerprint of the data that a job is of; None if its folder does not say."""
     try:
-        return artifact.identity.get("data")
-    except StoreError:
+        data = json.loads((folder / "identity.json").read_bytes())["data"]
+    except (OSError, ValueError, LookupError, TypeError):
         return None
+    return data if isinstance(data, str) else None
 
 
 def _folders(folder: Path) -> list[Path]:

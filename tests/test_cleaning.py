@@ -11,10 +11,12 @@ from hipart.data.motion import motion_files
 from hipart.experiment.errors import ExperimentError
 from hipart.jobs import StageJob
 from hipart.runtime import Runtime
+from hipart.scheduling.beginning import Member, begin
 from hipart.scheduling.journal import Journal
 from hipart.search.session import open_search
 from hipart.session import open_session
 from hipart.store import Artifact, ArtifactStore
+from hipart.store.leases import owner
 from tests.test_cli import invoke, said
 
 MINE = """\
@@ -174,9 +176,9 @@ def test_what_was_trained_on_other_data_stays(
     train(folder, own)
     write(folder, 0.035)
     before = artifacts(folder)
-    assert "7 artifacts of other data stay; name their data with --data" in said(folder, "clean")
+    assert "7 folders of other data stay; name their data with --data" in said(folder, "clean")
     shown = said(folder, f"clean --data {motion}")
-    assert "7 artifacts of other data stay; name their data with --data" in shown
+    assert "7 folders of other data stay; name their data with --data" in shown
     assert f"hipart-search clean --data {motion} --free" in shown
     said(folder, f"clean --data {motion} --free")
     gone = before - artifacts(folder)
@@ -186,15 +188,103 @@ def test_what_was_trained_on_other_data_stays(
     assert len(artifacts(folder)) == len(before) - 4
 
 
-def test_an_artifact_of_which_nobody_can_tell_the_data_stays(
+@pytest.mark.parametrize("identity", ["{", "[]", "{}", '{"data": 1}'])
+def test_an_artifact_of_which_nobody_can_tell_the_data_is_damaged(
+    folder: Path, identity: str
+) -> None:
+    session = open_session(str(folder / "experiments/mine.yaml"), "smoke", None, at(folder))
+    wanted, unwanted = (jobs["lifter"] for jobs in session.jobs)
+    write(folder, 0.035)
+    for job in (wanted, unwanted):
+        (at(folder).store / "lifter" / job.key / "identity.json").write_text(identity)
+    assert kinds(folder) == ["damaged", "evaluate"]
+    assert "other data" not in said(folder, "clean --free")
+    left = {artifact.key for artifact in artifacts(folder)}
+    assert (wanted.key in left, unwanted.key in left) == (True, False)
+
+
+def test_what_is_half_removed_is_no_artifact_and_goes_with_the_next_clean(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where a version of before left it among artifacts."""
     write(folder, 0.035)
-    monkeypatch.chdir(folder)
-    (unwanted, _) = cleaning.leftovers(at(folder)).found
-    (folder / unwanted.path / "identity.json").write_text("{")
-    assert "1 artifact of other data stays" in said(folder, "clean --free")
-    assert (folder / unwanted.path).exists()
+    earlier = at(folder).store / "lifter/.gone-0123456789abcdef"
+    earlier.mkdir()
+
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cleaning.shutil, "rmtree", killed)
+        monkeypatch.chdir(folder)
+        with pytest.raises(KeyboardInterrupt):
+            cleaning.free(cleaning.leftovers(at(folder)).found, at(folder))
+    assert len(artifacts(folder)) == 6
+    said(folder, "plan experiments/mine.yaml --scale smoke")
+    assert kinds(folder) == ["begun", "begun", "evaluate"]
+    said(folder, "clean --free")
+    assert kinds(folder) == []
+    assert not list(at(folder).store.rglob(".gone-*"))
+
+
+def test_what_was_begun_or_set_aside_of_other_data_stays(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As long as anything of other data is here, also what does not say of what data it is."""
+    motion = own_motion(tmp_path_factory.mktemp("motion"))
+    own = replace(at(folder), data=motion)
+    session = open_session(str(folder / "experiments/mine.yaml"), "smoke", None, own)
+    store, (job, other) = session.store, (jobs["lifter"] for jobs in session.jobs)
+    publish(store, other)
+    (artifact,) = (one for one in store.artifacts() if one.key == other.key)
+    aside = store.set_aside(artifact, "for a test")
+    assert aside is not None
+    silent = store.root / ".work/lifter-0123456789abcdef"
+    silent.mkdir()
+    with store.claim(job) as begun:
+        begin(Member(job, begun, lambda *_: None), store)
+    shown = said(folder, "clean --free")
+    assert "2 folders of other data stay" in shown
+    assert "1 begun job does not say of what data" in shown
+    assert (begun.exists(), aside.exists(), silent.exists()) == (True, True, True)
+    write(folder, 0.035)
+    said(folder, f"clean --data {motion} --free")
+    assert (begun.exists(), aside.exists(), silent.exists()) == (True, False, True)
+    (folder / "experiments/mine.yaml").rename(folder / "mine.yaml")
+    said(folder, f"clean --data {motion} --free")
+    assert begun.exists() is False
+    said(folder, "clean --free")
+    assert silent.exists() is False
+
+
+def test_nothing_is_removed_while_a_job_is_done_for_another_workspace(folder: Path) -> None:
+    write(folder, 0.035)
+    store = ArtifactStore(at(folder).store)
+    job = next(iter(store.artifacts()))
+    with store.claim(StageJob(job.stage, "0123456789abcdef", "{}", {}, {})) as work:
+        refused = invoke(folder, "clean --free")
+        assert refused.exit_code == 2
+        assert f"{job.stage}-0123456789abcdef: somebody is doing this job" in refused.output
+        assert work.exists()
+        assert len(artifacts(folder)) == 7
+    (store.root / ".leases/lifter-0").write_text(json.dumps(owner() | {"pid": 0}))
+    said(folder, "clean --free")  # of that one the process has ended
+    assert len(artifacts(folder)) == 5
+
+
+def test_an_experiment_that_cannot_be_had_at_one_scale_asks_for_nothing_there(
+    folder: Path,
+) -> None:
+    mine = folder / "experiments/mine.yaml"
+    for wrong in (
+        "arms: [{name: deep, set: {prior.blocks: 12}}]\n",  # that many the paper's prior has
+        "scales: {paper: {base: {prior.heads: 7}}}\n",
+    ):
+        write(folder, 0.025)
+        mine.write_text(mine.read_text() + wrong)
+        shown = said(folder, "clean")
+        assert "mine at scale paper cannot be read" in shown
+        assert "asked for by some experiment" in shown
 
 
 def test_an_experiment_that_cannot_be_read_keeps_everything(folder: Path) -> None:

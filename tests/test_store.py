@@ -145,3 +145,33 @@ def test_what_is_damaged_is_found_before_anything_is_taken_from_it(store: Artifa
     assert store.sift(store.artifacts())[0].startswith(
         f"tokenizer/{JOB.key[:8]}: checksums.json cannot be read"
     )
+
+
+@pytest.mark.parametrize(
+    ("gone", "written", "why"),
+    [
+        ((), '{"metrics.json": 3}', "checksums.json cannot be read"),
+        ((), '{"metrics.json": ["a", "b"]}', "checksums.json cannot be read"),
+        ((), '{"metrics.json": [1]}', "checksums.json cannot be read"),
+        ((), '{"a\\u0000b": [1, "0"]}', "checksums.json names 'a\\x00b', which lies outside"),
+        (("identity.json",), "{}", "identity.json cannot be read"),
+        (("metrics.json", "checksums.json"), None, "metrics.json cannot be read"),
+        (("provenance.json", "checksums.json"), None, "provenance.json cannot be read"),
+        (None, None, "identity.json cannot be read"),
+    ],
+)
+def test_an_artifact_that_does_not_say_what_it_is_was_damaged(
+    store: ArtifactStore, gone: tuple[str, ...] | None, written: str | None, why: str
+) -> None:
+    publish(store)
+    folder = store.root / JOB.stage / JOB.key
+    for file in folder.iterdir():
+        if gone is None or file.name in gone:
+            file.unlink()
+    if written is not None:
+        (folder / "checksums.json").write_text(written)
+    (found,) = store.artifacts()
+    assert found.damage() == why
+    (told,) = store.sift([found])
+    assert told.startswith(f"tokenizer/{JOB.key[:8]}: {why}; moved to ")
+    assert JOB not in store

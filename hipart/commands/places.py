@@ -107,7 +107,7 @@ def doctor(as_json: bool, **place: Any) -> None:
 @json_option
 def clean(freeing: bool, as_json: bool, **place: Any) -> None:
     """What no experiment asks for any more: shown, and removed only with --free."""
-    from hipart.cleaning import described, free, leftovers, others_said, sized
+    from hipart.cleaning import described, free, leftovers, remarks, sized
     from hipart.session import on_data
 
     runtime = Runtime(**place)
@@ -115,8 +115,8 @@ def clean(freeing: bool, as_json: bool, **place: Any) -> None:
     found = left.found
     facts = [{"path": str(one.path), "kind": one.kind, "bytes": one.size} for one in found]
     tell(lambda: facts, partial(described, found), as_json)
-    if left.of_other_data:
-        click.echo(others_said(left.of_other_data), err=as_json)
+    for line in remarks(left):
+        click.echo(line, err=as_json)
     if freeing:
         freed = free(found, runtime)
         click.echo(f"freed {sized(freed)}", err=as_json)

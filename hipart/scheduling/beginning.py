@@ -34,8 +34,9 @@ class Member:
 def begin(member: Member, store: ArtifactStore) -> dict[str, Any]:
     """Let a job without a checkpoint, or with a damaged one, begin where one it continues ended.
 
-    Returns what the provenance says of the beginning.
+    Its folder says from now on what it is. Returns what the provenance says of the beginning.
     """
+    (member.work / "identity.json").write_text(json.dumps(member.job.identity))
     checkpoint, note = member.work / CHECKPOINT, member.work / CONTINUED
     if not is_readable(checkpoint):
         for file in (checkpoint, note):

@@ -57,6 +57,7 @@ class StageGraph:
         self._ready = ReadyJobs(executor.slots, array)
         self._running: list[list[Node]] = []
         self._numbers = count()
+        self._turns = count(1)
         self._left_s = 0.0
         self._known: list[float] = []
         self.nodes: dict[str, Node] = {}
@@ -129,7 +130,7 @@ class StageGraph:
         for need in needs:
             need.needed_by.append(node)
             self._lengthen(need, node.chain_s)
-        node.lacks = sum(need.state in ("waiting", "running") for need in needs)
+        node.lacks = {need for need in needs if need.state in ("waiting", "running")}
         failed = [need for need in needs if need.state == "failed"]
         if failed:
             for event in self._block(node, failed[0]):
@@ -166,16 +167,20 @@ class StageGraph:
             if not nodes:
                 return
             for node in nodes:
-                node.state = "running"
+                node.state, node.started = "running", next(self._turns)
             self._running.append(nodes)
             self._executor.start([node.job for node in nodes])
 
     def _hear(self, event: Event) -> Iterator[Event]:
         """Bring the jobs' states up to date; what there is to tell, in order."""
-        if isinstance(event, JobFailed) and self._may_repeat(event):
-            yield from self._repeat(event)
-            self._settle()
-            return
+        if isinstance(event, JobFailed) and event.lacks in self.nodes:
+            lacking = self.nodes[event.lacks]
+            if lacking.state == "failed":
+                event = JobFailed(event.job, _needs(lacking))
+            elif self._may_repeat(event.job, lacking):
+                yield from self._repeat(event, lacking)
+                self._settle()
+                return
         yield event
         if not isinstance(event, JobFinished | JobFailed):
             return
@@ -183,13 +188,14 @@ class StageGraph:
             self.errors[event.job.key] = event.error
         node = self.nodes[event.job.key]
         self._end(node, "finished" if isinstance(event, JobFinished) else "failed")
+        node.finished = next(self._turns)
         self._settle()
         for other in node.needed_by:
             if node.state == "failed":
                 yield from self._block(other, node)
-            else:
-                other.lacks -= 1
-                if not other.lacks and other.state == "waiting":
+            elif node in other.lacks:
+                other.lacks.remove(node)
+                if other.could_start:
                     self._ready.add(other)
 
     def _settle(self) -> None:
@@ -197,30 +203,44 @@ class StageGraph:
             array for array in self._running if any(one.state == "running" for one in array)
         ]
 
-    def _may_repeat(self, event: JobFailed) -> bool:
-        lacking = self.nodes.get(event.lacks or "")
-        return lacking is not None and lacking.repeats < REPEATS
+    def _may_repeat(self, job: StageJob, lacking: Node) -> bool:
+        """Whether a job that lacks something may wait for it, or begin anew with what there is."""
+        return not self._is_gone(job, lacking) or lacking.repeats < REPEATS
 
-    def _repeat(self, event: JobFailed) -> Iterator[Event]:
+    def _is_gone(self, job: StageJob, lacking: Node) -> bool:
+        """Whether it is what was there when the job started that is gone or damaged."""
+        done = lacking.state in ("finished", "reused")
+        return done and lacking.finished < self.nodes[job.key].started
+
+    def _repeat(self, event: JobFailed, lacking: Node) -> Iterator[Event]:
         """Have a job wait for one that is done again, because its artifact is gone or damaged."""
-        node, lacking = self.nodes[event.job.key], self.nodes[event.lacks or ""]
-        if lacking.state in ("finished", "reused"):
-            lacking.state, lacking.lacks = "waiting", 0
+        node = self.nodes[event.job.key]
+        if node not in lacking.needed_by:
+            lacking.needed_by.append(node)
+        if self._is_gone(event.job, lacking):
             lacking.repeats += 1
             lacking.seconds = self._seconds(lacking.job)
             self.open_jobs += 1
             self._left_s += lacking.seconds
             for other in lacking.needed_by:
                 if other.state == "waiting":
-                    other.lacks += 1
+                    other.lacks.add(lacking)
                     self._ready.dropped(other)
-            self._ready.add(lacking)
+            self._wait(lacking)
             yield JobRepeated(lacking.job, event.error)
-        node.state = "waiting"
-        node.lacks += 1
-        if node not in lacking.needed_by:
-            lacking.needed_by.append(node)
+        self._wait(node)
         yield JobRepeated(node.job, event.error)
+
+    def _wait(self, node: Node) -> None:
+        """Put a job back among those that wait."""
+        node.state = "waiting"
+        node.lacks = {
+            one
+            for one in self.nodes.values()
+            if one.state in ("waiting", "running") and node in one.needed_by
+        }
+        if node.could_start:
+            self._ready.add(node)
 
     def _block(self, node: Node, failed: Node) -> Iterator[Event]:
         """Fail a waiting job that needs a failed one, and what needs it; all else goes on."""
@@ -228,7 +248,7 @@ class StageGraph:
             return
         self._end(node, "failed")
         self._ready.dropped(node)
-        error = self.errors[node.job.key] = f"needs {failed.job.name}, which failed"
+        error = self.errors[node.job.key] = _needs(failed)
         yield JobFailed(node.job, error)
         for other in node.needed_by:
             yield from self._block(other, node)
@@ -237,3 +257,7 @@ class StageGraph:
         node.state = state
         self.open_jobs -= 1
         self._left_s -= node.seconds
+
+
+def _needs(failed: Node) -> str:
+    return f"needs {failed.job.name}, which failed"

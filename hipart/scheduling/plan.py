@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from math import isfinite
 from statistics import median
 from typing import Any
 
@@ -14,10 +15,13 @@ from hipart.config import Section
 from hipart.identity import settings_of
 from hipart.jobs import StageJob, TrialJobs
 from hipart.pipeline import PIPELINE
-from hipart.store import ArtifactStore
+from hipart.store import Artifact, ArtifactStore, StoreError
 
-#: Model fields that decide how long a step takes; learning rates and seeds do not.
-IRRELEVANT = {"seed", "learning_rate", "weight_decay", "dropout", "warmup_steps", "decay"}
+#: Settings that do not decide how long a step takes: seeds, rates and how these fall.
+IRRELEVANT = {
+    "seed", "learning_rate", "weight_decay", "dropout", "warmup_steps",
+    "decay", "decay_epochs", "decay_steps",
+}  # fmt: skip
 
 
 @dataclass
@@ -98,15 +102,25 @@ def _estimate(plan: Plan, store: ArtifactStore) -> None:
 
 
 def measurements(store: ArtifactStore) -> list[Measurement]:
-    """What finished jobs took.
+    """What finished jobs took, as far as their artifacts can be read."""
+    found = (_measured(artifact) for artifact in store.artifacts())
+    return [one for one in found if one is not None]
 
-    A job that continued another trained a part of its epochs alone, so it says nothing of its like.
+
+def _measured(artifact: Artifact) -> Measurement | None:
+    """What a job took; None of one that does not say so, or that says nothing of its like.
+
+    A job that continued another trained a part of its epochs alone.
     """
-    return [
-        Measurement(artifact.stage, artifact.identity["config"], artifact.provenance["seconds"])
-        for artifact in store.artifacts()
-        if "continued" not in artifact.provenance
-    ]
+    try:
+        config, provenance = artifact.identity["config"], artifact.provenance
+        seconds = float(provenance["seconds"])
+        samples = _samples(artifact.stage, _flat(config))
+    except (StoreError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return None  # damaged: whoever asks for it finds out and says so
+    if "continued" in provenance or not (isfinite(seconds) and isfinite(samples)):
+        return None
+    return Measurement(artifact.stage, config, seconds)
 
 
 class Estimates:
@@ -192,7 +206,8 @@ class _Settings:
         settings = [_flat(one.config) for one in measured]
         self.seconds = [one.seconds for one in measured]
         self.samples = [max(1.0, _samples(stage, one)) for one in settings]
-        self.numbers: dict[str, dict[str, int]] = {name: {} for one in settings for name in one}
+        names = {name for one in settings for name in _of_a_step(stage, one)}
+        self.numbers: dict[str, dict[str, int]] = {name: {} for name in names}
         self.rows = np.array([self._row(one, learn=True) for one in settings], dtype=np.int32)
 
     def nearest(self, mine: Mapping[str, Any]) -> tuple[int, float] | None:
@@ -200,10 +215,11 @@ class _Settings:
 
         Before it, how many settings are others there.
         """
-        unheard_of = sum(mine[name] is not None for name in mine.keys() - self.numbers.keys())
+        compared = _of_a_step(self.stage, mine)
+        unheard_of = sum(mine[name] is not None for name in compared - self.numbers.keys())
         differing = (self.rows != self._row(mine)).sum(axis=1) + unheard_of
         closest = differing.min()
-        if closest > len(mine) / 3:
+        if closest > len(compared) / 3:
             return None
         samples = _samples(self.stage, mine)
         seconds = median(
@@ -229,6 +245,16 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif name not in IRRELEVANT:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def _of_a_step(stage: str, flat: Mapping[str, Any]) -> set[str]:
+    """The names of those settings that do more than say how many samples there are."""
+    lengths = {f"{stage}.epochs", f"{stage}.steps"}
+    if lengths & flat.keys():
+        counted = {*lengths, "data.train_samples", "prior.fold"}
+    else:
+        counted = {"data.train_samples", "data.test_samples", "data.validation_samples"}
+    return flat.keys() - counted
 
 
 def _samples(stage: str, flat: Mapping[str, Any]) -> float:

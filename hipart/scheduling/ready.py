@@ -27,11 +27,14 @@ class Node:
     seconds: float
     #: The same with the longest chain of jobs that need it.
     chain_s: float
-    #: How many of the jobs that it needs are not there yet.
-    lacks: int = 0
+    #: Those of the jobs that it needs which are not there yet.
+    lacks: set["Node"] = field(default_factory=set)
     needed_by: list["Node"] = field(default_factory=list)
     #: How often its artifact was found gone or damaged.
     repeats: int = 0
+    #: When it last started and finished, in the order of all starts and ends; 0 for never.
+    started: int = 0
+    finished: int = 0
 
     @property
     def could_start(self) -> bool:

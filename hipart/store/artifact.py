@@ -12,6 +12,8 @@ from hipart.store.disk import read_bytes
 from hipart.store.objects import JobObjects
 
 CHECKSUMS = "checksums.json"
+#: What every artifact has, also one from before there were checksums.
+RECORDS = ("identity.json", "metrics.json", "provenance.json")
 
 
 class StoreError(ValueError):
@@ -71,7 +73,14 @@ class Artifact:
         Where it is to be quick, only files of at most ``largest`` bytes are looked at, and none is
         got from elsewhere.
         """
-        for name, (size, digest) in self._checksums.items():
+        read = CHECKSUMS
+        try:
+            checksums = self._checksums
+            for read in (name for name in RECORDS if name not in checksums):
+                self._read(read)
+        except StoreError:
+            return f"{read} cannot be read"
+        for name, (size, digest) in checksums.items():
             elsewhere = self.objects is not None and not (self.path / name).exists()
             if largest is not None and (size > largest or elsewhere):
                 continue
@@ -89,9 +98,17 @@ class Artifact:
         return None
 
     @cached_property
-    def _checksums(self) -> dict[str, Any]:
+    def _checksums(self) -> dict[str, tuple[int, str]]:
         """Size and digest of every file; none of an artifact from before there were any."""
-        return self._read(CHECKSUMS) if (self.path / CHECKSUMS).exists() else {}
+        if not (self.path / CHECKSUMS).exists():
+            return {}
+        read = self._read(CHECKSUMS)
+        try:
+            return {name: (int(size), str(digest)) for name, (size, digest) in read.items()}
+        except (TypeError, ValueError):
+            raise StoreError(
+                f"{self.path / CHECKSUMS}: names no size and digest of every file"
+            ) from None
 
     def _place(self, name: str) -> str:
         return f"{self.root}/{self.stage}/{self.key}/{name}"
@@ -123,4 +140,4 @@ def _digest(file: Path) -> str:
 
 def _lies_inside(name: str) -> bool:
     """Whether a name that was read somewhere is one of a file in its folder."""
-    return ".." not in Path(name).parts and not Path(name).is_absolute()
+    return ".." not in Path(name).parts and not Path(name).is_absolute() and "\0" not in name

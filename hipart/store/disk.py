@@ -13,10 +13,10 @@ _SMALL = 1 << 16
 
 
 def folders_in(folder: Path) -> set[str]:
-    """Names of the folders in a folder, which need not be there."""
+    """Names of the folders in a folder, which need not be there; hidden ones are left out."""
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_dir()}
+            return {one.name for one in entries if one.name[0] != "." and one.is_dir()}
     except FileNotFoundError:
         return set()
 

@@ -209,6 +209,13 @@ class FolderPlace:
         """The file that is there. Opening it has a network file system ask its server."""
         return _look(self._folder / name)
 
+    def living(self) -> Iterator[Path]:
+        """The files whose owners live, or may: of one elsewhere nobody can tell."""
+        for path in sorted(self._folder.glob("[!.]*")):
+            seen = _look(path)
+            if seen is not None and not is_dead(seen.owner):
+                yield path
+
     def take_over(self, name: str, seen: Seen) -> "_HeldFile | None":
         """Remove a file that was seen, and no other: it is moved first, and looked at there."""
         path = self._folder / name

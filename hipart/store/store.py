@@ -175,10 +175,7 @@ class ArtifactStore:
         """
         told = []
         for artifact in artifacts:
-            try:
-                why = artifact.damage(QUICK_BYTES)
-            except StoreError:
-                why = f"{CHECKSUMS} cannot be read"
+            why = artifact.damage(QUICK_BYTES)
             if why is not None:
                 aside = self.set_aside(artifact, why)
                 told.append(f"{artifact.stage}/{artifact.key[:8]}: {why}; moved to {aside}")

@@ -136,6 +136,16 @@ def test_a_job_that_is_damaged_again_and_again_fails_what_needs_it(
     assert lab.of(JobFailed) == ["prior", "densify", "lifter", "evaluate"]
 
 
+def test_one_that_was_emptied_is_done_again(lab: Lab) -> None:
+    tokenizer = jobs(BASE, DATA)["tokenizer"]
+    for file in lab.artifact(tokenizer).path.iterdir():
+        file.unlink()
+    lab.run(RASTER)
+    assert lab.of(JobRepeated) == ["tokenizer", "prior"]
+    assert lab.of(JobFailed) == []
+    assert lab.artifact(tokenizer).damage() is None
+
+
 def test_old_artifacts_without_checksums_are_taken_as_they_are(lab: Lab) -> None:
     tokenizer = jobs(BASE, DATA)["tokenizer"]
     (lab.artifact(tokenizer).path / "checksums.json").unlink()

@@ -134,3 +134,78 @@ def test_asking_again_for_a_failed_job_fails_what_needs_it(tmp_path: Path) -> No
     graph.run()
     assert graph.open_jobs == 0
     assert len([event for event in events if isinstance(event, JobFailed)]) == 9
+
+
+class Prompted(Scripted):
+    """Says of the jobs that run what it is told to, and nothing else."""
+
+    def __init__(self, store: ArtifactStore, slots: int = 2, fails: tuple[str, ...] = ()) -> None:
+        super().__init__(store, slots, fails)
+        self.told: list[Event] = []
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        for event in self.told:
+            self.open.remove(event.job)
+        told, self.told = self.told, []
+        return told or super().poll(timeout_s)
+
+
+def lifters_at_work(
+    tmp_path: Path, others: int = 1
+) -> tuple[StageGraph, Prompted, list[Event], StageJob, list[StageJob]]:
+    """Lifters that run, all on one densify that was damaged meanwhile, as the first one says."""
+    store = ArtifactStore(tmp_path / "store")
+    store.prepare()
+    executor, events = Prompted(store, slots=1 + others), list[Event]()
+    trials = [
+        jobs(BASE.model_copy(update={"lifter": LifterConfig(seed=seed)}), "d")
+        for seed in range(1 + others)
+    ]
+    for stage in ("tokenizer", "prior", "densify"):
+        with store.claim(trials[0][stage]) as work:
+            store.publish(trials[0][stage], work, {}, {})
+    graph = StageGraph(store, executor, events.append)
+    for trial in trials:
+        graph.ensure(trial)
+    graph._start()
+    densify, lifters = trials[0]["densify"], [trial["lifter"] for trial in trials]
+    assert executor.open == lifters
+    found = store.find("densify", densify.key)
+    assert found is not None
+    store.set_aside(found, "for the test")
+    executor.told = [JobFailed(lifters[0], "densify is damaged", lacks=densify.key)]
+    graph.pump(0)
+    assert executor.open == [*lifters[1:], densify]
+    return graph, executor, events, densify, lifters
+
+
+def test_what_runs_while_that_which_it_needs_is_done_again_begins_anew(tmp_path: Path) -> None:
+    """More of them than there are repeats: nothing is gone any more when they say so."""
+    graph, executor, events, densify, lifters = lifters_at_work(tmp_path, others=4)
+    executor.open.sort(key=lambda job: job is not densify)
+    graph.pump(0)
+    for job in lifters[1:]:
+        executor.told = [JobFailed(job, "densify changed meanwhile", lacks=densify.key)]
+        graph.pump(0)
+    graph.run()
+    assert graph.open_jobs == 0
+    assert [event for event in events if isinstance(event, JobFailed)] == []
+    done = [event.job.stage for event in events if isinstance(event, JobFinished)]
+    assert {stage: done.count(stage) for stage in done} == {
+        "densify": 1, "lifter": 5, "evaluate": 5,
+    }  # fmt: skip
+    assert [executor.given.count(job) for job in lifters] == [2] * 5
+
+
+def test_what_runs_fails_where_that_which_it_needs_cannot_be_done_again(tmp_path: Path) -> None:
+    graph, executor, events, densify, lifters = lifters_at_work(tmp_path)
+    executor.told = [JobFailed(densify, "no space left")]
+    graph.pump(0)
+    executor.told = [JobFailed(lifters[1], "densify is not in the store", lacks=densify.key)]
+    graph.run()
+    assert graph.open_jobs == 0
+    failed = [event for event in events if isinstance(event, JobFailed)]
+    assert [event.job.stage for event in failed].count("lifter") == 2
+    assert failed[0].error == "no space left"
+    needs = f"needs densify/{densify.key}, which failed"
+    assert {event.error for event in failed if event.job in lifters} == {needs}

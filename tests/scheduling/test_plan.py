@@ -6,6 +6,7 @@ import pytest
 
 from hipart.config import LifterConfig, PipelineConfig, PriorConfig
 from hipart.experiment.file import base_at_scale
+from hipart.experiment.paths import with_changes
 from hipart.jobs import StageJob, jobs
 from hipart.scheduling.plan import Estimates, make_plan, measurements
 from hipart.store import ArtifactStore
@@ -83,6 +84,34 @@ def test_timings_of_the_package_stand_in_for_sizes_that_the_store_lacks(
     assert other.source.startswith("3 finished jobs in this store and timings")
 
 
+@pytest.mark.parametrize(
+    ("stage", "changed", "share"),
+    [
+        ("lifter", {"lifter.epochs": 24}, 24 / 48),
+        (
+            "lifter",
+            {
+                "lifter.epochs": None,
+                "lifter.steps": 768,
+                "lifter.decay_epochs": None,
+                "lifter.decay_steps": 32,
+            },
+            24 / 48,
+        ),
+        ("prior", {"data.train_samples": 4096}, 1 / 2),
+        ("prior", {"prior.fold": [1, 2]}, 1 / 2),
+        ("densify", {"data.train_samples": 2048, "data.test_samples": 1024}, 5 / 12),
+    ],
+)
+def test_what_is_one_s_own_and_of_another_length_is_nearer_than_another_machine_s(
+    store: ArtifactStore, stage: str, changed: dict[str, object], share: float
+) -> None:
+    laptop = base_at_scale("laptop")
+    finish(store, jobs(with_changes(laptop, changed), "d")[stage], 100.0)
+    plan = make_plan([jobs(laptop, "d")], store)
+    assert plan.stages[stage].seconds == pytest.approx(100.0 / share)
+
+
 def test_a_job_that_continued_another_is_no_measure_of_a_whole_one(store: ArtifactStore) -> None:
     longer = BASE.model_copy(update={"lifter": LifterConfig(epochs=2 * BASE.lifter.epochs)})
     finish(store, jobs(BASE, "d")["lifter"], 10.0)
@@ -96,3 +125,34 @@ def test_a_stage_never_measured_at_a_like_size_is_unknown(store: ArtifactStore) 
     known = measurements(store)
     assert Estimates(known).seconds(jobs(BASE, "d")["tokenizer"]) is None
     assert make_plan([jobs(BASE, "d")], store).seconds is None
+
+
+DAMAGE = {
+    "provenance cut": ("provenance.json", '{"sec'),
+    "provenance empty": ("provenance.json", "{}"),
+    "seconds a word": ("provenance.json", '{"seconds": "x"}'),
+    "seconds without end": ("provenance.json", '{"seconds": NaN}'),
+    "identity cut": ("identity.json", "{"),
+    "identity empty": ("identity.json", "{}"),
+    "config a list": ("identity.json", '{"config": [1]}'),
+    "epochs a word": ("identity.json", '{"config": {"prior": {"epochs": "x"}}}'),
+    "emptied": None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_artifact_says_nothing_of_durations(
+    store: ArtifactStore, damage: tuple[str, str] | None
+) -> None:
+    finish(store, jobs(BASE, "d")["prior"], 100.0)
+    other = jobs(RASTER, "d")["prior"]
+    finish(store, other, 40.0)
+    folder = store.root / "prior" / other.key
+    if damage is None:
+        for file in folder.iterdir():
+            file.unlink()
+    else:
+        (folder / damage[0]).write_text(damage[1])
+    assert [one.seconds for one in measurements(store)] == [100.0]
+    plan = make_plan([jobs(SPARSE, "d"), jobs(LONGER, "d")], store)
+    assert plan.stages["prior"].seconds == pytest.approx(200.0)
