@@ -316,6 +316,27 @@ def test_nothing_strange_is_written_over(site: Site, tmp_path: Path) -> None:
     assert site.asked == []
 
 
+@pytest.mark.parametrize("about", [None, {}, {"made_by": "hipart-search data import bvh"}])
+def test_motion_that_was_not_made_here_is_not_written_over(
+    site: Site, tmp_path: Path, about: object
+) -> None:
+    (tmp_path / "clips.npz").write_bytes(b"mine")
+    if about is not None:
+        (tmp_path / "clips.json").write_text(json.dumps(about))
+    result = got(site, tmp_path, "--subjects", 1)
+    assert result.exit_code == 2
+    assert "holds motion that was not made here; choose another --out" in result.stderr
+    assert (tmp_path / "clips.npz").read_bytes() == b"mine"
+    assert site.asked == []
+
+
+def test_a_call_that_ended_between_its_files_is_gone_on_with(site: Site, tmp_path: Path) -> None:
+    assert got(site, tmp_path, "--subjects", 1).exit_code == 0
+    (tmp_path / "clips.json").unlink()
+    assert got(site, tmp_path, "--subjects", 1).exit_code == 0
+    assert len(read_motion(tmp_path).clips) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "found"), [("1", [1]), ("1, 2,5-9", [1, 2, 5, 6, 7, 8, 9]), ("3-3,2,3", [2, 3])]
 )
