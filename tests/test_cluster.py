@@ -108,6 +108,7 @@ def test_an_address_where_nothing_answers_is_refused_at_once(form: str, tmp_path
     [
         ("a..b:80", "'a..b' cannot be a machine's name"),
         ("http://127.0.0.1:8265", "that is a page.* Give HOST:PORT of the head"),
+        ("HTTPS://127.0.0.1:8265", "that is a page.* Give HOST:PORT of the head"),
     ],
 )
 def test_what_is_no_address_is_refused_with_what_to_do(
@@ -115,6 +116,45 @@ def test_what_is_no_address_is_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(ValueError, match=f"^--address {address}: {why}"):
         start_ray(Runtime(tmp_path, address=address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("local", "localhost", "nonsense", ":6379", "host:", "127.0.0.1:0", "127.0.0.1:-1"),
+        *("127.0.0.1:99999", "127.0.0.1:123456", "127.0.0.1:٣٣٣", "127.0.0.1:6379/"),
+        *("ray://", "ray://127.0.0.1", "ray://127.0.0.1:0", "ray://127.0.0.1:10001/"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_is_one(address: str, tmp_path: Path) -> None:
+    """Ray starts off loopback for `local`, and waits for ever for others."""
+    words = "is no address. Give HOST:PORT of the head.*ray://HOST:PORT, or auto; .* 1 to 65535"
+    with pytest.raises(ValueError, match=f"^--address {address}: {words}"):
+        start_ray(Runtime(tmp_path, address=address))
+
+
+@pytest.mark.parametrize("given", ["option", "environment", "both"])
+def test_a_local_ray_is_not_asked_for_by_an_address(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    option = {"option": ["--address", "local"], "both": ["--address", "auto"]}.get(given, [])
+    if given != "option":
+        monkeypatch.setenv("RAY_ADDRESS", "local")
+    arguments = ["run", "codebook_ablation", "--scale", "smoke", "--executor", "ray"]
+    result = CliRunner().invoke(main, [*arguments, *option, "--workspace", str(tmp_path)])
+    assert result.exit_code == 2, result.output
+    named = "auto (local)" if given == "both" else "local"
+    assert f"--address {named}: is no address" in result.stderr
+    assert "Without --address (and RAY_ADDRESS) Ray is started here" in result.stderr
+    assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("around", [" {}", "{} ", "{}\n"])
+def test_spaces_around_an_address_are_none_of_it(around: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(ValueError, match=f"^--address {address}: nothing answers there"):
+        start_ray(Runtime(tmp_path, address=around.format(address)))
 
 
 @pytest.fixture

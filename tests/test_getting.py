@@ -29,6 +29,7 @@ from hipart.data.cmu import (
 from hipart.data.cmu_trials import Trial, parse_listing
 from hipart.data.fetching import Mirror, Missing, Unfetched
 from hipart.data.motion import Clip, read_motion
+from hipart.data.partial import VERSION
 from tests.data.acclaim_files import amc_text, asf_text, person
 from tests.data.recordings import packaged
 from tests.environment import unmeasured
@@ -241,6 +242,7 @@ def held(out: Path) -> dict[str, bytes]:
     return {
         f"/{path.relative_to(out).as_posix()}": path.read_bytes()
         for path in out.rglob("*.a[sm][fc]*")
+        if path.suffix != VERSION
     }
 
 
@@ -312,6 +314,27 @@ def test_nothing_strange_is_written_over(site: Site, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "holds 'thesis.txt', not made here; choose another --out" in result.stderr
     assert site.asked == []
+
+
+@pytest.mark.parametrize("about", [None, {}, {"made_by": "hipart-search data import bvh"}])
+def test_motion_that_was_not_made_here_is_not_written_over(
+    site: Site, tmp_path: Path, about: object
+) -> None:
+    (tmp_path / "clips.npz").write_bytes(b"mine")
+    if about is not None:
+        (tmp_path / "clips.json").write_text(json.dumps(about))
+    result = got(site, tmp_path, "--subjects", 1)
+    assert result.exit_code == 2
+    assert "holds motion that was not made here; choose another --out" in result.stderr
+    assert (tmp_path / "clips.npz").read_bytes() == b"mine"
+    assert site.asked == []
+
+
+def test_a_call_that_ended_between_its_files_is_gone_on_with(site: Site, tmp_path: Path) -> None:
+    assert got(site, tmp_path, "--subjects", 1).exit_code == 0
+    (tmp_path / "clips.json").unlink()
+    assert got(site, tmp_path, "--subjects", 1).exit_code == 0
+    assert len(read_motion(tmp_path).clips) == 2
 
 
 @pytest.mark.parametrize(
@@ -437,7 +460,7 @@ def test_a_fault_that_stays_is_told(
     }
 
 
-def test_a_size_too_large_is_settled_by_asking_for_the_rest(site: Site, tmp_path: Path) -> None:
+def test_a_size_too_large_is_settled_by_asking_again(site: Site, tmp_path: Path) -> None:
     site.faults[site.amc("01_01")] = [says_more]
     found = collect(mirror(site), [1], tmp_path)
     assert not found.failed
@@ -572,6 +595,50 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(
     found = collect(mirror(site), [1], tmp_path)
     assert not found.failed
     assert held(tmp_path) == {one: site.content[one] for one in everything() if "/01/" in one}
+
+
+@pytest.mark.parametrize("old", [("", ""), ("", '"a"')], ids=["no tag", "a tag"])
+def test_a_rest_of_another_size_is_of_another_version(
+    site: Site, tmp_path: Path, old: tuple[str, str]
+) -> None:
+    """The server ignores If-Range and says of the rest neither date nor tag.
+
+    A head of the one and the tail of the other, which is a frame shorter, would pass for a file.
+    """
+    path = site.amc("01_01")
+    dated(site, path, old)
+    site.conditional = False
+    site.faults[path] = [cut(500)]
+    collect(mirror(site, tries=1), [1], tmp_path)
+    site.tags.clear()
+    changed = site.content[path].replace(b"root 0", b"root 1")
+    site.content[path] = changed[: changed.index(b"\n20\n") + 1]
+    found = collect(mirror(site), [1], tmp_path)
+    assert not found.failed
+    assert held(tmp_path)[path] == site.content[path]
+    assert [status for asked, status in site.answered if asked == path] == [200, 206, 200]
+
+
+def test_the_rest_of_a_file_of_no_size_ends_where_it_says(site: Site, tmp_path: Path) -> None:
+    """It is cut where a frame ends, so that what came would pass for a whole file."""
+    path = site.amc("01_01")
+    whole = site.content[path]
+    ends = [whole.index(f"\n{frame}\n".encode()) + 1 for frame in (8, 16)]
+
+    def no_size(handler: Handler, body: bytes) -> None:
+        start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        rest = body[start : ends[1]] if start == ends[0] else body[start:]
+        handler.answer(206, rest, len(body) - start, extent=f"bytes {start}-{len(body) - 1}/*")
+
+    (tmp_path / "subjects/01").mkdir(parents=True)
+    (tmp_path / f"{path[1:]}.part").write_bytes(whole[: ends[0]])
+    site.faults[path] = [no_size, no_size]
+    found = collect(mirror(site), [1], tmp_path)
+    assert not found.failed
+    assert held(tmp_path)[path] == whole
+    assert [begin for asked, begin in site.asked if asked == path] == [
+        f"bytes={end}-" for end in ends
+    ]
 
 
 def test_all_of_another_version_is_not_the_file(site: Site, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def get_cmu(numbers: str, out: Path, url: str | None, **options: Any) -> None:
     rates = {files[name]: label.fps for name, label in labels.items()}
     read = AcclaimReader(rates=rates, fps=options["fps"])
     split = options["split"]
-    imported = write_motion(files, labels, read, out, "cmu", options["fps"], split)
+    imported = write_motion(files, labels, read, out, cmu.KIND, options["fps"], split)
     tell_motion(imported, out, split, options["preview"])
     if collected.failed:
         raise click.ClickException(

@@ -29,6 +29,8 @@ LEG_M = (0.55, 1.2)
 UPRIGHT = 0.8
 #: Legs of a rest pose may lean so far, degrees: a person's ankles are a little behind the hips.
 LEAN_DEG = 4.0
+#: Its trunk may, from between the hips to between the shoulders: a spine is a little bent.
+TRUNK_LEAN_DEG = 12.0
 #: As little as this off an axis, hips are along it: nobody's are quite even (3 degrees).
 ALONG = float(np.cos(np.radians(3)))
 #: Rounding of what is level.
@@ -187,7 +189,8 @@ def _upright(clip: Recording, left: Floats, trunk: Floats, rest: RestPose) -> Re
     if not up @ trunk > UPRIGHT * np.linalg.norm(trunk) or abs(up @ side) > LEVEL:
         raise ValueError("the rest pose does not stand: legs down, trunk up, hips level")
     if rest == "offsets":
-        _check_lean(-legs, up)
+        _check_lean("legs of the rest pose lean", -legs, up, LEAN_DEG)
+        _check_lean("trunk of the rest pose leans", trunk, up, TRUNK_LEAN_DEG)
     basis = np.stack([side, up, np.cross(side, up)])
     if (basis == np.eye(3)).all():
         return clip
@@ -201,14 +204,14 @@ def _upright(clip: Recording, left: Floats, trunk: Floats, rest: RestPose) -> Re
     )
 
 
-def _check_lean(standing: Floats, up: Floats) -> None:
+def _check_lean(what: str, standing: Floats, up: Floats, most: float) -> None:
     cosine = float(standing @ up / np.linalg.norm(standing))
     lean = float(np.degrees(np.arccos(min(1.0, cosine))))
-    if lean > LEAN_DEG:
+    if lean > most:
         raise ValueError(
-            f"the legs of the rest pose lean by {lean:.1f} degrees, and at most {LEAN_DEG:g} "
-            "are read: everybody would lean. Where the first frame of a BVH file stands upright, "
-            "--rest first-frame takes it for the rest pose"
+            f"the {what} by {lean:.1f} degrees, and at most {most:g} are read: everybody would "
+            "lean. Where the first frame of a BVH file stands upright, --rest first-frame takes "
+            "it for the rest pose"
         )
 
 

@@ -15,7 +15,7 @@ from hipart.data.cmu_trials import Trial, parse_listing, read_trials, write_tabl
 from hipart.data.fetching import Mirror, Missing, Unfetched
 from hipart.data.labels import COLUMNS, Label
 from hipart.data.motion import motion_files
-from hipart.data.motion_writer import PREVIEW
+from hipart.data.motion_writer import PREVIEW, made_here
 from hipart.data.partial import PARTIAL
 
 SITE = "http://mocap.cs.cmu.edu"
@@ -31,6 +31,8 @@ MOST_SUBJECTS = 50
 MOST_MISSING = 10
 #: So many files in a row that cannot be had, and it is the server.
 MOST_FAILED = 3
+#: What the motion is said to be made of.
+KIND = "cmu"
 LABELS = "labels.csv"
 TRIALS = "trials.csv"
 
@@ -95,13 +97,16 @@ def check_address(url: str) -> None:
 
 def check_folder(out: Path) -> None:
     """ValueError where ``out`` holds anything that this command does not make."""
-    made = {"subjects", LABELS, PREVIEW, *(path.name for path in motion_files(out))}
+    motion = motion_files(out)
+    made = {"subjects", LABELS, PREVIEW, *(path.name for path in motion)}
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is no folder; choose another --out")
     there = [one.name for one in out.iterdir()] if out.exists() else []
     strange = sorted(name for name in there if name.removesuffix(PARTIAL) not in made)
     if strange:
         raise ValueError(f"{out}: holds {strange[0]!r:.80}, not made here; choose another --out")
+    if any(path.exists() for path in motion) and not made_here(out, KIND):
+        raise ValueError(f"{out}: holds motion that was not made here; choose another --out")
 
 
 def collect(

@@ -105,7 +105,7 @@ class Mirror:
                     content += chunk
                     if len(content) > MAX_PAGE_BYTES:
                         raise _Again(f"a page of more than {MAX_PAGE_BYTES} bytes")
-                _, total = _extent(response)
+                total = _extent(response).total
                 if total is not None and len(content) != total:
                     raise _Again(f"cut off at {len(content)} of {total} bytes")
                 found.append(content.decode(response.headers.get_content_charset() or "latin-1"))
@@ -153,17 +153,18 @@ class Mirror:
         """Fetch what a partial file lacks."""
         with self._open(path, partial.rest() if partial.size() else {}) as response:
             _check_answer(response, partial)
-            begins, total = _extent(response)
+            extent = _extent(response)
             if response.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return  # it is all there
             if response.headers.get_content_type() in PAGES:
                 raise _Again(_page_instead(response.read(CHUNK_BYTES)))
-            if not begins:
-                partial.begin(response.headers)
+            if not extent.begins:
+                partial.begin(response.headers, extent.total)
             with partial.path.open("ab") as file:
-                size = begins + self._copy(response, file, not begins, arrived)
-        if total is not None and size != total:
-            raise _Again(f"cut off at {size} of {total} bytes")
+                size = extent.begins + self._copy(response, file, not extent.begins, arrived)
+        wanted = partial.whole() or extent.total or extent.ends
+        if wanted and size != wanted:
+            raise _Again(f"cut off at {size} of {wanted} bytes")
 
     def _copy(
         self, response: Any, file: Any, from_start: bool, arrived: Callable[[int], None]
@@ -201,13 +202,12 @@ def _check_answer(response: Any, partial: Partial) -> None:
         raise _Again(f"the server answers {said} instead of the file")
     if response.status == http.HTTPStatus.OK:
         return
-    begins, total = _extent(response)
-    have = partial.size()
+    extent, have = _extent(response), partial.size()
     if response.status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        fits = total == have
+        fits = extent.total == have
     else:
-        fits = begins in (0, have)
-    if not fits or not partial.is_of(response.headers):
+        fits = extent.begins in (0, have)
+    if not fits or not partial.is_of(response.headers, extent.total):
         partial.discard()
         what = "version" if fits else "part"
         raise _Again(f"the server has another {what} of the file than was begun")
@@ -229,17 +229,29 @@ def _checked(partial: Partial, check: Callable[[Path], object]) -> None:
         raise _Again(f"what came {error}") from None
 
 
-def _extent(response: Any) -> tuple[int, int | None]:
-    """Where the body begins in the file, and the file's size if the server says it."""
-    content_range = response.headers.get("Content-Range", "")
-    found = re.match(rf"bytes (?:({SIZE})-{SIZE}|\*)/({SIZE}|\*)$", content_range)
+@dataclass(frozen=True)
+class _Extent:
+    """Where a body begins in the file (-1 of none) and ends, and the file's size, if it is said."""
+
+    begins: int
+    ends: int | None = None
+    total: int | None = None
+
+
+def _extent(response: Any) -> _Extent:
+    said = response.headers.get("Content-Length", "")
+    length = int(said) if re.fullmatch(SIZE, said) else None
     if response.status == http.HTTPStatus.OK:
-        said = response.headers.get("Content-Length", "")
-        return 0, int(said) if re.fullmatch(SIZE, said) else None
+        return _Extent(0, length, length)
+    content_range = response.headers.get("Content-Range", "")
+    found = re.match(rf"bytes (?:({SIZE})-({SIZE})|\*)/({SIZE}|\*)$", content_range)
     if found is None:
-        return -1, None
-    total = int(found[2]) if found[2] != "*" else None
-    return int(found[1] or 0), total
+        return _Extent(-1)
+    total = int(found[3]) if found[3] != "*" else None
+    if found[1] is None:
+        return _Extent(0, total=total)
+    begins, ends = int(found[1]), int(found[2]) + 1
+    return _Extent(begins if length in (None, ends - begins) else -1, ends, total)
 
 
 def _page_instead(content: bytes) -> str:

@@ -62,21 +62,23 @@ def check_out(out: Path, force: bool) -> None:
         return
     if not out.exists():
         return
-    if not _is_ours(out):
+    if not made_here(out):
         raise ValueError(f"{out}: exists and is not empty; choose another --out")
     if not force:
         raise ValueError(f"{out}: holds an earlier import; replace it with --force")
 
 
-def _is_ours(out: Path) -> bool:
+def made_here(out: Path, kind: str = "") -> bool:
+    """Whether this module wrote the motion in a folder, from files of this kind or of any."""
     arrays, description = motion_files(out)
-    if out.is_dir() and {path.name for path in out.iterdir()} == {arrays.name}:
+    if not description.exists():
         return _holds_clips(arrays)  # an earlier import that ended between its files
     try:
         about = json.loads(description.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(about, dict) and str(about.get("made_by")).startswith(MADE_BY)
+    made_by = f"{MADE_BY} {kind}".rstrip()
+    return isinstance(about, dict) and str(about.get("made_by")).startswith(made_by)
 
 
 def _holds_clips(arrays: Path) -> bool:

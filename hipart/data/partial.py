@@ -9,7 +9,7 @@ from pathlib import Path
 PARTIAL = ".part"
 #: What the server says of the version is kept beside it.
 VERSION = ".version"
-TAG, DATE = "ETag", "Last-Modified"
+TAG, DATE, SIZE = "ETag", "Last-Modified", "Size"
 
 
 class Partial:
@@ -34,18 +34,28 @@ class Partial:
         version = tag if tag.startswith('"') else known.get(DATE, "")  # If-Range takes no weak tags
         return {"Range": f"bytes={self.size()}-"} | ({"If-Range": version} if version else {})
 
-    def is_of(self, headers: Mapping[str, str]) -> bool:
-        """Whether an answer is of the version that was begun, as far as both say it."""
-        known, found = self._known(), _version_of(headers)
+    def is_of(self, headers: Mapping[str, str], total: int | None) -> bool:
+        """Whether an answer is of the version that was begun, as far as both say it.
+
+        ``total`` is the size of the whole file, where the answer says it.
+        """
+        known, found = self._known(), _version_of(headers, total)
+        if SIZE in known and SIZE in found and known[SIZE] != found[SIZE]:
+            return False
         for name in (TAG, DATE):
             if name in known and name in found:
                 return known[name] == found[name]
         return True
 
-    def begin(self, headers: Mapping[str, str]) -> None:
-        """Begin anew with the version that an answer is of."""
+    def whole(self) -> int | None:
+        """The size of the whole file, where the server said it when it was begun."""
+        known = self._known()
+        return int(known[SIZE]) if SIZE in known else None
+
+    def begin(self, headers: Mapping[str, str], total: int | None) -> None:
+        """Begin anew with the version that an answer is of, and the size it gives the file."""
         self.discard()
-        version = _version_of(headers)
+        version = _version_of(headers, total)
         if version:
             self._version.write_text(json.dumps(version), encoding="utf-8")
 
@@ -64,10 +74,14 @@ class Partial:
             found = json.loads(self._version.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError, RecursionError):
             return {}
-        return _version_of(found) if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        size = found.get(SIZE)
+        return _version_of(found, int(size) if re.fullmatch(r"[0-9]{1,15}", str(size)) else None)
 
 
-def _version_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """What a server says of a file's version, where it can be sent back as it is."""
+def _version_of(headers: Mapping[str, str], total: int | None) -> dict[str, str]:
+    """What a server says of a file's version: what can be sent back as it is, and the size."""
     said = {name: str(headers.get(name, "")).strip() for name in (TAG, DATE)}
-    return {name: text for name, text in said.items() if re.fullmatch(r"[ -~]{1,200}", text)}
+    version = {name: text for name, text in said.items() if re.fullmatch(r"[ -~]{1,200}", text)}
+    return version if total is None else version | {SIZE: str(total)}

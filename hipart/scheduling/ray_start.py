@@ -25,8 +25,8 @@ def start_ray(runtime: Runtime) -> None:
     """Start Ray on this machine, or join the cluster at ``runtime.address``.
 
     A cluster that happens to run on this machine is joined only if asked for. One that is started
-    listens on the loopback interface alone. ValueError where there is no cluster at the address,
-    or Ray does not start.
+    listens on the loopback interface alone. ValueError where the address is none, where there is no
+    cluster at it, or Ray does not start.
     """
     import ray
 
@@ -34,48 +34,55 @@ def start_ray(runtime: Runtime) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DISABLE_IMPORT_WARNING", "1")
     os.environ.setdefault("RAY_worker_niceness", WORKER_NICENESS)
-    if runtime.address:
-        _check_answer(runtime.address)
-    with warnings.catch_warnings(), nullcontext() if runtime.address else _loopback():
+    address = (runtime.address or "").strip()
+    if address:
+        _check_answer(address)
+    with warnings.catch_warnings(), nullcontext() if address else _loopback():
         warnings.simplefilter("ignore")
         try:
             ray.init(
-                address=runtime.address or "local",
-                include_dashboard=None if runtime.address else False,
+                address=address or "local",
+                include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
         except (OSError, RuntimeError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ValueError(
-                f"--address {runtime.address}: {reason}"
-                if runtime.address
+                f"--address {address}: {reason}"
+                if address
                 else f"Ray does not start on this machine: {reason}. With --executor inline all "
                 "is trained in this process, without Ray"
             ) from error
 
 
 def _check_answer(asked: str) -> None:
-    """ValueError where no Ray listens at HOST:PORT; other forms of an address are for Ray.
+    """ValueError for what is no address, and where no Ray listens at one.
 
-    It would wait for ever for one that is not there.
+    It would wait for ever for one that is not there. Schemes other than its own are for Ray.
     """
     address = _resolved(asked)
     named = asked if address == asked else f"{asked} ({address})"
-    if address.startswith(("http://", "https://")):
+    if address.lower().startswith(("http://", "https://")):
         raise ValueError(
             f"--address {named}: that is a page, such as Ray's dashboard. Give HOST:PORT of the "
             "head, as `ray start --head` prints it"
         )
-    form = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:(\d{1,5})", address)
-    if form is None:
-        return
+    form = re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:([0-9]{1,5})", address)
+    if form is None or not 0 < int(form[2]) < 1 << 16:
+        if address == "auto" or ("://" in address and not address.startswith("ray://")):
+            return
+        raise ValueError(
+            f"--address {named}: is no address. Give HOST:PORT of the head, as `ray start --head` "
+            "prints it, ray://HOST:PORT, or auto; a port is 1 to 65535. Without --address (and "
+            "RAY_ADDRESS) Ray is started here"
+        )
     try:
         with socket.create_connection((form[1], int(form[2])), ANSWER_S) as connection:
             is_ray = _speaks_grpc(connection)
     except UnicodeError:
         raise ValueError(f"--address {named}: {form[1]!r} cannot be a machine's name") from None
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ValueError(
             f"--address {named}: nothing answers there ({error}). Is the cluster up, and can "
             "this machine reach it? Without --address (and RAY_ADDRESS) Ray is started here"

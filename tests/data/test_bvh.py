@@ -1,5 +1,6 @@
 """BVH files: the way there and back, and what is said about bad ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hipart.data.body import BODY_FILE
-from hipart.data.bvh import MAX_FILE_BYTES, parse, read_bvh, read_hierarchy
+from hipart.data.bvh import MAX_FILE_BYTES, Bvh, parse, read_bvh, read_hierarchy
 from hipart.data.bvh_recording import recording, unit_of
 from hipart.data.importing import find_files, import_files
 from hipart.data.labels import Label, from_names, read_labels
 from hipart.data.motion import BONE_PARENTS, BONES, Clip
 from hipart.data.retarget import leg_length, rest_heads, retarget
 from hipart.data.rigs import CMU, Rig, read_rig
-from hipart.data.sources import bvh_source
+from hipart.data.sources import as_source, bvh_source
 from tests.data.recordings import (
     Z_UP,
     damaged,
@@ -308,6 +309,27 @@ def test_a_rest_pose_that_leans_is_refused(tmp_path: Path, axis: str, angle: int
     )
     with pytest.raises(ValueError, match=words):
         bvh_source(path)
+
+
+LEGS = ("HipJoint", "Leg", "Foot", "ToeBase")
+
+
+@pytest.mark.parametrize(("axis", "angle"), [("x", 15), ("x", -30), ("z", 20)])
+def test_a_rest_pose_whose_trunk_leans_is_refused(tmp_path: Path, axis: str, angle: int) -> None:
+    """The spine's turns are from there on, so that everybody leaned by as much."""
+    bvh = read_bvh(write_bvh(tmp_path / "bent.bvh", packaged()[KICK], 30, 0.01))
+
+    def bent(degrees: float) -> Bvh:
+        turn = Rotation.from_euler(axis, degrees, degrees=True)
+        joints = {
+            name: joint if name.endswith(LEGS) else replace(joint, offset=turn.apply(joint.offset))
+            for name, joint in bvh.joints.items()
+        }
+        return replace(bvh, joints=joints)
+
+    with pytest.raises(ValueError, match=r"trunk of the rest pose leans by \d+\.\d .*at most 12 "):
+        as_source(bent(angle))
+    as_source(bent(np.copysign(9, angle)))
 
 
 def test_legs_of_a_rest_pose_may_lean_a_little(tmp_path: Path) -> None:
