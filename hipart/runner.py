@@ -20,7 +20,7 @@ from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates
-from hipart.session import Session, Work, again
+from hipart.session import Session, Work, again, options
 from hipart.store import Artifact, ArtifactStore
 from hipart.tracking import MlflowMirror
 
@@ -150,15 +150,11 @@ def executor_for(
 
 
 def _next_commands(console: Console, session: Session) -> None:
-<<<<<<< HEAD
     name = again(session.ablation, session.runtime)
-=======
-    same = options(session.ablation.scale, session.runtime)
-    name = f"{session.ablation.name}{same}"
     sharing = (f"plan {name}", "how many of their stage jobs the trials share")
     if not session.shares:  # then another experiment is what shows it
+        same = options(session.ablation, session.runtime)
         sharing = (f"plan order_ablation{same}", "an experiment whose trials share tokenizers")
->>>>>>> mend-d
     metric = session.ablation.metric.name
     suggest(
         console,

@@ -268,15 +268,9 @@ class _Run:
         export = (f"export {name} --best {metric} --out best/", "the best model as a bundle")
         suggest(
             self.console,
-<<<<<<< HEAD
             (runtime.ui_command, "browse every trial in MLflow"),
             (f"ui --optuna{runtime.in_workspace}", "browse the study in Optuna's dashboard"),
-            (f"export {name} --best {metric} --out best/", "the best model as a bundle"),
-=======
-            (ui_command(self.session.runtime), "browse every trial in MLflow"),
-            ("ui --optuna", "browse the study in Optuna's dashboard"),
             *([export] if self.study.complete else []),
->>>>>>> mend-d
             (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
         )
 

@@ -168,11 +168,14 @@ def again(experiment: Ablation | Search, runtime: Runtime) -> str:
         found = None
     if found is None or not found.samefile(experiment.path):
         name = shlex.quote(str(experiment.path))
-    if experiment.scale != DEFAULT_SCALE:
-        name += f" --scale {experiment.scale}"
-    if experiment.preset != DEFAULT_PRESET:
-        name += f" --preset {experiment.preset}"
-    return name + on_data(runtime) + runtime.placed
+    return name + options(experiment, runtime)
+
+
+def options(experiment: Ablation | Search, runtime: Runtime) -> str:
+    """What another command at the same scale, on the same data and store has to repeat."""
+    scale = "" if experiment.scale == DEFAULT_SCALE else f" --scale {experiment.scale}"
+    preset = "" if experiment.preset == DEFAULT_PRESET else f" --preset {experiment.preset}"
+    return scale + preset + on_data(runtime) + runtime.placed
 
 
 def on_data(runtime: Runtime) -> str:
