@@ -76,8 +76,8 @@ class Partial:
             return {}
         if not isinstance(found, dict):
             return {}
-        size = found.get(SIZE)
-        return _version_of(found, int(size) if re.fullmatch(r"[0-9]{1,15}", str(size)) else None)
+        size = str(found.get(SIZE))
+        return _version_of(found, int(size) if re.fullmatch(r"[0-9]{1,15}", size) else None)
 
 
 def _version_of(headers: Mapping[str, str], total: int | None) -> dict[str, str]:

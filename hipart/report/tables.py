@@ -113,7 +113,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         protocol.on_paper_corpus(tried),
         locality.told(columns, rows, tried),
     )
-    crossed, notes = names if _is_crossed(tried) else (), ()
+    crossed, notes = names if _is_crossed(tried) else (), tuple[str, ...]()
     if drawn is not None:
         crossed, notes = drawn.dimensions, drawn.notes
     told = footer.lines(
