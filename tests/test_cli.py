@@ -326,6 +326,18 @@ def test_a_bundle_reproduces_the_tables_number(folder: Path) -> None:
     assert action_mean(actions) == pytest.approx(stored, abs=1e-3)
 
 
+def test_an_arm_is_exported_by_its_name(folder: Path) -> None:
+    export = ["export", "codebook_ablation", "--scale", "smoke", "--out", str(folder / "one")]
+    place = ["--workspace", str(folder / ".hipart")]
+    done = CliRunner().invoke(main, [*export, *place, "--arm", "17 joints alone"])
+    assert done.exit_code == 0, done.output
+    assert "arm 17 joints alone, seed" in done.output and "the best of its arm" in done.output
+    assert "it sees 17 joints alone: predicts no dense points" in done.output
+    refused = CliRunner().invoke(main, [*export, *place, "--arm", "17 joint alone"])
+    assert refused.exit_code == 2
+    assert "unknown arm '17 joint alone' (did you mean 17 joints alone?)" in refused.output
+
+
 def test_data_info_and_preview(folder: Path) -> None:
     info = said(folder, "data info --scale smoke")
     assert "fingerprint" in info and "walk" in info

@@ -424,8 +424,10 @@ def pair(store):
 
 def test_the_best_needs_no_stage_that_no_bundle_holds(store, pair, tmp_path):
     lose(store, TINY, "densify")
-    lineage, _ = exported(store, pair, tmp_path)
-    assert (lineage["arm"], "densify" in lineage["stages"]) == ("base", False)
+    for targets in (("evaluate",), ("densify", "evaluate")):  # also where a table reports it
+        trials = [replace(pair[0], targets=targets), pair[1]]
+        lineage, _ = exported(store, trials, tmp_path)
+        assert (lineage["arm"], "densify" in lineage["stages"]) == ("base", False)
 
 
 def test_a_lost_model_of_the_best_is_named_with_how_it_is_trained_again(store, pair, tmp_path):

@@ -148,6 +148,9 @@ def test_a_base_that_breaks_a_bound_is_never_trained(tmp_path: Path) -> None:
 
 def test_the_best_bundle_predicts(folder: Path) -> None:
     said(folder, "export lifter_search --scale smoke --out best")
+    assert "arm base, seed" in said(
+        folder, "export lifter_search --scale smoke --out one --arm base"
+    )
     poses = np.random.default_rng(0).uniform(100, 900, (3, 17, 2)).astype(np.float32)
     np.savez(folder / "poses.npz", poses=poses, image_size=np.array([1000, 1000]))
     assert "3 poses" in said(folder, "predict best --input poses.npz --out out.npz")

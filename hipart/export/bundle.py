@@ -125,8 +125,8 @@ def candidates(
 ) -> list[Candidate]:
     """The finished trials that can predict, with their values of a stage's metric.
 
-    As in tables, one is finished if all that is wanted of it for itself is there. Raises ValueError
-    if there is none.
+    One is finished here if it is evaluated: what else a table reports of it, no bundle holds.
+    Raises ValueError if there is none.
     """
     found = []
     for trial in trials:
@@ -135,7 +135,7 @@ def candidates(
             continue
         held = {name: store.find(job.stage, job.key) for name, job in needed.items()}
         artifacts = {name: artifact for name, artifact in held.items() if artifact is not None}
-        if not artifacts.keys() >= set(needed.targets):
+        if FINAL_STAGE not in artifacts:
             continue
         wanted = dict.fromkeys((*_models(trial), stage))
         lost = tuple(name for name in wanted if name not in artifacts)
@@ -196,14 +196,14 @@ def _row(names: Sequence[str]) -> str:
 
 
 def _remedy(store: ArtifactStore, trial: Candidate, damaged: Path | None = None) -> str:
-    """How what a finished trial lacks is trained again: only an unfinished one is run."""
+    """How what a trial lacks is trained again: what is evaluated has to be so once more."""
     gone = [] if damaged is None else [str(damaged)]
     places = [str(store.root), *([store.uri] if store.uri else [])]
     gone += [f"{place}/{FINAL_STAGE}/{trial.artifacts[FINAL_STAGE].key}" for place in places]
     folders = "folder" if len(gone) == 1 else "folders"
     return (
-        f"To have it trained again, remove the {folders} {_row(gone)}, since what is finished is "
-        "not run, and run the experiment again"
+        f"To have it trained again, remove the {folders} {_row(gone)}, since what is evaluated "
+        "need not be run, and run the experiment again"
     )
 
 
