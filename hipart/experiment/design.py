@@ -90,6 +90,8 @@ def _arms(ablation: Ablation) -> tuple[Arm, ...]:
             found.add(proposal, config)
         except ExperimentError as error:
             problems += error.problems
+    if ablation.design == "one_at_a_time" and not problems:
+        problems = found.idle(ablation.factors)
     if problems:
         raise ExperimentError(problems)
     return tuple(found.arms)
@@ -134,13 +136,22 @@ class _Found:
     def __init__(self, ablation: Ablation) -> None:
         base = Arm(BASE, {}, ablation.published, ablation.base_config)
         self.arms = [base]
+        self._at_base: set[Place] = set()
         self._by_name = {base.name: 0}
         self._by_config = {base.config: 0}
 
     def add(self, proposal: _Proposal, config: PipelineConfig) -> None:
-        """Another arm, or the base found anew; ExperimentError for one that is there already."""
+        """Another arm, or the base, which is a level of each factor at most once.
+
+        ExperimentError for one that is there already.
+        """
         base = self.arms[0]
         if proposal.may_be_base and config == base.config:
+            factor = proposal.place[:2]
+            if factor in self._at_base:
+                rule, got = "is the base's, as another level is", shown(proposal.changes)
+                raise ExperimentError([Problem(proposal.place, rule, got, remedy="keep one")])
+            self._at_base.add(factor)
             self.arms[0] = replace(base, published=base.published or proposal.published)
             return
         self._refuse_twice(proposal, config)
@@ -148,6 +159,17 @@ class _Found:
         self._by_name[name] = self._by_config[config] = place
         changes = flat(proposal.changes)
         self.arms.append(Arm(name, changes, proposal.published, config, proposal.levels))
+
+    def idle(self, factors: Iterable[Factor]) -> list[Problem]:
+        """The problems of factors in which every arm stands at the base."""
+        varied = {name for arm in self.arms for name, _ in arm.levels}
+        rule = "are the base's alone, so that the factor compares nothing"
+        remedy = "give it another level, or rest it at this scale with []"
+        return [
+            Problem(("factors", one.name, "levels"), rule, remedy=remedy)
+            for one in factors
+            if one.name not in varied
+        ]
 
     def _refuse_twice(self, proposal: _Proposal, config: PipelineConfig) -> None:
         """Of an arm of this name and one of this config, the first speaks, by its name."""

@@ -13,7 +13,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown
 
-_DEEPEST = 10  # an alias may contain itself
+#: No file that is right is as deep; an alias may contain itself, and is so without end.
+_DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ def _parsed(path: Path, text: str) -> Document:
             data = yaml.constructor.construct_document(node)
     except MarkedYAMLError as error:
         raise _refused(path, error) from None
+    except ExperimentError as error:
+        raise ExperimentError(error.problems, path, lines) from None
+    except RecursionError:
+        raise ExperimentError([_too_deep(())], path) from None
     except (YAMLError, ValueError) as error:
         raise ExperimentError([Problem((), f"cannot be read as YAML: {error}")], path) from None
     if not isinstance(data, dict):
@@ -70,13 +75,20 @@ def _refused(path: Path, error: MarkedYAMLError) -> ExperimentError:
     return ExperimentError([problem], path, {(place,): line})
 
 
+def _too_deep(place: Place) -> Problem:
+    rule = f"is nested more than {_DEEPEST} deep"
+    return Problem(place, rule, remedy="an anchor must not contain its own alias")
+
+
 def _index(node: Node, place: Place, lines: dict[Place, int]) -> None:
     """Items of a list are found by index and, where they have one, by name or value."""
     lines.setdefault(place, node.start_mark.line + 1)
     if len(place) > _DEEPEST:
-        return
+        raise ExperimentError([_too_deep(place[:1])])
     if isinstance(node, MappingNode):
         for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise ExperimentError([Problem(place, "has a list or a mapping for a key")])
             here = (*place, str(key.value))
             lines.setdefault(here, key.start_mark.line + 1)
             _index(value, here, lines)

@@ -1,5 +1,6 @@
 """The form of a search file: a space, what is looked for in it, and what it may cost."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -76,11 +77,23 @@ class Constraint(Section):
         assert bound is not None, "one that bounds nothing is refused"
         return bound
 
+    @property
+    def possible(self) -> bool:
+        """Whether any value is within the bound."""
+        return self.at_most is None or self.holds(self.at_most)
+
     def holds(self, value: float) -> bool:
         """Whether a value is within the bound."""
         low = -float("inf") if self.at_least is None else self.at_least
         high = float("inf") if self.at_most is None else self.at_most
         return low <= value <= high
+
+
+def together(bounds: Sequence[Constraint]) -> Constraint:
+    """All bounds on one metric as one."""
+    most = min((one.at_most for one in bounds if one.at_most is not None), default=None)
+    least = max((one.at_least for one in bounds if one.at_least is not None), default=None)
+    return bounds[0].model_copy(update={"at_most": most, "at_least": least})
 
 
 class Plateau(Section):

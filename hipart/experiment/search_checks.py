@@ -9,7 +9,7 @@ from hipart.experiment.form import SEEDED
 from hipart.experiment.metrics import metric_problems
 from hipart.experiment.paths import flat
 from hipart.experiment.scales import SCALES
-from hipart.experiment.search import COUNTED, MEASURED, Constraint, WrittenSearch
+from hipart.experiment.search import COUNTED, MEASURED, Constraint, WrittenSearch, together
 from hipart.pipeline import PIPELINE
 
 
@@ -21,6 +21,7 @@ def search_problems(written: WrittenSearch) -> Iterator[Problem]:
         yield from metric_problems(("also", index), choice)
     for index, bound in enumerate(written.constraints):
         yield from _bound(index, bound)
+        yield from _contradicted(index, written.constraints)
     if written.proxy is not None:
         names = [metric.name for metric in PIPELINE["tokenizer"].metrics]
         if written.proxy.metric not in names:
@@ -72,5 +73,14 @@ def _bound(index: int, bound: Constraint) -> Iterator[Problem]:
         yield unknown((*place, "metric"), what, bound.metric, names)
     if bound.at_most is None and bound.at_least is None:
         yield Problem(place, "bounds nothing", remedy="give it at_most or at_least")
-    elif bound.at_most is not None and (bound.at_most <= 0 or not bound.holds(bound.at_most)):
+    elif not bound.possible or (bound.at_most is not None and bound.at_most <= 0):
         yield Problem(place, "can never hold", bound.said)
+
+
+def _contradicted(index: int, bounds: Sequence[Constraint]) -> Iterator[Problem]:
+    """The problem of a bound that can hold, as can those before it on its metric, but not all."""
+    before = [one for one in bounds[:index] if one.metric == bounds[index].metric]
+    both = together([*before, bounds[index]])
+    if before and together(before).possible and bounds[index].possible and not both.possible:
+        rule = "can never hold beside what is bounded before it"
+        yield Problem(("constraints", index), rule, both.said)

@@ -12,7 +12,7 @@ from hipart.config import Probability, Section
 from hipart.experiment.errors import ExperimentError, Problem, unknown
 from hipart.experiment.explain import problems_of
 from hipart.experiment.reading import read
-from hipart.experiment.search import Search
+from hipart.experiment.search import Search, together
 from hipart.experiment.space import Dimension, Point
 from hipart.pipeline import PIPELINE
 
@@ -88,11 +88,14 @@ def made_up(search: Search) -> Landscape:
     """A landscape for a space of which nothing is known, always the same for the same dimensions:
     a best point somewhere, a valley around it, and penalties for levels.
 
-    Of a number that has to be within a bound nothing is known but the bound: all points keep it.
+    Of a number that has to be within bounds nothing is known but these: all points keep them.
     """
     others = {
         one.name: Surface(effects=_made_up(search, one.name)) for one in search.objectives[1:]
-    } | {bound.metric: Surface(value=bound.kept) for bound in search.constraints}
+    }
+    for metric in {one.metric for one in search.constraints}:
+        bound = together([one for one in search.constraints if one.metric == metric])
+        others[metric] = Surface(value=bound.kept)
     return Landscape(effects=_made_up(search, ""), others=others, noise=0.2, curve=10.0)
 
 

@@ -43,6 +43,8 @@ EPOCHS = "tokenizer.epochs: 3"
 ALSO = "also: [{stage: tokenizer, name: dense_usage_pct}]"
 CLAIM = "claims: [{says: it helps, place: Table 1, better: base, worse: WORSE}]"
 
+TOO_DEEP = (":1: at notes: is nested more than 20 deep", "must not contain its own alias")
+
 MISTAKES = {
     "arm of a claim": Mistake(
         ALSO,
@@ -350,6 +352,20 @@ MISTAKES = {
         (":10: at published.metric: unknown metric of stage evaluate", "mean n_mpjpe_mm?"),
     ),
     "syntax": Mistake("seeds: [0, 1]", "seeds: [0, 1", (":11: at line 11: is not YAML",)),
+    "nested without end": Mistake("kind:", f"notes: {'[' * 5000 + ']' * 5000}\nkind:", TOO_DEEP),
+    "an anchor of itself": Mistake("kind:", "notes: &a [*a]\nkind:", TOO_DEEP),
+    "a mapping of itself": Mistake("base: {", "base: &a {prior.order: *a, ", (":3: at base: is",)),
+    "key of many": Mistake("base: {", "base: {[a]: 1, ", (":3: at base: has a list or a",)),
+    "base twice": Mistake(
+        "[16, 64]",
+        "[32, 32, 64]",
+        (":6: at factors.size.levels.32: is the base's", "as another level is", "keep one"),
+    ),
+    "base alone": Mistake(
+        "[16, 64]",
+        "[32]",
+        (":6: at factors.size.levels: are the base's alone", "rest it at this scale"),
+    ),
     "not a mapping": Mistake(GOOD, "- a\n- b\n", ("must hold a mapping", '["a", "b"]')),
     "empty": Mistake(GOOD, "", ("must hold a mapping", "null")),
     "kind": Mistake(

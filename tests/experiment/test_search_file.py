@@ -480,6 +480,14 @@ MISTAKES = SPACE_MISTAKES | {
         "at_most: 5, at_least: 6",
         (":18: at constraints[0]: can never hold", "parameters_m at most 5 and at least 6"),
     ),
+    "constraints that cannot both hold": Mistake(
+        "[{metric: parameters_m, at_most: 5}]",
+        "[{metric: latency_ms, at_least: 5}, {metric: latency_ms, at_most: 4}]",
+        (
+            ":18: at constraints[1]: can never hold beside what is bounded before it",
+            "latency_ms at most 4 and at least 5",
+        ),
+    ),
     "constraint to less than nothing": Mistake(
         "at_most: 5", "at_most: -1", (":18: at constraints[0]: can never hold", "at most -1")
     ),

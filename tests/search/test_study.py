@@ -182,7 +182,17 @@ budget: {{trials: 5}}
     assert "20 points in a row" in ended(Limits(refused=20)).ended.reason
 
 
-@pytest.mark.parametrize("bound", ["at_most: 5", "at_least: 500", "at_least: 2, at_most: 5"])
+@pytest.mark.parametrize(
+    "bound",
+    [
+        *("at_most: 5", "at_least: 500", "at_least: 2, at_most: 5"),
+        *(
+            "at_most: 4}, {metric: latency_ms, at_most: 5",
+            "at_least: 5}, {metric: latency_ms, at_least: 4",
+        ),
+        "at_most: 5}, {metric: latency_ms, at_least: 5",
+    ],
+)
 def test_made_up_points_keep_bounds_of_which_nothing_is_known(tmp_path: Path, bound: str) -> None:
     text = f"""\
 space: [{{name: rate, path: prior.learning_rate, range: [1.0e-4, 1.0e-2], log: true}}]
