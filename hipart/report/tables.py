@@ -113,9 +113,10 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         protocol.on_paper_corpus(tried),
         locality.told(columns, rows, tried),
     )
-    crossed, notes = names if _is_crossed(tried) else (), tuple[str, ...]()
+    crossed = names if _is_crossed(tried) else ()
+    notes = drawn.notes if drawn is not None else ()
     if drawn is not None:
-        crossed, notes = drawn.dimensions, drawn.notes
+        crossed = drawn.dimensions
     told = footer.lines(
         ablation, facts, rows, found, claims, notes=notes, differences=layout == "full"
     )
