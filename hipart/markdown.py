@@ -5,4 +5,5 @@ import re
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return re.sub(r"[\\`*_<>|~]|\](?=[(\[:])", r"\\\g<0>", " ".join(text.split()))
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split()))
+    return re.sub(r"[\\`*_<>|~]|\](?=[(\[:])", r"\\\g<0>", text)

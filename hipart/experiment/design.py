@@ -177,7 +177,8 @@ class _Found:
         named, equal = self._by_name.get(name), self._by_config.get(config)
         if named is not None and (equal is None or named <= equal):
             arm = self.arms[named]
-            rule = f"arm {name!r} has the name of another arm: {arm.changes or 'the base'}"
+            changes = shown(arm.changes) if arm.changes else "the base"
+            rule = f"arm {name!r} has the name of another arm: {changes}"
             remedy = "give every arm a name of its own"
         elif equal is not None:
             arm = self.arms[equal]

@@ -2,8 +2,10 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,8 +80,21 @@ def dotted(place: Place) -> str:
 
 def shown(value: Any) -> str:
     """A value as YAML would have it on one line, so that "2" and 2 can be told apart."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    text = _as_yaml(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{_as_yaml(key)}: {_as_yaml(inside)}" for key, inside in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple | Set):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("nan", ".nan").replace("inf", ".inf")
+    if isinstance(value, date):
+        return str(value)
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def did_you_mean(word: object, candidates: Iterable[str]) -> str:

@@ -87,8 +87,13 @@ def _find(loc: tuple[str | int, ...], schema: Node) -> tuple[Place, Node, Node]:
             continue
         place.append(step)
         around = node
-        inside = node.get("items" if isinstance(step, int) else "properties", {})
-        node = inside if isinstance(step, int) else inside.get(step, {})
+        if isinstance(step, int):
+            lists = (one["items"] for one in (node, *node.get("anyOf", ())) if "items" in one)
+            node = next(lists, {})
+        else:
+            others = node.get("additionalProperties")
+            others = others if isinstance(others, Mapping) else {}
+            node = node.get("properties", {}).get(step, others)
     return tuple(place), around, _resolved(node, schema)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from hipart.config import PipelineConfig, Section, Seed
-from hipart.experiment.errors import ExperimentError
+from hipart.experiment.errors import ExperimentError, shown
 from hipart.experiment.paths import Changer, flat, with_changes
 from hipart.experiment.scales import CORPORA, PRESETS, SCALES, section_of
 from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES, needs_of
@@ -88,8 +88,8 @@ def named_level(path: str | None, level: Any) -> Any:
     if path is None:
         if not isinstance(level, Mapping):
             raise ValueError(
-                f"level {level!r} is a plain value, and the factor has no path; "
-                "give the factor a `path`, or every level a `name` and a `set`"
+                f"level {shown(level)} is a plain value, and there is no path; give these levels "
+                "a `path`, or each a `name` and a `set`"
             )
         return level
     if with_set:

@@ -15,6 +15,8 @@ from hipart.experiment.errors import ExperimentError, Place, Problem, shown
 
 #: No file that is right is as deep; an alias may contain itself, and is so without end.
 _DEEPEST = 20
+#: Texts, and ``<<``, which takes over what is in another mapping.
+_KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,9 @@ def _index(node: Node, place: Place, lines: dict[Place, int]) -> None:
         raise ExperimentError([_too_deep(place[:1])])
     if isinstance(node, MappingNode):
         for key, value in node.value:
-            if not isinstance(key, ScalarNode):
-                raise ExperimentError([Problem(place, "has a list or a mapping for a key")])
+            if key.tag not in _KEYS:
+                got = key.value if isinstance(key, ScalarNode) else "a list or a mapping"
+                raise ExperimentError([Problem(place, "has a key that is no text", got)])
             here = (*place, str(key.value))
             lines.setdefault(here, key.start_mark.line + 1)
             _index(value, here, lines)

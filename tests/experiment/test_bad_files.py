@@ -331,7 +331,7 @@ MISTAKES = {
     "plain levels without a path": Mistake(
         SIZE,
         "{name: size, levels: [16, 64]}",
-        (":6: at factors[0].levels: level 16 is a plain value", "give the factor a `path`"),
+        (":6: at factors[0].levels: level 16 is a plain value", "give these levels a `path`"),
     ),
     "path and named levels": Mistake(
         SIZE, f"{{name: size, path: prior.order, levels: [{ORDER}]}}", ("factors[0]", "not both")
@@ -355,7 +355,30 @@ MISTAKES = {
     "nested without end": Mistake("kind:", f"notes: {'[' * 5000 + ']' * 5000}\nkind:", TOO_DEEP),
     "an anchor of itself": Mistake("kind:", "notes: &a [*a]\nkind:", TOO_DEEP),
     "a mapping of itself": Mistake("base: {", "base: &a {prior.order: *a, ", (":3: at base: is",)),
-    "key of many": Mistake("base: {", "base: {[a]: 1, ", (":3: at base: has a list or a",)),
+    "key of many": Mistake("base: {", "base: {[a]: 1, ", (":3: at base: has a key", "got a list")),
+    "key that is a number": Mistake(
+        "base: {", "base: {3: 1, ", (":3: at base: has a key that is no text; got 3",)
+    ),
+    "key of a scale": Mistake(
+        "seeds:",
+        "scales: {laptop: {seedz: [0]}}\nseeds:",
+        (":10: at scales.laptop.seedz: unknown name", "allowed base, seeds", "did you mean seeds?"),
+    ),
+    "key of an arm of a scale": Mistake(
+        "seeds:",
+        "scales: {laptop: {arms: [{name: a, set: {prior.width: 8}, publishd: 4}]}}\nseeds:",
+        ("scales.laptop.arms[0].publishd: unknown name", "did you mean published?"),
+    ),
+    "plain level that is true": Mistake(ORDER, "true", ("levels: level true is a plain value",)),
+    "date for a text": Mistake("A good file", "2020-01-01", (":2: at title: ", "got 2020-01-01;")),
+    "no number": Mistake(
+        EPOCHS, "tokenizer.learning_rate: .nan", ("must be finite; got .nan; allowed a number",)
+    ),
+    "name of another arm": Mistake(
+        "[16, 64]",
+        "[16, 64, 64]",
+        ('has the name of another arm: {"tokenizer.sparse_codebook.size": 64};',),
+    ),
     "base twice": Mistake(
         "[16, 64]",
         "[32, 32, 64]",

@@ -96,7 +96,7 @@ SPACE_MISTAKES = {
     "range of one": Mistake(STEPPED, "range: [0.0]", (TWO_NUMBERS, "got [0.0]")),
     "range of words": Mistake(STEPPED, "range: [0.0, half]", (TWO_NUMBERS, '[0.0, "half"]')),
     "range in quotes": Mistake(STEPPED, 'range: [0.0, "0.5"]', (TWO_NUMBERS, "without quotes")),
-    "range without end": Mistake(STEPPED, "range: [0.0, .inf]", (TWO_NUMBERS, "Infinity")),
+    "range without end": Mistake(STEPPED, "range: [0.0, .inf]", (TWO_NUMBERS, ".inf]")),
     "range of truth values": Mistake(STEPPED, "range: [false, true]", (TWO_NUMBERS, "true")),
     "path": Mistake(
         "prior.learning_rate",

@@ -125,6 +125,7 @@ def test_markdown_rows_and_marks(table: Table, nasty: Table) -> None:
     assert "| 1024 | 3 | *53.0* ± 2.0 | +1.00 [+0.99, +1.02]\\* |" in text
     assert "published in HiPART, CVPR 2025 Fig. 5 [mm]" in text
     assert render_markdown.escape("[x](y) a_b|c\n*") == r"[x\](y) a\_b\|c \*"
+    assert render_markdown.escape("a & b &lt; &#60; &amp;") == "a & b &amp;lt; &amp;#60; &amp;amp;"
 
 
 def test_factors_are_sections(two_factors: Table) -> None:
@@ -189,7 +190,7 @@ def test_published_values_of_several_places_say_where() -> None:
 
 
 def test_base_alone() -> None:
-    one = ablation(SIZES | {"levels": [2048]})
+    one = ablation(SIZES | {"levels": [2048]}, design="factorial")
     table = made(one, measured(VALUES))
     assert len(table.rows) == 1
     assert "| base | 3 | 52.0 ± 2.0 |" in table.markdown()
