@@ -176,6 +176,9 @@ def test_an_import_that_ended_between_its_files_can_be_replaced(tmp_path: Path) 
     said("bvh", files, "--out", out)
     (out / "clips.json").unlink()
     (out / "preview.png").unlink(missing_ok=True)
+    (out / "thesis.txt").write_text("mine")  # then it is no folder of an import
+    assert "exists and is not empty" in refused("bvh", files, "--out", out, "--force")
+    (out / "thesis.txt").unlink()
     assert "replace it with --force" in refused("bvh", files, "--out", out)
     said("bvh", files, "--out", out, "--force", "--no-preview")
     assert len(read_motion(out).clips) == 1

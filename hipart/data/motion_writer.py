@@ -62,7 +62,9 @@ def check_out(out: Path, force: bool) -> None:
         return
     if not out.exists():
         return
-    if not made_here(out):
+    arrays, description = motion_files(out)
+    ended_between = not description.exists()
+    if not made_here(out) or (ended_between and list(out.iterdir()) != [arrays]):
         raise ValueError(f"{out}: exists and is not empty; choose another --out")
     if not force:
         raise ValueError(f"{out}: holds an earlier import; replace it with --force")
