@@ -235,7 +235,7 @@ def _by_hand(
         watcher.clock = executor
         loop.watchers.append(watcher)
     graph = StageGraph(store, executor, account.hear, seconds)
-    return Simulated(study, executor, graph, loop, loop.run(graph))
+    return Simulated(study, executor, graph, loop, loop.run(graph), set())
 
 
 @pytest.mark.parametrize("seconds", [{}, LAPTOP, TOKENIZER], ids=["equal", "laptop", "tokenizer"])
