@@ -6,7 +6,6 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from math import isfinite
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -126,6 +125,8 @@ def _measured(artifact: Artifact) -> Measurement | None:
 class Estimates:
     """Median of the most alike measured jobs, scaled by samples processed; None if none is alike.
 
+    Of equally alike ones those count that processed the most similar numbers of samples.
+
     Alike: at most a third of the settings that decide a step's cost differ. ``shipped`` are those
     of another machine, which are asked where they are more alike than any of one's own.
     """
@@ -204,8 +205,8 @@ class _Settings:
     def __init__(self, stage: str, measured: Sequence[Measurement]) -> None:
         self.stage = stage
         settings = [_flat(one.config) for one in measured]
-        self.seconds = [one.seconds for one in measured]
-        self.samples = [max(1.0, _samples(stage, one)) for one in settings]
+        self.seconds = np.array([one.seconds for one in measured])
+        self.samples = np.array([max(1.0, _samples(stage, one)) for one in settings])
         names = {name for one in settings for name in _of_a_step(stage, one)}
         self.numbers: dict[str, dict[str, int]] = {name: {} for name in names}
         self.rows = np.array([self._row(one, learn=True) for one in settings], dtype=np.int32)
@@ -221,12 +222,12 @@ class _Settings:
         closest = differing.min()
         if closest > len(compared) / 3:
             return None
-        samples = _samples(self.stage, mine)
-        seconds = median(
-            self.seconds[row] * (samples / self.samples[row])
-            for row in np.flatnonzero(differing == closest)
-        )
-        return int(closest), seconds
+        samples = max(1.0, _samples(self.stage, mine))
+        alike = np.flatnonzero(differing == closest)
+        scales = samples / self.samples[alike]
+        off = np.abs(np.log(scales))
+        of_length = np.isclose(off, off.min())  # what is scaled least is known best
+        return int(closest), float(np.median((self.seconds[alike] * scales)[of_length]))
 
     def _row(self, settings: Mapping[str, Any], learn: bool = False) -> list[int]:
         """A number for each value, equal for equal ones; one that was never learnt has -1."""

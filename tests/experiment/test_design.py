@@ -238,7 +238,7 @@ arms:
     rules = [problem.rule for problem in refusal.value.problems]
     assert rules == [
         "arm 'long' is the same as arm 'raster'",
-        "arm 'raster' has the name of another arm: {'prior.order': 'raster'}",
+        'arm \'raster\' has the name of another arm: {"prior.order": "raster"}',
     ]
 
 
