@@ -22,12 +22,11 @@ from hipart.report import (
     render_markdown,
     render_terminal,
 )
-from hipart.report.bootstrap import over_clips
 from hipart.report.claims import corrected, findings
 from hipart.report.effects import effects
 from hipart.report.footer import Facts
-from hipart.report.model import Cell, Column, Content, Row
-from hipart.report.statistics import holm, summarise
+from hipart.report.model import Column, Content
+from hipart.report.rows import rows_of, with_clips
 from hipart.sample_errors import SampleErrors
 
 #: All that was measured; the paper's own layout; the metric action by action.
@@ -99,7 +98,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
     columns = _columns(ablation)
     if layout == "actions" or (layout == "paper" and ablation.paper_layout.actions):
         columns = _by_action(columns[0], frame)
-    rows = _over_clips(_rows(tried, frame, columns, ablation.metric), errors)
+    rows = with_clips(rows_of(tried, frame, columns, ablation.metric), errors)
     names = tuple(factor.name for factor in ablation.factors)
     found = effects(names, tried, frame, columns[0].key) if drawn is None else ()
     claims = corrected(findings(ablation.name, ablation.claims, frame))
@@ -212,35 +211,6 @@ def _column(metric: MetricChoice, unique: bool) -> Column:
     )
 
 
-def _rows(
-    tried: Sequence[Arm], frame: pl.DataFrame, columns: Sequence[Column], metric: MetricChoice
-) -> tuple[Row, ...]:
-    summary = summarise(frame, [column.key for column in columns], base=tried[0].name)
-    statistics = {(one["metric"], one["arm"]): one for one in summary.iter_rows(named=True)}
-    done, failed = pl.col("state") == "done", pl.col("state") == "failed"
-    states = frame.group_by("arm", maintain_order=True).agg(
-        planned=pl.len(),
-        done=done.sum(),
-        failed=failed.sum(),
-        reason=pl.col("reason").filter(failed).first(),
-    )
-    counted = {one.pop("arm"): one for one in states.iter_rows(named=True)}
-    rows = [
-        Row(
-            arm=arm.name,
-            published=arm.published if protocol.comparable(arm, metric) else None,
-            levels=arm.levels,
-            exact=arm.config.lifts_exact_points,
-            cells=tuple(_cell(statistics[column.key, arm.name]) for column in columns),
-            **counted[arm.name],
-        )
-        for arm in tried
-    ]
-    for place, column in enumerate(columns):
-        rows = _ranked(rows, place, column)
-    return tuple(rows)
-
-
 def _paths(tried: Sequence[Arm]) -> dict[str, tuple[str, ...]]:
     """The settings that the arms of each factor change."""
     found: dict[str, dict[str, None]] = {}
@@ -263,50 +233,3 @@ def _by_action(average: Column, frame: pl.DataFrame) -> tuple[Column, ...]:
         for key in keys
     ]
     return (replace(average, title="Avg"), *actions)
-
-
-def _over_clips(
-    rows: tuple[Row, ...], errors: Mapping[str, Sequence[SampleErrors]]
-) -> tuple[Row, ...]:
-    """Rows whose first cells also have the difference over test clips."""
-    base = errors.get(rows[0].arm, ())
-    found = [None, *(over_clips(errors.get(row.arm, ()), base) for row in rows[1:])]
-    corrected = holm([one.p if one else None for one in found])
-    return tuple(
-        replace(row, cells=(replace(row.cells[0], clips=one, clips_p_holm=p), *row.cells[1:]))
-        for row, one, p in zip(rows, found, corrected, strict=True)
-    )
-
-
-def _cell(statistics: dict[str, Any]) -> Cell:
-    names = ("seeds", "n", "mean", "std", "delta", "low", "high", "p", "p_holm")
-    return Cell(**{name: statistics[name] for name in names})
-
-
-def _ranked(rows: list[Row], place: int, column: Column) -> list[Row]:
-    """Rows with best and second best marked; equal as shown is equal.
-
-    Arms that are not finished stand aside, and those that are given exact points.
-    """
-
-    def shown_of(row: Row) -> float | None:
-        cell = row.cells[place]
-        if cell.mean is None or cell.seeds < row.planned or row.exact:
-            return None
-        return round(cell.mean, column.decimals)
-
-    shown = [shown_of(row) for row in rows]
-    order = sorted({mean for mean in shown if mean is not None}, reverse=column.goal == "max")
-    if len(order) < 2:
-        return rows
-    marks: dict[float | None, Literal["best", "second"]] = {order[0]: "best", order[1]: "second"}
-    return [
-        replace(row, cells=_marked(row.cells, place, marks[mean])) if mean in marks else row
-        for row, mean in zip(rows, shown, strict=True)
-    ]
-
-
-def _marked(
-    cells: tuple[Cell, ...], place: int, mark: Literal["best", "second"]
-) -> tuple[Cell, ...]:
-    return (*cells[:place], replace(cells[place], mark=mark), *cells[place + 1 :])
