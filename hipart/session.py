@@ -167,8 +167,8 @@ def again(experiment: Ablation | Search, runtime: Runtime) -> str:
     except ExperimentError:
         found = None
     if found is None or not found.samefile(experiment.path):
-        name = shlex.quote(str(experiment.path))
-    return name + options(experiment, runtime)
+        name = str(experiment.path)
+    return shlex.quote(name) + options(experiment, runtime)
 
 
 def options(experiment: Ablation | Search, runtime: Runtime) -> str:

@@ -28,10 +28,11 @@ def test_the_next_command_finds_what_this_one_did(
     monkeypatch.setenv("HIPART_STORE", "s3://b/f")
     assert again(packaged, elsewhere).endswith("--workspace 'my work'")
     (tmp_path / "far").mkdir()
-    for name in ("far/mine.yaml", "far/codebook_ablation.yaml", "beside.yaml"):
+    for name in ("far/mine.yaml", "far/codebook_ablation.yaml", "beside.yaml", "my [o]wn.yaml"):
         shutil.copy(available()["codebook_ablation"], name)
     assert again(load("far/mine.yaml", "laptop"), here) == "far/mine.yaml"
     assert again(load("far/codebook_ablation.yaml", "laptop"), here) == (
         "far/codebook_ablation.yaml"
     )
     assert again(load("beside.yaml", "laptop"), here) == "beside"
+    assert again(load("my [o]wn.yaml", "laptop"), here) == "'my [o]wn'"
