@@ -209,6 +209,29 @@ def test_a_card_says_where_numbers_mean_nothing(store, tmp_path, scale):
     assert (said in (out / "README.md").read_text()) == (scale == "smoke")
 
 
+def test_a_card_shows_names_as_they_are(store, tmp_path):
+    train(store, TINY, 10.0)
+    odd = SimpleNamespace(**vars(ABLATION) | {"title": "<b>a *b*"})
+    out = export_bundle(
+        store, odd, [trial(TINY, "x_y_ | <z>")], DATA, "mpjpe_mm", tmp_path / "best"
+    )
+    card = (out / "README.md").read_text()
+    assert r"x\_y\_ \| \<z\>" in card and r"*\<b\>a \*b\** that can predict" in card
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("mpjpe_m", r"by no stage \(did you mean mpjpe_mm\?\); there are"),
+        ("mpjpe_mm/Wulk", r"no 'mpjpe_mm/Wulk' in these trials \(did you mean mpjpe_mm/Walk\?\)"),
+    ],
+)
+def test_a_metric_that_is_not_there_names_the_nearest(store, tmp_path, metric, said):
+    train(store, TINY, 10.0)
+    with pytest.raises(ValueError, match=said):
+        export_bundle(store, ABLATION, [trial(TINY)], DATA, metric, tmp_path / "best")
+
+
 def test_a_card_says_what_was_measured_on_validation(store, tmp_path):
     chosen = {
         "data": DataConfig(validation_samples=8),
@@ -226,7 +249,9 @@ def test_a_card_says_what_was_measured_on_validation(store, tmp_path):
 def test_exact_dense_poses_cannot_be_had_for_a_new_image(store, tmp_path):
     config = with_lifter(dense_input="exact")
     train(store, config, 10.0)
-    with pytest.raises(ValueError, match="takes exact or regressed dense poses can.t predict"):
+    with pytest.raises(
+        ValueError, match="none of the 1 trials can predict: their lifters take exact or"
+    ):
         export_bundle(store, ABLATION, [trial(config)], DATA, "mpjpe_mm", tmp_path / "best")
 
 

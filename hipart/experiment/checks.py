@@ -12,6 +12,7 @@ from hipart.experiment.form import (
     Factor,
     Level,
     Written,
+    levels_called,
 )
 from hipart.experiment.metrics import metric_problems
 from hipart.experiment.paths import all_paths, flat, unknown_path
@@ -40,12 +41,30 @@ def _layout(written: Written) -> Iterator[Problem]:
     for key in unwanted:
         if getattr(written, key):
             yield Problem((key,), f"has no meaning in design {written.design}: use {wanted}")
-    names = {level.name for factor in written.factors for level in factor.levels}
-    for index, combination in enumerate(written.combinations):
-        for name in combination.levels:
-            if name not in names:
-                yield unknown(("combinations", index, "levels"), "level", name, names)
     yield from _twice(("factors",), "factor", [factor.name for factor in written.factors])
+
+
+def _combinations(written: Written) -> Iterator[Problem]:
+    """Each names one level of each of its factors, and another cell than the others."""
+    names = [level.name for factor in written.factors for level in factor.levels]
+    cells: dict[frozenset[tuple[str, str]], int] = {}
+    for index, combination in enumerate(written.combinations):
+        place: Place = ("combinations", index, "levels")
+        meant = {name: levels_called(name, written.factors) for name in combination.levels}
+        for name, levels in meant.items():
+            if not levels:
+                yield unknown(place, "level", name, dict.fromkeys(names))
+            elif len(levels) > 1:
+                rule = "is a level of more than one factor"
+                allowed = ", ".join(f"{factor}={level}" for factor, level in levels)
+                yield Problem(place, rule, shown(name), allowed)
+        if any(len(levels) != 1 for levels in meant.values()):
+            continue
+        cell = combination.cell(written.factors)
+        yield from _twice(place, "factor", [levels[0][0] for levels in meant.values()])
+        if cells.setdefault(cell, index) != index:
+            rule = f"is the same cell as combinations[{cells[cell]}]"
+            yield Problem(place, rule, shown(list(combination.levels)), remedy="keep one")
 
 
 def _paths(written: Written) -> Iterator[Problem]:
@@ -110,6 +129,9 @@ def _metrics(written: Written) -> Iterator[Problem]:
     for index, claim in enumerate(written.claims):
         if claim.metric is not None:
             yield from metric_problems(("claims", index, "metric"), claim.metric)
+        if claim.better == claim.worse:
+            rule, remedy = "compares an arm with itself", "name another arm"
+            yield Problem(("claims", index, "worse"), rule, shown(claim.worse), remedy=remedy)
     names = [f"{choice.stage}.{choice.name}" for choice in (written.metric, *written.also)]
     yield from _twice(("also",), "metric", names)
 
@@ -204,6 +226,7 @@ def _twice(place: Place, what: str, values: Iterable[Hashable]) -> Iterator[Prob
 
 _CHECKS: tuple[Callable[[Written], Iterator[Problem]], ...] = (
     _layout,
+    _combinations,
     _paths,
     _seeds,
     _metrics,

@@ -90,10 +90,9 @@ def _arms(ablation: Ablation) -> tuple[Arm, ...]:
             found.add(proposal, config)
         except ExperimentError as error:
             problems += error.problems
-    if ablation.design == "one_at_a_time" and not problems:
-        problems = found.idle(ablation.factors)
+    problems = problems or found.idle(ablation)
     if problems:
-        raise ExperimentError(problems)
+        raise ExperimentError(_as_written(ablation, problem) for problem in problems)
     return tuple(found.arms)
 
 
@@ -160,14 +159,19 @@ class _Found:
         changes = flat(proposal.changes)
         self.arms.append(Arm(name, changes, proposal.published, config, proposal.levels))
 
-    def idle(self, factors: Iterable[Factor]) -> list[Problem]:
-        """The problems of factors in which every arm stands at the base."""
+    def idle(self, ablation: Ablation) -> list[Problem]:
+        """The problems of factors in which every arm stands at the base.
+
+        Crossed with another, a level of the base may hold its value where the other would move it.
+        """
         varied = {name for arm in self.arms for name, _ in arm.levels}
+        if varied and ablation.design == "factorial":
+            return []
         rule = "are the base's alone, so that the factor compares nothing"
         remedy = "give it another level, or rest it at this scale with []"
         return [
             Problem(("factors", one.name, "levels"), rule, remedy=remedy)
-            for one in factors
+            for one in ablation.factors
             if one.name not in varied
         ]
 
@@ -209,27 +213,29 @@ def _one_at_a_time(ablation: Ablation) -> Iterator[_Proposal]:
 def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
     """Every combination. A factor with named levels also stands at the base."""
     base = ablation.base_config
-    combined = {frozenset(one.levels): one.published for one in ablation.combinations}
+    cells = [(one.cell(ablation.factors), one) for one in ablation.combinations]
+    # One of which a level rests at this scale is no cell of the design.
+    combined = {cell: one.published for cell, one in cells if len(cell) == len(one.levels)}
     choices: list[list[_Choice]] = []
     for factor in ablation.factors:
         at_base: list[_Choice] = [] if factor.path else [None]
         named = factor.path is None
-        levels = [(factor, one, named or moved(base, one.set)) for one in factor.levels]
-        choices.append([*at_base, *levels])
+        off = [(factor, one, named or moved(base, one.set)) for one in factor.levels]
+        choices.append([*at_base, *off])
     for combination in product(*choices):
         there = [choice for choice in combination if choice is not None]
         chosen = [(factor, level) for factor, level, _ in there]
         away = [(factor, level) for factor, level, moves in there if moves]
         stated = [level.published for _, level in (away or chosen) if level.published]
-        names = [level.name for _, level in away]
-        name = ", ".join(f"{factor.name}={level.name}" for factor, level in away)
+        levels = tuple((factor.name, level.name) for factor, level in away)
+        name = ", ".join(f"{factor}={level}" for factor, level in levels)
         yield _Proposal(
             place=("factors", name),
             name=name,
             changes={path: value for _, level in chosen for path, value in level.set.items()},
-            published=stated[0] if stated and len(away) <= 1 else combined.get(frozenset(names)),
+            published=stated[0] if stated and len(away) <= 1 else combined.get(frozenset(levels)),
             may_be_base=all(factor.path for factor, _ in away),
-            levels=tuple((factor.name, level.name) for factor, level in away),
+            levels=levels,
         )
     yield from _written_out(ablation)  # controls
 
@@ -248,7 +254,20 @@ def _written_out(ablation: Ablation) -> Iterator[_Proposal]:
 def place_of(ablation: Ablation, arm: Level) -> Place:
     """Where an arm that is written out stands in the file."""
     alone = arm in ablation.at_scale.arms
-    return (*(("scales", ablation.scale) if alone else ()), "arms", arm.name)
+    return (*(ablation.place_at_scale if alone else ()), "arms", arm.name)
+
+
+def _as_written(ablation: Ablation, problem: Problem) -> Problem:
+    """A problem of a level or an arm, at its place in what the file says of the scale if it is."""
+    here, place = ablation.at_scale, problem.place
+    match place:
+        case ("factors", factor, "levels", *rest) if factor in here.levels and "set" not in rest:
+            place = (*ablation.place_at_scale, "levels", factor, *rest)
+        case ("factors", _, "levels", name, "set", path) | ("arms", name, "set", path) if (
+            path in flat(here.sets.get(str(name), {}))
+        ):
+            place = (*ablation.place_at_scale, "sets", name, path)
+    return replace(problem, place=place)
 
 
 _DESIGNS: dict[str, Callable[[Ablation], Iterator[_Proposal]]] = {

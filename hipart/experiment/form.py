@@ -1,19 +1,39 @@
 """The form of an experiment file: what may be written in it, and what it is at a scale."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from hipart.config import PipelineConfig, Section, Seed
-from hipart.experiment.errors import ExperimentError, shown
+from hipart.experiment.errors import ExperimentError, Place, shown
 from hipart.experiment.paths import Changer, flat, with_changes
-from hipart.experiment.scales import CORPORA, PRESETS, SCALES, section_of
+from hipart.experiment.scales import CORPORA, PRESETS, SCALES, section_name, section_of
 from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES, needs_of
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _legible(text: str) -> str:
+    if not text.strip():
+        raise ValueError("has blanks alone")
+    if control := re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text):
+        raise ValueError(f"has the control character {control.group()!r}")
+    return text
+
+
+def _on_a_line(text: str) -> str:
+    if re.search(r"[\n\t\u2028\u2029]", text):
+        raise ValueError(f"has a line break or a tab: {shown(text)}")
+    if text != text.strip():
+        raise ValueError(f"begins or ends with a blank: {shown(text)}")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_legible)]
+#: What tables and messages call something by.
+Name = Annotated[Text, AfterValidator(_on_a_line)]
 #: Dotted path -> value.
 Changes = dict[str, Any]
 
@@ -59,7 +79,7 @@ class Source(Section):
 class Level(Section):
     """A named set of changes: a level of a factor, or an arm written out."""
 
-    name: Text
+    name: Name
     set: Annotated[Changes, Field(min_length=1)]
     published: Published | None = None
 
@@ -67,10 +87,10 @@ class Level(Section):
 class Factor(Section):
     """Something that is varied: the values of one path, or levels with names."""
 
-    name: Text
+    name: Name
     path: Text | None = None
     #: What the base is called in this factor; without it the base's value, or "base".
-    base: Text | None = None
+    base: Name | None = None
     levels: Annotated[tuple[Level, ...], Field(strict=False, min_length=1)]
 
     @field_validator("levels", mode="before")
@@ -110,10 +130,27 @@ def label(value: Any) -> str:
 
 
 class Combination(Section):
-    """A cell of a factorial design, by the names of its levels that are not the base's."""
+    """A cell of a factorial design, by the names of its levels that are not the base's.
+
+    ``FACTOR=LEVEL`` names a level that another factor has one of the same name of.
+    """
 
     levels: Annotated[tuple[Text, ...], Field(strict=False, min_length=2)]
     published: Published
+
+    def cell(self, factors: Iterable[Factor]) -> frozenset[tuple[str, str]]:
+        """Its factors with their levels, as far as these are there at a scale."""
+        return frozenset(one for name in self.levels for one in levels_called(name, factors))
+
+
+def levels_called(name: str, factors: Iterable[Factor]) -> list[tuple[str, str]]:
+    """The levels, each with its factor, that a name in a combination may mean."""
+    return [
+        (factor.name, level.name)
+        for factor in factors
+        for level in factor.levels
+        if name in (level.name, f"{factor.name}={level.name}")
+    ]
 
 
 class PaperLayout(Section):
@@ -159,7 +196,7 @@ class AtScale(Section):
     sets: dict[str, Changes] = {}
     #: The written name of a factor's base, of a level or an arm -> what it is called here. What is
     #: called otherwise, or stands at such a base, has no published value here.
-    names: dict[str, Text] = {}
+    names: dict[str, Name] = {}
     #: What a claim says as written -> what it says here.
     says: dict[str, Text] = {}
     #: Arms that stand beside the others at this scale alone.
@@ -215,6 +252,11 @@ class Ablation(Written):
         """What the file says of this scale."""
         return section_of(self.scales, self.scale) or AtScale()
 
+    @property
+    def place_at_scale(self) -> Place:
+        """Where the file says it."""
+        return "scales", section_name(self.scales, self.scale)
+
     def targets_of(self, config: PipelineConfig) -> tuple[str, ...]:
         """The stages that a trial with this config is made for."""
         claimed = [claim.metric for claim in self.claims if claim.metric]
@@ -225,7 +267,7 @@ class Ablation(Written):
         """Defaults, preset, scale and corpus, then the file's base, and its base at this scale."""
         config = overlaid(self.preset, self.scale, self.corpus)
         config = changed_at(("base",), config, self.base)
-        return changed_at(("scales", self.scale, "base"), config, self.at_scale.base)
+        return changed_at((*self.place_at_scale, "base"), config, self.at_scale.base)
 
 
 def reported_stages(

@@ -50,11 +50,9 @@ def _combinations(
     ablation: Ablation, names: dict[str, str], moved: set[str]
 ) -> tuple[Combination, ...]:
     """Those that have every name as written and stand at no base of another name."""
-    off = {level.name: one.name for one in ablation.factors for level in one.levels}
+    cells = [(one, dict(one.cell(ablation.factors))) for one in ablation.combinations]
     return tuple(
-        one
-        for one in ablation.combinations
-        if not names.keys() & set(one.levels) and moved <= {off.get(name) for name in one.levels}
+        one for one, cell in cells if not names.keys() & set(cell.values()) and moved <= cell.keys()
     )
 
 

@@ -10,7 +10,7 @@ from hipart.experiment.explain import problems_of
 from hipart.experiment.form import Ablation, Changes, Factor, Level, Written
 from hipart.experiment.metrics import with_goal
 from hipart.experiment.names import renamed
-from hipart.experiment.scales import section_of
+from hipart.experiment.scales import section_name, section_of
 
 
 def at_scale(written: Written, path: Path, around: tuple[str, str, str]) -> Ablation:
@@ -41,7 +41,8 @@ def as_written(written: Written, path: Path, around: tuple[str, str, str]) -> Ab
     }
     here = section_of(written.scales, scale)
     if here is not None:
-        factors = [_factor(factor, here.levels, scale) for factor in written.factors]
+        section = section_name(written.scales, scale)
+        factors = [_factor(factor, here.levels, section) for factor in written.factors]
         values["factors"] = tuple(
             factor.model_copy(update={"levels": _with_sets(factor.levels, here.sets)})
             for factor in factors
@@ -58,7 +59,7 @@ def _with_sets(levels: tuple[Level, ...], sets: dict[str, Changes]) -> tuple[Lev
     )
 
 
-def _factor(factor: Factor, replacements: dict[str, list[Any]], scale: str) -> Factor | None:
+def _factor(factor: Factor, replacements: dict[str, list[Any]], section: str) -> Factor | None:
     """The factor with the levels of this scale; None where it rests."""
     levels = replacements.get(factor.name)
     if levels is None:
@@ -78,5 +79,5 @@ def _factor(factor: Factor, replacements: dict[str, list[Any]], scale: str) -> F
         return Factor.model_validate(values)
     except ValidationError as error:
         found = problems_of(error, Factor)
-        place = ("scales", scale, "levels", factor.name)
+        place = ("scales", section, "levels", factor.name)
         raise ExperimentError(problem.within(*place) for problem in found) from None

@@ -90,8 +90,11 @@ def _index(node: Node, place: Place, lines: dict[Place, int]) -> None:
     if isinstance(node, MappingNode):
         for key, value in node.value:
             if key.tag not in _KEYS:
-                got = key.value if isinstance(key, ScalarNode) else "a list or a mapping"
-                raise ExperimentError([Problem(place, "has a key that is no text", got)])
+                plain = isinstance(key, ScalarNode)
+                here = (*place, key.value) if plain else place
+                lines[here] = key.start_mark.line + 1
+                got = key.value if plain else "a list or a mapping"
+                raise ExperimentError([Problem(here, "has a key that is no text", got)])
             here = (*place, str(key.value))
             lines.setdefault(here, key.start_mark.line + 1)
             _index(value, here, lines)

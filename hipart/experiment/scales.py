@@ -205,6 +205,11 @@ def caveat(scale: str) -> str:
     return f"Scale {scale} tries the machinery in seconds: no number here means anything."
 
 
+def section_name(scales: Mapping[str, object], scale: str) -> str:
+    """Whose section of a file holds at a scale: its own, or that of the scale it takes after."""
+    return scale if scale in scales else _TAKES_AFTER.get(scale, scale)
+
+
 def section_of(scales: Mapping[str, _Section], scale: str) -> _Section | None:
-    """What a file says of a scale: its own section, or that of the scale which it takes after."""
-    return scales.get(scale, scales.get(_TAKES_AFTER.get(scale, scale)))
+    """What a file says of a scale, if it says anything."""
+    return scales.get(section_name(scales, scale))

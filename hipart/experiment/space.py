@@ -15,7 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from hipart.config import PipelineConfig, Section
 from hipart.experiment.errors import shown
-from hipart.experiment.form import Level, Text, changed_at, named_level
+from hipart.experiment.form import Level, Name, Text, changed_at, named_level
 from hipart.experiment.paths import Changer, flat, value_at
 from hipart.experiment.scales import section_of
 
@@ -29,7 +29,7 @@ Number = int | float
 class Dimension(Section):
     """One thing that is searched over: ``range`` of a path, or ``levels``."""
 
-    name: Text
+    name: Name
     path: Text | None = None
     range: Annotated[tuple[Number, Number] | None, Field(strict=False)] = None
     log: bool = False

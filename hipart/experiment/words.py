@@ -11,7 +11,8 @@ from functools import cache
 from hipart.config import PipelineConfig
 from hipart.experiment.design import Arm, arms, place_of
 from hipart.experiment.errors import Place, Problem, shown
-from hipart.experiment.form import Ablation, Written
+from hipart.experiment.form import Ablation, Factor, Written, label
+from hipart.experiment.paths import value_at
 
 #: A part of the pipeline and its kind: ("lifter", "mlp").
 Kind = tuple[str, str]
@@ -37,8 +38,14 @@ WORDS: dict[str, tuple[Kind, ...]] = {
     "joint offsets?": (("densifier", "joint_offset"),),
     "auto-?regressi(?:on|ve)": (("prior", "autoregressive"),),
 }
-#: What a text with these words speaks of is another part: every prior has a transformer.
-ASIDE = {"transformers?": r"\bprior\b"}
+#: Where a word speaks of another part: every prior has a transformer. Up to three words between.
+ASIDE = {
+    "transformers?": re.compile(
+        r"\bprior(?:'s)?(?:\s+[\w-]+){0,3}\s+transformers?\b(?!\s+lifter)"
+        r"|\btransformers?(?:\s+[\w-]+){0,3}\s+prior\b",
+        re.IGNORECASE,
+    )
+}
 #: What a kind is best called.
 CALLED: dict[Kind, str] = {
     ("lifter", "transformer"): "transformer",
@@ -64,7 +71,7 @@ _PATHS = {
 def problems(written: Written, ablation: Ablation) -> list[Problem]:
     """Every name of an ablation that says what its config has not."""
     said = [*_arms(ablation), *_levels(ablation), *_bases(ablation), *_claims(written, ablation)]
-    found = [_false(*one) for one in said]
+    found = [*_untrue_bases(ablation), *(_false(*one) for one in said)]
     return list(dict.fromkeys(problem for problem in found if problem))
 
 
@@ -90,9 +97,36 @@ def _bases(ablation: Ablation) -> Iterator[_Said]:
     tried = arms(ablation)
     for factor in ablation.factors:
         if factor.base is not None:
-            place = _place(ablation, factor.base, ("factors", factor.name, "base"))
+            place = _base_place(ablation, factor)
             for arm in _at_base(ablation, factor.name, tried):
                 yield place, factor.base, [arm.config]
+
+
+def _base_place(ablation: Ablation, factor: Factor) -> Place:
+    return _place(ablation, factor.base or "", ("factors", factor.name, "base"))
+
+
+def _untrue_bases(ablation: Ablation) -> Iterator[Problem]:
+    """Bases by the name of a level that they are not, or by a number that their value is not."""
+    for factor in ablation.factors:
+        if factor.base is None:
+            continue
+        value = value_at(ablation.base_config.model_dump(), factor.path) if factor.path else ()
+        is_value = [factor.base] == [label(one) for one in value]
+        if not is_value and factor.base in [level.name for level in factor.levels]:
+            rule = f"is the name of a level of {factor.name!r}, and not what the base has"
+            yield Problem(_base_place(ablation, factor), rule, shown(factor.base))
+        elif value and not is_value and _is_number(factor.base):
+            rule = f"is another number than the base's {factor.path}"
+            yield Problem(_base_place(ablation, factor), rule, shown(factor.base), label(value[0]))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _claims(written: Written, ablation: Ablation) -> Iterator[_Said]:
@@ -100,7 +134,7 @@ def _claims(written: Written, ablation: Ablation) -> Iterator[_Said]:
     for index, (claim, original) in enumerate(zip(ablation.claims, written.claims, strict=True)):
         place: Place = ("claims", index, "says")
         if original.says in ablation.at_scale.says:
-            place = ("scales", ablation.scale, "says", original.says)
+            place = (*ablation.place_at_scale, "says", original.says)
         if {claim.better, claim.worse} <= configs.keys():
             yield place, claim.says, [configs[claim.better], configs[claim.worse]]
 
@@ -110,7 +144,7 @@ def _place(ablation: Ablation, name: str, place: Place) -> Place:
     if place[0] != "scales":
         for old, new in ablation.at_scale.names.items():
             if new == name:
-                return ("scales", ablation.scale, "names", old)
+                return (*ablation.place_at_scale, "names", old)
     return place
 
 
@@ -137,9 +171,13 @@ def _named(text: str) -> tuple[tuple[str, tuple[Kind, ...]], ...]:
     return tuple(
         (match.group(), kinds)
         for pattern, kinds in WORDS.items()
-        if pattern not in ASIDE or not re.search(ASIDE[pattern], text, re.IGNORECASE)
-        for match in re.finditer(rf"\b{pattern}\b", text, re.IGNORECASE)
+        for match in re.finditer(rf"\b{pattern}\b", _spoken_of(pattern, text), re.IGNORECASE)
     )
+
+
+def _spoken_of(pattern: str, text: str) -> str:
+    """A text without what it says with a word of another part."""
+    return ASIDE[pattern].sub("", text) if pattern in ASIDE else text
 
 
 def _kinds(config: PipelineConfig) -> dict[str, str]:

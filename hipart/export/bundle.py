@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,11 @@ def find_metric(text: str) -> tuple[str, Metric]:
         for metric in PIPELINE[stage].metrics:
             if metric.name == wanted.partition("/")[0]:
                 return stage, metric._replace(name=wanted)
-    names = sorted(f"{stage.name}/{m.name}" for stage in PIPELINE.values() for m in stage.metrics)
-    raise ValueError(f"metric {text!r} is reported by no stage; there are {', '.join(names)}")
+    names = {f"{stage.name}/{m.name}": m.name for stage in PIPELINE.values() for m in stage.metrics}
+    near = nearest(text, [*names, *names.values()])
+    raise ValueError(
+        f"metric {text!r} is reported by no stage{near}; there are {', '.join(sorted(names))}"
+    )
 
 
 def of_arm(trials: Sequence[Trial], arm: str) -> list[Trial]:
@@ -128,10 +131,12 @@ def candidates(
     One is finished here if it is evaluated: what else a table reports of it, no bundle holds.
     Raises ValueError if there is none.
     """
-    found = []
-    for trial in trials:
+    found: list[Candidate] = []
+    reported: dict[str, None] = {}
+    able = [trial for trial in trials if _can_predict(trial)]
+    for trial in able:
         needed = jobs(trial.config, data_fingerprint, trial.targets)
-        if FINAL_STAGE not in needed.targets or stage not in needed or not _can_predict(trial):
+        if FINAL_STAGE not in needed.targets or stage not in needed:
             continue
         held = {name: store.find(job.stage, job.key) for name, job in needed.items()}
         artifacts = {name: artifact for name, artifact in held.items() if artifact is not None}
@@ -140,17 +145,29 @@ def candidates(
         wanted = dict.fromkeys((*_models(trial), stage))
         lost = tuple(name for name in wanted if name not in artifacts)
         metrics = artifacts[stage].metrics if stage in artifacts else {}
+        reported |= dict.fromkeys(metrics)
         value = metrics.get(metric.name, math.nan)
         if stage in lost or not math.isnan(value):
             found.append(Candidate(trial, artifacts, value, lost))
     if not found:
-        raise ValueError(
-            f"no finished trial that can predict has {stage}/{metric.name} "
-            f"({len(trials)} trials; one whose lifter takes exact or regressed dense poses "
-            "can't predict, nor can one with something in densify.exact or densify.samples): "
-            "run the experiment at this scale first"
-        )
+        raise ValueError(_why_none(len(trials), len(able), stage, metric.name, reported))
     return found
+
+
+def _why_none(trials: int, able: int, stage: str, metric: str, reported: Collection[str]) -> str:
+    """Why no trial can be exported, of which some are ``able`` to predict."""
+    if not able:
+        return (
+            f"none of the {trials} trials can predict: their lifters take exact or regressed dense "
+            "poses, or there is something in densify.exact or densify.samples"
+        )
+    if reported and metric not in reported:
+        near = nearest(metric, reported)
+        return f"{stage} has no {metric!r} in these trials{near}; it has {shown(reported)}"
+    return (
+        f"no finished trial that can predict has {stage}/{metric} ({able} of {trials} trials can "
+        "predict): run the experiment at this scale first"
+    )
 
 
 def best_of(

@@ -4,6 +4,7 @@ from typing import Any
 
 from hipart.config import PipelineConfig
 from hipart.experiment.scales import caveat
+from hipart.markdown import escape
 from hipart.pipeline import PIPELINE, PROFILE
 
 _CARD = """\
@@ -83,7 +84,8 @@ def model_card(lineage: dict[str, Any], config: PipelineConfig) -> str:
     dense = config.lifter.dense_input != "none"
     said = caveat(lineage["scale"])
     return _CARD.format(
-        **{name: lineage[name] for name in ("experiment", "arm", "seed", "scale", "data")},
+        **{name: lineage[name] for name in ("seed", "scale", "data")},
+        **{name: escape(lineage[name]) for name in ("experiment", "arm")},
         what=_GENERATES if dense else _LIFTS_ALONE,
         chosen=_chosen(lineage),
         caveat=f"\n\n**{said}**" if said else "",
@@ -101,8 +103,8 @@ def _chosen(lineage: dict[str, Any]) -> str:
     """Among which trials it was chosen, and what that does to the number it was chosen by."""
     chosen = lineage["chosen_by"]
     count, named = chosen["trials"], f"`{chosen['metric']}`"
-    of = f"of arm {lineage['arm']} of" if chosen["of_arm"] else "of"
-    those = f"{of} *{lineage['title']}* that can predict"
+    of = f"of arm {escape(lineage['arm'])} of" if chosen["of_arm"] else "of"
+    those = f"{of} *{escape(lineage['title'])}* that can predict"
     if count == 1:
         return f"the one finished trial {those}"
     told = f"chosen by {named} among the {count} finished trials {those}"

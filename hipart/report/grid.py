@@ -40,7 +40,8 @@ class Grid:
 def grid(table: Content) -> Grid:
     """The columns of a table in its layout."""
     if table.layout == "paper":
-        return _side_by_side(table) if table.side_by_side else _as_printed(table)
+        beside = table.side_by_side
+        return _side_by_side(table, beside) if beside in table.crossed else _as_printed(table)
     names = _crossed(table) if table.crossed else [*_factors(table), _levels(table)]
     columns = [*names, _counts(table)]
     for place, column in enumerate(table.columns):
@@ -72,21 +73,21 @@ def _as_printed(table: Content) -> Grid:
     return Grid([*names, *means, *_published(table)], section_starts(table))
 
 
-def _side_by_side(table: Content) -> Grid:
+def _side_by_side(table: Content, factor: str) -> Grid:
     """The levels of one factor side by side, measured and published, one row for all others.
 
     A heading is the factor with its level: a mere "on" says nothing.
     """
-    factor = table.side_by_side or ""
     others = [name for name in table.crossed if name != factor]
-    lines: dict[tuple[str, ...], dict[str, Row]] = {}
+    lines: dict[tuple[bool, tuple[str, ...]], dict[str, Row]] = {}
     for row in table.rows:
+        crossed = table.in_design(row)
         line = tuple(table.standing(row, name) for name in others)
-        if not table.in_design(row):  # a control stands in a line of its own, by its name
+        if not crossed:  # a control stands in a line of its own, by its name
             line = (row.arm, *("" for _ in others[1:]))
-        lines.setdefault(line, {})[table.standing(row, factor)] = row
+        lines.setdefault((crossed, line), {})[table.standing(row, factor)] = row
     names = [
-        GridColumn(name, "", [Text(line[place]) for line in lines], align="left")
+        GridColumn(name, "", [Text(line[place]) for _, line in lines], align="left")
         for place, name in enumerate(others)
     ]
     columns = []

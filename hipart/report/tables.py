@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from hipart.experiment.design import Arm, arms
-from hipart.experiment.form import Ablation, MetricChoice, label
+from hipart.experiment.form import Ablation, Factor, MetricChoice, label
+from hipart.experiment.paths import flat
 from hipart.pipeline import PIPELINE
 from hipart.report import (
     footer,
@@ -135,7 +136,7 @@ def table(  # noqa: PLR0913 - all but the first three have defaults
         metric=_columns(ablation)[0].title,
         crossed=crossed,
         ranked=drawn is not None,
-        paths=_paths(tried),
+        paths={one.name: _paths(one) for one in ablation.factors},
     )
 
 
@@ -211,13 +212,9 @@ def _column(metric: MetricChoice, unique: bool) -> Column:
     )
 
 
-def _paths(tried: Sequence[Arm]) -> dict[str, tuple[str, ...]]:
-    """The settings that the arms of each factor change."""
-    found: dict[str, dict[str, None]] = {}
-    for arm in tried:
-        if arm.factor is not None:
-            found.setdefault(arm.factor, {}).update(dict.fromkeys(arm.changes))
-    return {factor: tuple(paths) for factor, paths in found.items()}
+def _paths(factor: Factor) -> tuple[str, ...]:
+    """The settings that the levels of a factor change."""
+    return tuple(dict.fromkeys(path for level in factor.levels for path in flat(level.set)))
 
 
 def _is_crossed(tried: Sequence[Arm]) -> bool:

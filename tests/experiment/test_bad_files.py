@@ -357,7 +357,7 @@ MISTAKES = {
     "a mapping of itself": Mistake("base: {", "base: &a {prior.order: *a, ", (":3: at base: is",)),
     "key of many": Mistake("base: {", "base: {[a]: 1, ", (":3: at base: has a key", "got a list")),
     "key that is a number": Mistake(
-        "base: {", "base: {3: 1, ", (":3: at base: has a key that is no text; got 3",)
+        "base: {", "base: {3: 1, ", (":3: at base.3: has a key that is no text; got 3",)
     ),
     "key of a scale": Mistake(
         "seeds:",

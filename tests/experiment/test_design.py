@@ -262,3 +262,104 @@ factors:
 """)
     assert len(trials(ablation)) == 2 * 1001  # the base stands beside them
     assert time.process_time() - started < 3.0
+
+
+BOOKS = """
+design: factorial
+factors:
+  - {name: sparse, path: tokenizer.sparse_codebook.size, levels: [32, 16, 8]}
+  - {name: dense, path: tokenizer.dense_codebook.size, levels: [32, 16, 8]}
+"""
+CELLS = """
+combinations:
+  - {levels: [sparse=16, dense=8], published: {value: 1, unit: mm, place: here}}
+  - {levels: [sparse=8, dense=16], published: {value: 2, unit: mm, place: here}}
+"""
+
+
+def test_a_published_cell_is_told_by_factors_and_levels(write: Write) -> None:
+    found = {arm.name: arm.published for arm in arms(write(BOOKS + CELLS)) if arm.published}
+    values = {name: published.value for name, published in found.items() if published}
+    assert values == {"sparse=16, dense=8": 1, "sparse=8, dense=16": 2}
+
+
+def test_a_published_cell_of_a_level_that_rests_is_no_other_one(write: Write) -> None:
+    rests = "scales: {smoke: {levels: {dense: [32, 16]}}}\n"
+    found = [arm.name for arm in arms(write(BOOKS + CELLS + rests)) if arm.published]
+    assert found == ["sparse=8, dense=16"]
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (
+            "['16', '8']",
+            'is a level of more than one factor; got "16"; allowed sparse=16, dense=16',
+        ),
+        ("[sparse=16, dense=8]", "is the same cell as combinations[0]"),
+        ("[sparse=16, sparse=8]", "factor sparse stands here 2 times"),
+        ("[sparse=16, dense=4]", 'unknown level; got "dense=4"'),
+    ],
+)
+def test_a_published_cell_that_is_not_one_is_refused(write: Write, levels: str, said: str) -> None:
+    more = f"  - {{levels: {levels}, published: {{value: 3, unit: mm, place: here}}}}\n"
+    with pytest.raises(ExperimentError) as refusal:
+        write(BOOKS + CELLS + more)
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize("design", ["one_at_a_time", "factorial"])
+def test_a_design_in_which_all_is_the_base_is_refused(write: Write, design: str) -> None:
+    one = "factors: [{name: size, path: tokenizer.sparse_codebook.size, levels: [32]}]\n"
+    with pytest.raises(ExperimentError, match="the factor compares nothing"):
+        arms(write(f"design: {design}\n{one}"))
+
+
+@pytest.mark.parametrize(
+    ("at_smoke", "line"),
+    [
+        ("levels: {size: [32]}", "scales.smoke.levels.size: are the base's alone"),
+        ("levels: {size: [16, 16]}", "scales.smoke.levels.size.16: arm 'size=16' has the name"),
+        ("levels: {size: [16, 1]}", "scales.smoke.levels.size.1.tokenizer.sparse_codebook.size"),
+        ("sets: {long: {lifter.epochs: 0}}", "scales.smoke.sets.long.lifter.epochs"),
+        ("sets: {long: {lifter.batch_size: 2}}", "arms.long.set.lifter.epochs"),
+    ],
+)
+def test_a_mistake_of_a_scale_is_told_at_its_own_place(
+    write: Write, at_smoke: str, line: str
+) -> None:
+    epochs = 0 if "batch" in at_smoke else 3
+    with pytest.raises(ExperimentError) as refusal:
+        write(f"""
+design: one_at_a_time
+factors: [{{name: size, path: tokenizer.sparse_codebook.size, levels: [32, 16]}}]
+arms: [{{name: long, set: {{lifter.epochs: {epochs}}}}}]
+scales: {{smoke: {{{at_smoke}}}}}
+""")
+    assert f"at {line}" in str(refusal.value)
+    assert (":10:" if "scales" in line else ":9:") in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("' '", "has blanks alone"),
+        ('"x\\n"', "has a line break or a tab"),
+        ("'x '", "begins or ends with a blank"),
+        ('"\\e[31mx"', "has the control character"),
+    ],
+)
+def test_a_name_that_cannot_be_read_is_refused(write: Write, name: str, said: str) -> None:
+    with pytest.raises(ExperimentError, match=said):
+        write(f"design: arms\narms: [{{name: {name}, set: {{lifter.epochs: 3}}}}]\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("'16'", "is the name of a level of 'size'"), ("'64'", "is another number than the base's")],
+)
+def test_a_base_by_a_value_that_it_has_not_is_refused(write: Write, word: str, said: str) -> None:
+    factor = "{name: size, base: %s, path: tokenizer.sparse_codebook.size, levels: [32, 16]}"
+    with pytest.raises(ExperimentError, match=said):
+        write(f"design: one_at_a_time\nfactors: [{factor % word}]\n")
+    assert write(f"design: one_at_a_time\nfactors: [{factor % repr('32')}]\n")

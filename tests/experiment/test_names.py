@@ -158,6 +158,12 @@ def test_a_scale_has_arms_of_its_own_and_claims_may_name_them(tmp_path: Path) ->
          ("scales.smoke.arms[0].set.lifter.epoch: unknown path", "lifter.epochs?")),
         (NAMES, f"{NAMES}\n    arms: [{{name: MixSTE alone, set: {{lifter.epochs: 9}}}}]",
          ("scales.smoke.arms.MixSTE alone: names the lifter 'MixSTE'",)),
+        ("name: twice as long", "name: 'prior kept, transformer lifter'",
+         ("names the lifter 'transformer'", 'mean "prior kept, MLP lifter"?')),
+        ("name: twice as long", "name: small prior transformer lifter",
+         ("names the lifter 'transformer'",)),
+        ("base: dense levels", "base: 17 joints alone",
+         ("factors.input.base: is the name of a level of 'input', and not what the base has",)),
     ],
 )  # fmt: skip
 def test_a_false_name_is_refused(
@@ -186,6 +192,7 @@ REGRESSED = {"lifter.dense_input": "regressed"}
         ("mean pose", REGRESSED | {"regressor.model.kind": "mean_pose"}),
         ("prior transformer of 3 blocks", {"prior.blocks": 3}),
         ("prior without transformer dropout", {"prior.dropout": 0.1}),
+        ("a wider transformer in the prior", {"prior.width": 32}),
         ("no action classification", {"tokenizer.lambda_global": 0}),
         ("classification", {"prior.framework": "classification"}),
         ("autoregression with mlp_hidden 32", {"prior.mlp_hidden": 32}),

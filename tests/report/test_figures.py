@@ -52,7 +52,8 @@ DENSE = {
 }
 
 
-def test_below_each_factor_is_the_usage_of_its_own_codebook() -> None:
+@pytest.mark.parametrize("design", ["one_at_a_time", "factorial"])
+def test_below_each_factor_is_the_usage_of_its_own_codebook(design: str) -> None:
     names = ("sparse_usage_pct", "dense_usage_pct")
     also = tuple(MetricChoice(stage="tokenizer", name=name, goal="max") for name in names)
 
@@ -62,17 +63,15 @@ def test_below_each_factor_is_the_usage_of_its_own_codebook() -> None:
     def usage(trial: Trial) -> dict[str, float]:
         return {"sparse_usage_pct": 90.0, "dense_usage_pct": 40.0}
 
-    table = made(ablation(SIZES, DENSE, also=also), error, usage=usage)
+    table = made(ablation(SIZES, DENSE, also=also, design=design), error, usage=usage)
     figure = curves.draw(table)
     assert figure is not None
     below = {axes.get_xlabel(): axes for axes in figure.axes if axes.get_xlabel()}
-    labels = {factor: axes.get_ylabel() for factor, axes in below.items()}
-    assert labels == {
-        "sparse codebook size": "sparse codebook\nusage [%]",
-        "dense codebook size": "dense codebook\nusage [%]",
-    }
-    shown = [set(axes.containers[0].lines[0].get_ydata()) for axes in below.values()]
-    assert shown == [{90.0}, {40.0}]
+    of_dense = below["dense codebook size"]
+    assert of_dense.get_ylabel() == "dense codebook\nusage [%]"
+    shown = {name: set(axes.containers[0].lines[0].get_ydata()) for name, axes in below.items()}
+    assert shown["sparse codebook size"] == {90.0}
+    assert shown["dense codebook size"] == {40.0}
 
 
 def test_bars_of_per_cent_end_at_a_hundred() -> None:

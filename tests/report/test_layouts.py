@@ -50,6 +50,18 @@ def test_a_control_keeps_its_line_where_a_factor_stands_side_by_side() -> None:
     assert row == "| classification | 46.5 ± 0.5 | – |"
 
 
+def test_no_row_is_lost_where_the_factor_for_the_columns_rests() -> None:
+    control = Level(name="classification", set={"prior.framework": "classification"})
+    one = ablation(
+        SIZES, design="factorial", arms=(control,), paper_layout=PaperLayout(columns="within")
+    )
+    tried = trials(one)
+    frame = frame_from(filled(tried, lambda trial: {"mpjpe_mm": 50.0 + trial.seed}), tried)
+    text = table(one, frame, {"trained": 0, "reused": 9}, layout="paper").markdown()
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")]
+    assert rows[2:] == ["2048 (base)", "512", "1024", "classification"]
+
+
 def test_actions_stand_side_by_side_and_the_mean_comes_with_them() -> None:
     text = made(crossed(actions=True), "paper", actions=True).markdown()
     header = next(line for line in text.splitlines() if line.startswith("|"))

@@ -190,7 +190,7 @@ def test_published_values_of_several_places_say_where() -> None:
 
 
 def test_base_alone() -> None:
-    one = ablation(SIZES | {"levels": [2048]}, design="factorial")
+    one = ablation(factors=(), design="factorial")
     table = made(one, measured(VALUES))
     assert len(table.rows) == 1
     assert "| base | 3 | 52.0 ± 2.0 |" in table.markdown()
