@@ -100,8 +100,8 @@ def free(found: list[Leftover], runtime: Runtime) -> int:
             f"{lease}: somebody is doing this job, for another workspace: clean this one "
             "afterwards. If the machine that did it is gone, remove the file"
         )
-    (store.root / WORK).mkdir(exist_ok=True)
     for one in found:
+        (store.root / WORK).mkdir(exist_ok=True)
         # Not among artifacts, of which none is ever half there; what is left of it is found again.
         gone = store.root / WORK / f".gone-{uuid.uuid4().hex}"
         one.path.rename(gone)
@@ -125,12 +125,16 @@ def described(found: list[Leftover]) -> RenderableType:
     return Group(rows, "", note)
 
 
-def remarks(left: Leftovers) -> Iterator[str]:
+def remarks(left: Leftovers, runtime: Runtime) -> Iterator[str]:
     """What stays though nobody asks for it, and who could not be asked."""
+    packaged = "" if runtime.data is None else ", or nothing for the packaged motion"
     if left.of_other_data == 1:
-        yield "1 folder of other data stays; name its data with --data"
+        yield f"1 folder of other data stays; name its data with --data{packaged}"
     elif left.of_other_data:
-        yield f"{left.of_other_data} folders of other data stay; name their data with --data"
+        yield (
+            f"{left.of_other_data} folders of other data stay; "
+            f"name their data with --data{packaged}"
+        )
     if left.unsaid:
         begun = "begun job does" if left.unsaid == 1 else "begun jobs do"
         yield f"{left.unsaid} {begun} not say of what data, and may be of other data: left"
