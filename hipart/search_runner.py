@@ -257,7 +257,7 @@ class _Run:
             self.console.print(warning, style="yellow")
         self.console.print(f"The search ended: {ended.reason}.", highlight=False)
         if ended.open_trials:
-            self.console.print(f"{ended.open_trials} trials are unfinished and go on with more.")
+            self.console.print(_left_open(ended.open_trials))
         self._next_commands()
 
     def _next_commands(self) -> None:
@@ -265,14 +265,21 @@ class _Run:
         runtime = self.session.runtime
         name = again(search, runtime)
         metric = self.session.search.objectives[0].name
+        trials = 2 * max(1, len(self.study.own))
         export = (f"export {name} --best {metric} --out best/", "the best model as a bundle")
         suggest(
             self.console,
             (runtime.ui_command, "browse every trial in MLflow"),
             (f"ui --optuna{runtime.in_workspace}", "browse the study in Optuna's dashboard"),
             *([export] if self.study.complete else []),
-            (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
+            (f"run {name}{runtime.tracked} --trials {trials}", "search on"),
         )
+
+
+def _left_open(trials: int) -> str:
+    if trials == 1:
+        return "1 trial is unfinished and goes on with more."
+    return f"{trials} trials are unfinished and go on with more."
 
 
 def _estimates(session: SearchSession) -> Callable[[StageJob], float | None]:
