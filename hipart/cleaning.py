@@ -15,12 +15,10 @@ from hipart.data.corpus import fingerprint
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import available, is_search
 from hipart.experiment.scales import PRESETS, SCALES
-from hipart.pipeline import PIPELINE, PROFILE
+from hipart.pipeline import PIPELINE
 from hipart.runtime import Runtime
 from hipart.scheduling.journal import journals
-from hipart.search.candidates import Candidate, Chain
-from hipart.search.rules import Rules
-from hipart.search.session import SearchSession, read_search
+from hipart.search.session import read_search
 from hipart.session import read_session
 from hipart.store import ArtifactStore
 from hipart.store.leases import FolderPlace
@@ -100,8 +98,8 @@ def free(found: list[Leftover], runtime: Runtime) -> int:
             f"{lease}: somebody is doing this job, for another workspace: clean this one "
             "afterwards. If the machine that did it is gone, remove the file"
         )
-    (store.root / WORK).mkdir(exist_ok=True)
     for one in found:
+        (store.root / WORK).mkdir(exist_ok=True)
         # Not among artifacts, of which none is ever half there; what is left of it is found again.
         gone = store.root / WORK / f".gone-{uuid.uuid4().hex}"
         one.path.rename(gone)
@@ -125,12 +123,16 @@ def described(found: list[Leftover]) -> RenderableType:
     return Group(rows, "", note)
 
 
-def remarks(left: Leftovers) -> Iterator[str]:
+def remarks(left: Leftovers, runtime: Runtime) -> Iterator[str]:
     """What stays though nobody asks for it, and who could not be asked."""
+    packaged = "" if runtime.data is None else ", or nothing for the packaged motion"
     if left.of_other_data == 1:
-        yield "1 folder of other data stays; name its data with --data"
+        yield f"1 folder of other data stays; name its data with --data{packaged}"
     elif left.of_other_data:
-        yield f"{left.of_other_data} folders of other data stay; name their data with --data"
+        yield (
+            f"{left.of_other_data} folders of other data stay; "
+            f"name their data with --data{packaged}"
+        )
     if left.unsaid:
         begun = "begun job does" if left.unsaid == 1 else "begun jobs do"
         yield f"{left.unsaid} {begun} not say of what data, and may be of other data: left"
@@ -198,38 +200,10 @@ def _searched(
     name: str, scale: str, preset: str | None, runtime: Runtime
 ) -> tuple[str, Iterable[str]]:
     session = read_search(name, scale, preset, runtime)
-    return session.fingerprint, _drawn(session) if session.is_begun else ()
-
-
-def _drawn(session: SearchSession) -> Iterator[str]:
-    """The jobs of the base and of every trial that a study has drawn."""
-    study = session.open_study(looking_on=True)
-    profiled = Rules(session.search.constraints).need_profile
-    yield from _measuring(session.base, session, profiled)
-    for record in study.records.values():
-        try:
-            candidate = session.candidates.of(record.point)
-        except ExperimentError:  # refused by the config: there are no jobs of it
-            continue
-        if record.state != "refused":
-            yield from _measuring(candidate, session, profiled)
-        elif profiled:
-            yield from _keys(session.candidates.chains(candidate.config, (PROFILE.name,)))
-
-
-def _measuring(candidate: Candidate, session: SearchSession, profiled: bool) -> Iterator[str]:
-    """A candidate's jobs: in full, up to each rung, on the test split, and its profile."""
-    made = session.candidates
-    yield from _keys(candidate.chains)
-    yield from _keys(made.on_test(candidate))
-    for rung in range(len(session.search.rungs)):
-        yield from _keys(made.up_to(candidate, rung))
-    if profiled:
-        yield from _keys(made.chains(candidate.config, (PROFILE.name,)))
-
-
-def _keys(chains: Iterable[Chain]) -> Iterator[str]:
-    return (job.key for chain in chains for job in chain.values())
+    if not session.is_begun:
+        return session.fingerprint, ()
+    asked = session.jobs(session.open_study(looking_on=True))
+    return session.fingerprint, (job.key for job in asked)
 
 
 def _unwanted(store: ArtifactStore, wanted: set[str]) -> Iterator[tuple[Path, str]]:

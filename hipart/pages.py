@@ -194,7 +194,7 @@ def _page(found: _Found, made: Table, beside: Sequence[Chart] = ()) -> Page:
         origins=_origins(found),
         commands=(
             (
-                f"hipart-search run {same}",
+                f"hipart-search run {same}{session.runtime.tracked}",
                 "go on; nothing finished is done again",
             ),
             (f"hipart-search table {same} --format latex", "the table for a paper"),

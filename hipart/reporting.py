@@ -7,6 +7,7 @@ from types import MappingProxyType
 from rich.console import RenderableType
 
 from hipart.config import Section
+from hipart.experiment.file import DEFAULT_PRESET
 from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.claims import Finding, findings
 from hipart.report.fidelity import render
@@ -81,9 +82,16 @@ def fidelity_of(work: Work) -> str:
     ]
     suite = work.title.split(",")[0].removeprefix("suite ")
     scale = first.ablation.scale
-    folder = " --data FOLDER" if first.runtime.data else ""
-    command = f"hipart-search fidelity --suite {suite} --scale {scale}{folder}"
+    command = f"hipart-search fidelity --suite {suite} --scale {scale}{_asked(first)}"
     return render(tables, found, [fact for fact in facts if fact], command)
+
+
+def _asked(session: Session) -> str:
+    """The other options that are not as by default; places unnamed: others read the document."""
+    preset, runtime = session.ablation.preset, session.runtime
+    given = {"data": runtime.data, "workspace": runtime.in_workspace, "store": runtime.shared_store}
+    named = "" if preset == DEFAULT_PRESET else f" --preset {preset}"
+    return named + "".join(f" --{name} FOLDER" for name, place in given.items() if place)
 
 
 def write_results(session: Session, final: Table) -> list[Path]:

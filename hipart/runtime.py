@@ -101,7 +101,16 @@ class Runtime:
     @property
     def ui_command(self) -> str:
         """What shows all runs in MLflow, after ``hipart-search``."""
-        return f"ui --mlflow {self.mlflow}" if self.mlflow else f"ui{self.in_workspace}"
+        if self.mlflow:
+            return f"ui --mlflow {shlex.quote(self.mlflow)}"
+        return f"ui{self.in_workspace}"
+
+    @property
+    def tracked(self) -> str:
+        """The option that names the MLflow server; nothing for the one that is there without it."""
+        if not self.mlflow or self.mlflow == os.environ.get("MLFLOW_TRACKING_URI"):
+            return ""
+        return f" --mlflow {shlex.quote(self.mlflow)}"
 
     @property
     def studies(self) -> Path:

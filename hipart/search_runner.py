@@ -17,7 +17,7 @@ from hipart.report.tables import Table
 from hipart.reporting import write_schedule
 from hipart.runner import executor_for, sift, suggest
 from hipart.runtime import Runtime
-from hipart.scheduling.events import Event, Listener
+from hipart.scheduling.events import Event, JobFinished, Listener
 from hipart.scheduling.executor import Executor
 from hipart.scheduling.graph import StageGraph
 from hipart.scheduling.journal import Journal
@@ -86,9 +86,10 @@ class _Sharing:
 def run_search(session: SearchSession, limits: Limits, console: Console) -> bool:
     """Search to the end of the budget, or to Ctrl-C; returns whether nothing failed."""
     session.store.prepare()
-    sift(session.store, session.store.artifacts(), console)  # a search remembers by all of them
-    study = session.open_study()
-    return _Run(session, study, limits, console).run()
+    with session.alone():
+        sift(session.store, session.store.artifacts(), console)  # it remembers by all of them
+        study = session.open_study()
+        return _Run(session, study, limits, console).run()
 
 
 @dataclass
@@ -99,6 +100,8 @@ class _Run:
     console: Console
     listeners: list[Listener] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    #: Keys of the jobs that were done now.
+    trained: set[str] = field(default_factory=set)
 
     def run(self) -> bool:
         """The search, the test split, the table."""
@@ -122,10 +125,12 @@ class _Run:
                 self.listeners += [view, metrics]
                 loop.watchers.append(_Sharing(metrics))
                 ended = loop.run(graph)
-                if ended.open_trials:  # what they run now is left as it is, with its checkpoint
-                    executor.close()
+                if ended.open_trials or not self._compares(graph):
+                    executor.close()  # what runs now is left as it is, with its checkpoint
                     executor = executor_for(runtime, to_come, self.tell)
-                    graph = StageGraph(session.store, executor, self.tell, estimate)
+                    graph = StageGraph(
+                        session.store, executor, self.tell, estimate, runtime.array_limit
+                    )
                 self._restore(graph)
                 self._measure_on_test(graph)
         except BaseException as error:
@@ -138,11 +143,13 @@ class _Run:
         finally:
             executor.close()
         journal.end("failed" if progress.failures else "finished")
-        self._finish(graph, ended, mirror)
+        self._finish(ended, mirror)
         return not progress.failures
 
     def tell(self, event: Event) -> None:
         """Pass an event on."""
+        if isinstance(event, JobFinished):
+            self.trained.add(event.job.key)
         for listener in self.listeners:
             listener(event)
 
@@ -218,6 +225,10 @@ class _Run:
 
         return LiveView(self.console, progress, shown)
 
+    def _compares(self, graph: StageGraph) -> bool:
+        """Whether the jobs that are open after the search, a base's, are worth their time."""
+        return not graph.open_jobs or self.session.has_base(self.study, self.rules)
+
     def _restore(self, graph: StageGraph) -> None:
         """Do again what was set aside of trials measured in full."""
         for chain in self._measured():
@@ -238,13 +249,13 @@ class _Run:
                     graph.ensure(chain)
         graph.run()
 
-    def _finish(self, graph: StageGraph, ended: Ended, mirror: MlflowMirror) -> None:
+    def _finish(self, ended: Ended, mirror: MlflowMirror) -> None:
         """Table and figures, at once; then MLflow's turn."""
-        states = [node.state for node in graph.nodes.values()]
-        counts = {"trained": states.count("finished"), "reused": states.count("reused")}
+        done = self.session.store.held(self.session.jobs(self.study))
+        trained = len(done.keys() & self.trained)
+        counts = {"trained": trained, "reused": len(done) - trained}
         made: Table = search_table(self.session, self.study, counts)
         files = write_search(self.session, self.study, made)
-        done = self.session.store.held(node.job for node in graph.nodes.values())
         files += write_schedule(done.values(), self.session.results)[1]
         files.append(write_search_report(self.session, self.study, made))
         self.console.print(made.terminal())
@@ -257,7 +268,7 @@ class _Run:
             self.console.print(warning, style="yellow")
         self.console.print(f"The search ended: {ended.reason}.", highlight=False)
         if ended.open_trials:
-            self.console.print(f"{ended.open_trials} trials are unfinished and go on with more.")
+            self.console.print(_left_open(ended.open_trials))
         self._next_commands()
 
     def _next_commands(self) -> None:
@@ -265,14 +276,21 @@ class _Run:
         runtime = self.session.runtime
         name = again(search, runtime)
         metric = self.session.search.objectives[0].name
+        trials = 2 * max(1, len(self.study.own))
         export = (f"export {name} --best {metric} --out best/", "the best model as a bundle")
         suggest(
             self.console,
             (runtime.ui_command, "browse every trial in MLflow"),
             (f"ui --optuna{runtime.in_workspace}", "browse the study in Optuna's dashboard"),
             *([export] if self.study.complete else []),
-            (f"run {name} --trials {2 * max(1, len(self.study.own))}", "search on"),
+            (f"run {name}{runtime.tracked} --trials {trials}", "search on"),
         )
+
+
+def _left_open(trials: int) -> str:
+    if trials == 1:
+        return "1 trial is unfinished and goes on with more."
+    return f"{trials} trials are unfinished and go on with more."
 
 
 def _estimates(session: SearchSession) -> Callable[[StageJob], float | None]:

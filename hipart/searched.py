@@ -9,13 +9,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from types import MappingProxyType
 
+from hipart.experiment.design import BASE
 from hipart.experiment.form import MetricChoice
 from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.grid import number
 from hipart.report.model import Cell, Column
 from hipart.report.tables import Drawn, Table, table, write_all
 from hipart.results import frame, provenances
-from hipart.search.candidates import Chain
+from hipart.search.candidates import Candidate, Chain
 from hipart.search.front import front, hypervolume, worst
 from hipart.search.session import TRIAL, SearchSession
 from hipart.search.study import Record, Study
@@ -71,8 +72,8 @@ def study_so_far(session: SearchSession) -> Study:
 
 def table_of(session: SearchSession, study: Study) -> Table:
     """The table of what is finished, from study and store alone."""
-    jobs = [job for jobs in session.measured(study).jobs for job in jobs.values()]
-    return search_table(session, study, {"trained": 0, "reused": len(session.store.held(jobs))})
+    held = session.store.held(session.jobs(study))
+    return search_table(session, study, {"trained": 0, "reused": len(held)})
 
 
 def _evaluates(key: str) -> bool:
@@ -84,11 +85,7 @@ def _with_test(session: SearchSession, study: Study, made: Table) -> Table:
     wanted = [one for one in session.search.objectives if one.stage == FINAL_STAGE]
     if not wanted:
         return made
-    tested = {"base": session.base} | {
-        session.arm(one, candidate).name: candidate
-        for one in session.winners(study)
-        for candidate in [session.candidates.of(one.point)]
-    }
+    tested = {BASE: session.base} | _winners(session, study)
     for choice in wanted:
         values = {
             name: _on_test(session, session.candidates.on_test(candidate), choice)
@@ -97,6 +94,12 @@ def _with_test(session: SearchSession, study: Study, made: Table) -> Table:
         if any(values.values()):
             made = _with_column(made, choice, values)
     return made
+
+
+def _winners(session: SearchSession, study: Study) -> dict[str, Candidate]:
+    """The best trials by the names of their arms."""
+    best = ((one, session.candidates.of(one.point)) for one in session.winners(study))
+    return {session.arm(one, candidate).name: candidate for one, candidate in best}
 
 
 def _on_test(session: SearchSession, chains: Sequence[Chain], choice: MetricChoice) -> list[float]:
@@ -154,13 +157,26 @@ def notes(session: SearchSession, study: Study, counts: Mapping[str, int]) -> tu
         + (f"; {known} more were in the store" if known else "")
         + ".",
         f"Chosen on {search.base_config.data.validation_samples:,} validation samples, held out of "
-        "training; the test split was measured for the base and the winners only, after the end.",
+        f"training; {_of_test(session, study)}.",
     ]
     if share := saved(session, study):
         lines.append(share)
     if search.several and study.complete:
         lines.append(_trade_off(session, study))
     return tuple(lines)
+
+
+def _of_test(session: SearchSession, study: Study) -> str:
+    """Of whom the test split was measured, in words."""
+    made, best = session.candidates, _winners(session, study).values()
+    jobs = [[chain[FINAL_STAGE] for chain in made.on_test(one)] for one in (session.base, *best)]
+    there = session.store.held(job for one in jobs for job in one)
+    base, *won = (any(job.key in there for job in one) for one in jobs)
+    some = f"{sum(won)} of {len(won)} winners"
+    who = ["the base"] * base + ["the winners" if all(won) else some] * any(won)
+    if not who:
+        return "nothing was measured on the test split"
+    return f"the test split was measured for {' and '.join(who)} only, after the end"
 
 
 def saved(session: SearchSession, study: Study) -> str:

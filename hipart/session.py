@@ -163,12 +163,10 @@ def again(experiment: Ablation | Search, runtime: Runtime) -> str:
     """An experiment as the next command has to name it, with the options that it has to repeat."""
     name = experiment.name
     try:
-        found = find(name)
-    except ExperimentError:
-        found = None
-    if found is None or not found.samefile(experiment.path):
-        name = str(experiment.path)
-    return shlex.quote(name) + options(experiment, runtime)
+        found = find(name).samefile(experiment.path)
+    except (ExperimentError, FileNotFoundError):  # its file may have been removed meanwhile
+        found = False
+    return shlex.quote(name if found else str(experiment.path)) + options(experiment, runtime)
 
 
 def options(experiment: Ablation | Search, runtime: Runtime) -> str:

@@ -116,6 +116,11 @@ def test_what_an_experiment_asks_for_stays_and_what_it_asked_for_can_go(folder: 
     assert kinds(folder) == []
 
 
+def test_nothing_is_freed_where_there_is_no_store(folder: Path) -> None:
+    assert "freed 0 B" in said(folder, "clean --free --workspace other")
+    assert not (folder / "other").exists()
+
+
 def test_what_was_set_aside_or_begun_for_nobody_is_found(folder: Path) -> None:
     store = ArtifactStore(at(folder).store)
     artifact = next(store.artifacts())
@@ -176,9 +181,10 @@ def test_what_was_trained_on_other_data_stays(
     train(folder, own)
     write(folder, 0.035)
     before = artifacts(folder)
-    assert "7 folders of other data stay; name their data with --data" in said(folder, "clean")
+    told = "7 folders of other data stay; name their data with --data"
+    assert f"{told}\n" in said(folder, "clean")
     shown = said(folder, f"clean --data {motion}")
-    assert "7 folders of other data stay; name their data with --data" in shown
+    assert f"{told}, or nothing for the packaged motion\n" in shown
     assert f"hipart-search clean --data {motion} --free" in shown
     said(folder, f"clean --data {motion} --free")
     gone = before - artifacts(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hipart.store.leases import FolderPlace, Leases
+from hipart.store.leases import FolderPlace, HeldError, Leases
 
 
 @pytest.fixture
@@ -128,3 +128,17 @@ def test_a_lease_that_nobody_finished_writing_expires(folder: Path, content: str
     with Leases(FolderPlace(folder), expiry_s=0.3).hold("job"):
         pass
     assert list(folder.iterdir()) == []
+
+
+def test_who_does_not_wait_is_refused_only_while_the_other_lives(folder: Path) -> None:
+    leases = Leases(FolderPlace(folder), expiry_s=0.5)
+    with leases.hold("job"), pytest.raises(HeldError, match=f"process {os.getpid()} on "):
+        leases.hold("job", waits=False).__enter__()
+    with leases.hold("job", waits=False):
+        pass
+    file = elsewhere(folder)
+    threading.Timer(0.2, os.utime, (file,)).start()
+    with pytest.raises(HeldError, match="process 1 on another"):
+        leases.hold("job", waits=False).__enter__()
+    with leases.hold("job", waits=False):  # nobody has renewed it
+        assert json.loads(file.read_text())["pid"] == os.getpid()

@@ -9,7 +9,7 @@ import pytest
 from hipart import reporting
 from hipart.pipeline import PIPELINE
 from hipart.runtime import Runtime
-from hipart.session import open_session
+from hipart.session import open_session, open_work
 
 
 def test_figures_keep_an_arm_that_lost_a_stage_no_table_asks_for(
@@ -35,3 +35,11 @@ def test_figures_keep_an_arm_that_lost_a_stage_no_table_asks_for(
     reporting.write_results(session, None)  # type: ignore[arg-type]
     assert set(drawn) == {trial.arm.name for trial in session.trials}
     assert "evaluate" in drawn["base"] and "densify" not in drawn["base"]
+
+
+def test_the_document_says_with_which_options_it_was_written(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path / "work", shared_store=str(tmp_path / "store"))
+    told = reporting.fidelity_of(open_work(None, "paper", "smoke", "textbook", runtime))
+    options = "--suite paper --scale smoke --preset textbook --workspace FOLDER --store FOLDER"
+    assert f"`hipart-search fidelity {options}`" in told
+    assert str(tmp_path) not in told

@@ -47,3 +47,13 @@ def test_a_single_trial_on_this_cpu_needs_no_ray(
 
 def test_there_are_no_more_cores_than_the_system_has() -> None:
     assert 1 <= module._cores() <= (os.cpu_count() or 1)
+
+
+def test_the_next_command_writes_to_the_same_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    remote = Runtime(Path("w"), mlflow="https://host/a b")
+    assert remote.tracked == " --mlflow 'https://host/a b'"
+    assert remote.ui_command == "ui --mlflow 'https://host/a b'"
+    assert Runtime(Path("w")).tracked == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://host/a b")
+    assert remote.tracked == ""

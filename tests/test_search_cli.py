@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from hipart.runtime import Runtime
+from hipart.search.session import open_search
+from hipart.store.leases import owner
 from tests.test_cli import invoke, said
 from tests.test_crash import mlflow_runs
 
@@ -100,8 +104,14 @@ def test_what_a_column_reports_is_made_again_though_all_after_it_is_there(tmp_pa
 
 
 def test_the_same_command_trains_nothing_and_more_trials_go_on(folder: Path) -> None:
+    first = " ".join((folder / "first.txt").read_text().split())
+    count = first.partition(" stage jobs: trained ")[0].split()[-1]
+    assert f"{count} stage jobs: trained {count} now, reused 0." in first
+    figures = folder / "results/lifter_search/figures"
+    schedule = (figures / "lifter_search_schedule.png").read_bytes()
     again = " ".join(said(folder, f"{RUN} --trials 5").split())
-    assert "trained 0 now" in again
+    assert f"{count} stage jobs: trained 0 now, reused {count}." in again
+    assert (figures / "lifter_search_schedule.png").read_bytes() == schedule
     before = rows_of(folder)
     more = " ".join(said(folder, f"{RUN} --trials 7").split())
     assert "Search: 7 trials" in more
@@ -144,6 +154,53 @@ def test_a_base_that_breaks_a_bound_is_never_trained(tmp_path: Path) -> None:
     output = said(tmp_path, "run bounded.yaml --scale smoke --executor inline")
     assert "every point of the space is known, 2 of them refused" in " ".join(output.split())
     assert not list((tmp_path / ".hipart/store").glob("*/*/metrics.json"))
+
+
+def test_what_was_done_before_the_time_was_over_is_counted_and_drawn(tmp_path: Path) -> None:
+    line = "run quick_search --scale smoke --executor inline --time 0.1s"
+    told = " ".join(said(tmp_path, line).split())
+    assert "1 stage jobs: trained 1 now, reused 0." in told
+    assert "The search ended: its 0.1 s are over. 1 trial is unfinished" in told
+    assert "training; nothing was measured on the test split." in told
+    assert (tmp_path / "results/quick_search/figures/quick_search_schedule.png").exists()
+
+
+def test_a_base_outside_the_space_is_not_trained_for_nothing_after_the_time(tmp_path: Path) -> None:
+    (tmp_path / "outside.yaml").write_text(
+        "kind: search\ntitle: Outside\nbudget: {trials: 1}\nseeds: [0]\n"
+        "space: [{name: width, path: lifter.model.width, levels: [48, 64]}]\n"
+        "objectives: [{stage: evaluate, name: mpjpe_mm}]\n"
+    )
+    line = "run outside.yaml --scale smoke --executor inline"
+    said(tmp_path, f"{line} --time 0.1s")
+    found = list((tmp_path / ".hipart/store").glob("*/*/metrics.json"))
+    assert len(found) == 1
+    said(tmp_path, line)
+    told = " ".join(said(tmp_path, line).split())
+    assert "measured for the base and the winners only, after the end." in told
+
+
+def test_a_second_command_on_a_search_is_refused_while_the_first_one_lives(tmp_path: Path) -> None:
+    session = open_search("lifter_search", "smoke", None, Runtime(tmp_path / ".hipart"))
+    with session.alone():
+        refused = invoke(tmp_path, f"{RUN} --trials 2")
+    assert refused.exit_code == 2
+    assert "lifter_search is already being searched in .hipart" in refused.output
+    assert f"process {os.getpid()} on " in refused.output
+    assert "`hipart-search watch lifter_search --scale smoke` follows it" in refused.output
+    assert not (tmp_path / ".hipart/optuna.db").exists()
+    assert list(session.runtime.journals.iterdir()) == []
+
+
+def test_a_killed_command_s_search_goes_on_at_once(tmp_path: Path) -> None:
+    session = open_search("lifter_search", "smoke", None, Runtime(tmp_path / ".hipart"))
+    with session.alone():
+        (lease,) = session.runtime.journals.iterdir()
+    record = session.open_study().draw(session.base.point)
+    assert record is not None
+    lease.write_text(json.dumps(owner() | {"pid": 0}))
+    assert "Search: 1 trials" in said(tmp_path, f"{RUN} --trials 1")
+    assert not lease.exists()
 
 
 def test_the_best_bundle_predicts(folder: Path) -> None:

@@ -36,3 +36,9 @@ def test_the_next_command_finds_what_this_one_did(
     )
     assert again(load("beside.yaml", "laptop"), here) == "beside"
     assert again(load("my [o]wn.yaml", "laptop"), here) == "'my [o]wn'"
+    (tmp_path / "experiments").mkdir()
+    hiding = shutil.copy(available()["codebook_ablation"], "experiments")
+    hid = load("codebook_ablation", "laptop")
+    assert again(hid, here) == "codebook_ablation"
+    Path(hiding).unlink()
+    assert again(hid, here) == str(hid.path)

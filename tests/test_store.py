@@ -15,6 +15,7 @@ from hipart.jobs import StageJob, jobs
 from hipart.store import FORMAT, ArtifactStore, StoreError
 
 JOB = jobs(PipelineConfig(), "d")["tokenizer"]
+PROVENANCE = {"host": "here", "seconds": 1, "started_at": "then"}
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 def publish(store: ArtifactStore, job: StageJob = JOB) -> None:
     with store.claim(job) as work:
         (work / "model.bin").write_text("weights")
-        store.publish(job, work, {"loss": 0.5}, {"host": "here"})
+        store.publish(job, work, {"loss": 0.5}, PROVENANCE)
 
 
 def test_an_artifact_is_absent_until_published_and_then_whole(store: ArtifactStore) -> None:
@@ -40,7 +41,7 @@ def test_an_artifact_is_absent_until_published_and_then_whole(store: ArtifactSto
     assert found is not None
     assert found.identity == JOB.identity
     assert found.metrics == {"loss": 0.5}
-    assert found.provenance == {"host": "here"}
+    assert found.provenance == PROVENANCE
     assert (found.path / "model.bin").read_text() == "weights"
     assert [artifact.key for artifact in store.artifacts()] == [JOB.key]
     assert list((store.root / ".work").iterdir()) == []
@@ -153,6 +154,7 @@ def test_what_is_damaged_is_found_before_anything_is_taken_from_it(store: Artifa
         ((), '{"metrics.json": 3}', "checksums.json cannot be read"),
         ((), '{"metrics.json": ["a", "b"]}', "checksums.json cannot be read"),
         ((), '{"metrics.json": [1]}', "checksums.json cannot be read"),
+        ((), '{"metrics.json": [1e400, "0"]}', "checksums.json cannot be read"),
         ((), '{"a\\u0000b": [1, "0"]}', "checksums.json names 'a\\x00b', which lies outside"),
         (("identity.json",), "{}", "identity.json cannot be read"),
         (("metrics.json", "checksums.json"), None, "metrics.json cannot be read"),
@@ -175,3 +177,39 @@ def test_an_artifact_that_does_not_say_what_it_is_was_damaged(
     (told,) = store.sift([found])
     assert told.startswith(f"tokenizer/{JOB.key[:8]}: {why}; moved to ")
     assert JOB not in store
+
+
+@pytest.mark.parametrize(
+    ("record", "written", "why"),
+    [
+        ("identity.json", "{}", "is empty"),
+        (
+            "identity.json",
+            '{"data": "d", "needs": []}',
+            "does not say config, needs, stage, version",
+        ),
+        ("metrics.json", "{}", "is empty"),
+        ("provenance.json", '{"started_at": "now"}', "does not say seconds"),
+    ],
+)
+def test_a_record_of_before_checksums_that_lacks_what_all_have_was_damaged(
+    store: ArtifactStore, record: str, written: str, why: str
+) -> None:
+    publish(store)
+    (found,) = store.artifacts()
+    (found.path / "checksums.json").unlink()
+    (old,) = store.artifacts()
+    assert old.damage() is None
+    (found.path / record).write_text(written)
+    (damaged,) = store.artifacts()
+    assert damaged.damage() == f"{record} {why}"
+
+
+def test_a_file_where_an_artifact_belongs_is_moved_out_of_its_way(store: ArtifactStore) -> None:
+    place = store.root / JOB.stage / JOB.key
+    place.parent.mkdir()
+    place.write_text("not a folder")
+    publish(store)
+    assert JOB in store
+    (aside,) = (store.root / ".damaged").iterdir()
+    assert (aside / JOB.key).read_text() == "not a folder"

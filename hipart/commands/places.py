@@ -115,7 +115,7 @@ def clean(freeing: bool, as_json: bool, **place: Any) -> None:
     found = left.found
     facts = [{"path": str(one.path), "kind": one.kind, "bytes": one.size} for one in found]
     tell(lambda: facts, partial(described, found), as_json)
-    for line in remarks(left):
+    for line in remarks(left, runtime):
         click.echo(line, err=as_json)
     if freeing:
         freed = free(found, runtime)

@@ -73,7 +73,7 @@ class Account:
         """Why nothing more is begun; with open trials, why these are left where they are."""
         limits = self.limits
         if limits.seconds is not None and self.spent_s >= limits.seconds:
-            return Ended(f"{limits.seconds / 60:g} minutes are over", open_trials)
+            return Ended(f"its {_said(limits.seconds)} are over", open_trials)
         if limits.device_seconds is not None and self._device_s >= limits.device_seconds:
             hours = limits.device_seconds / 3600
             return Ended(f"{hours:g} device-hours are spent", open_trials)
@@ -97,3 +97,7 @@ class Account:
         pick = max if goal == "max" else min
         before, now = pick(values[: -plateau.trials]), pick(values)
         return abs(before - now) <= abs(before) * plateau.improvement_pct / 100
+
+
+def _said(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds % 60 == 0 else f"{seconds:g} s"

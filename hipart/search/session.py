@@ -1,6 +1,7 @@
 """One search on one workspace: what every command that names a search starts from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +11,15 @@ from optuna.study import get_all_study_names
 from hipart.config import window_frames
 from hipart.data.corpus import check_corpus, fingerprint, is_partly_fitted, overlay_name
 from hipart.experiment.design import BASE, Arm, Trial
+from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import load_any
 from hipart.experiment.fitted import check_search
 from hipart.experiment.form import Ablation, label
 from hipart.experiment.scales import held_out
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point
+from hipart.jobs import StageJob
+from hipart.pipeline import PROFILE
 from hipart.runtime import Runtime
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
@@ -23,8 +27,9 @@ from hipart.search.memory import remembered
 from hipart.search.question import question_of, storage_at, study_name
 from hipart.search.rules import Rules
 from hipart.search.study import Record, Study
-from hipart.session import Session, check_folds
+from hipart.session import Session, again, check_folds
 from hipart.store import ArtifactStore
+from hipart.store.leases import FolderPlace, HeldError, Leases
 
 #: What stands where a dimension does not exist.
 NOWHERE = "–"
@@ -62,8 +67,28 @@ class SearchSession:
         file = self.runtime.studies.absolute()
         if not file.exists():
             return False
-        names = get_all_study_names(storage_at(file))
-        return study_name(self.search, question_of(self.search, self.fingerprint)) in names
+        return self._study_name in get_all_study_names(storage_at(file))
+
+    @property
+    def _study_name(self) -> str:
+        return study_name(self.search, question_of(self.search, self.fingerprint))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Raises ValueError while another command is at this search: its trials are its own."""
+        folder = self.runtime.journals
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as held:
+            try:
+                leases = Leases(FolderPlace(folder))
+                held.enter_context(leases.hold(self._study_name, waits=False))
+            except HeldError as other:
+                raise ValueError(
+                    f"{self.search.name} is already being searched in {self.runtime.workspace}, by "
+                    f"{other}: wait for its end, or end it. "
+                    f"`hipart-search watch {again(self.search, self.runtime)}` follows it"
+                ) from None
+            yield
 
     def open_study(self, looking_on: bool = False) -> Study:
         """The study on disk, knowing all that the store has measured of the space.
@@ -123,12 +148,39 @@ class SearchSession:
             jobs=[jobs for _, jobs in pairs],
         )
 
+    def jobs(self, study: Study) -> Iterator[StageJob]:
+        """The jobs of the base and of every trial: in full, in part, on test, and profiles."""
+        profiled = Rules(self.search.constraints).need_profile
+        yield from self._measuring(self.base, profiled)
+        for record in study.records.values():
+            try:
+                candidate = self.candidates.of(record.point)
+            except ExperimentError:  # refused by the config: there are no jobs of it
+                continue
+            if record.state != "refused":
+                yield from self._measuring(candidate, profiled)
+            elif profiled:
+                yield from _each(self.candidates.chains(candidate.config, (PROFILE.name,)))
+
+    def _measuring(self, candidate: Candidate, profiled: bool) -> Iterator[StageJob]:
+        """A candidate's jobs: in full, up to each rung, on the test split, and its profile."""
+        made = self.candidates
+        yield from _each(candidate.chains)
+        yield from _each(made.on_test(candidate))
+        for rung in range(len(self.search.rungs)):
+            yield from _each(made.up_to(candidate, rung))
+        if profiled:
+            yield from _each(made.chains(candidate.config, (PROFILE.name,)))
+
     def has_base(self, study: Study, rules: Rules) -> bool:
-        """Whether the base is measured: a trial in full, or what no bound refuses beside them."""
-        record = study.known(self.base.point) if self.base.point else None
-        if record is not None:
-            return record.state == "complete"
-        return rules.broken_at_once(self.search.base_config) is None
+        """Whether the base is to be compared with: measured in full, or, outside the space, to be.
+
+        That is so once there is a trial to compare, and no bound refuses it.
+        """
+        if self.base.point:
+            record = study.known(self.base.point)
+            return record is not None and record.state == "complete"
+        return bool(study.complete) and rules.broken_at_once(self.search.base_config) is None
 
     def winners(self, study: Study) -> list[Record]:
         """The best trial; of several objectives all that nothing beats in each."""
@@ -142,6 +194,10 @@ class SearchSession:
     def maximise(self) -> list[bool]:
         """Whether more is better, for each objective."""
         return [one.goal == "max" for one in self.search.objectives]
+
+
+def _each(chains: Iterable[Chain]) -> Iterator[StageJob]:
+    return (job for chain in chains for job in chain.values())
 
 
 def ranked(search: Search, records: Sequence[Record]) -> list[Record]:

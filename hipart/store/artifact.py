@@ -12,8 +12,12 @@ from hipart.store.disk import read_bytes
 from hipart.store.objects import JobObjects
 
 CHECKSUMS = "checksums.json"
-#: What every artifact has, also one from before there were checksums.
-RECORDS = ("identity.json", "metrics.json", "provenance.json")
+#: What every artifact has, also one from before there were checksums, and what is at least in it.
+RECORDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "identity.json": {"config": dict, "data": str, "needs": dict, "stage": str, "version": int},
+    "metrics.json": {},
+    "provenance.json": {"seconds": (int, float), "started_at": str},
+}
 
 
 class StoreError(ValueError):
@@ -73,14 +77,23 @@ class Artifact:
         Where it is to be quick, only files of at most ``largest`` bytes are looked at, and none is
         got from elsewhere.
         """
+        return self._unsaid() or self._altered(largest)
+
+    def _unsaid(self) -> str | None:
+        """What its records lack that no checksum vouches for."""
         read = CHECKSUMS
         try:
             checksums = self._checksums
             for read in (name for name in RECORDS if name not in checksums):
-                self._read(read)
+                if lack := _lack(read, self._read(read)):
+                    return f"{read} {lack}"
         except StoreError:
             return f"{read} cannot be read"
-        for name, (size, digest) in checksums.items():
+        return None
+
+    def _altered(self, largest: int | None) -> str | None:
+        """What is not as its checksum says."""
+        for name, (size, digest) in self._checksums.items():
             elsewhere = self.objects is not None and not (self.path / name).exists()
             if largest is not None and (size > largest or elsewhere):
                 continue
@@ -105,7 +118,7 @@ class Artifact:
         read = self._read(CHECKSUMS)
         try:
             return {name: (int(size), str(digest)) for name, (size, digest) in read.items()}
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise StoreError(
                 f"{self.path / CHECKSUMS}: names no size and digest of every file"
             ) from None
@@ -131,6 +144,19 @@ def checksums_of(folder: Path) -> dict[str, Any]:
     """Size and SHA-256 of every file in a folder, by name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
     return {str(one.relative_to(folder)): [one.stat().st_size, _digest(one)] for one in files}
+
+
+def _lack(record: str, content: dict[str, Any]) -> str:
+    """What a record does not say that every artifact's does, in words; nothing where all is there.
+
+    There is no stage without a metric.
+    """
+    if not content:
+        return "is empty"
+    lacking = [
+        key for key, kind in RECORDS[record].items() if not isinstance(content.get(key), kind)
+    ]
+    return f"does not say {', '.join(lacking)}" if lacking else ""
 
 
 def _digest(file: Path) -> str:

@@ -58,6 +58,13 @@ class Place(Protocol):
         ...
 
 
+class HeldError(Exception):
+    """Somebody else who lives holds a lease."""
+
+    def __init__(self, owner: dict[str, Any]) -> None:
+        super().__init__(f"process {owner.get('pid')} on {owner.get('host')}")
+
+
 class Leases:
     """Leases by name in one place."""
 
@@ -67,9 +74,9 @@ class Leases:
         self._look_s = look_s
 
     @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Hold a lease; waits while somebody else does who lives."""
-        held = self._wait(name)
+    def hold(self, name: str, waits: bool = True) -> Iterator[None]:
+        """Hold a lease; while somebody else does who lives, waits, or raises ``HeldError``."""
+        held = self._wait(name, waits)
         _keeper().keep(held, self._expiry_s)
         try:
             yield
@@ -77,8 +84,11 @@ class Leases:
             _keeper().drop(held)
             held.release()
 
-    def _wait(self, name: str) -> Held:
-        """Create the lease as soon as there is none, or only one that has expired."""
+    def _wait(self, name: str, waits: bool) -> Held:
+        """Create the lease as soon as there is none, or only one that has expired.
+
+        Who doesn't wait has to look on nevertheless until one from elsewhere is renewed.
+        """
         last: Seen | None = None
         since = time.monotonic()
         while True:
@@ -87,6 +97,8 @@ class Leases:
                 seen = self._place.look(name)
                 if seen is None:
                     break
+                if not waits and (_is_here(seen.owner) or last not in (None, seen)):
+                    raise HeldError(seen.owner)
                 if seen != last:
                     last, since = seen, time.monotonic()
                 if is_dead(seen.owner) or time.monotonic() - since > self._expiry_s:
@@ -187,6 +199,12 @@ def is_dead(owner: dict[str, Any]) -> bool:
     if not boot or owner.get("host") != host:
         return False
     return owner.get("boot") != boot or _begun(int(owner.get("pid", 0))) != owner.get("begun")
+
+
+def _is_here(owner: dict[str, Any]) -> bool:
+    """Whether an owner is a process of this machine that lives."""
+    host, boot = _machine()
+    return bool(boot) and owner.get("host") == host and not is_dead(owner)
 
 
 class FolderPlace:

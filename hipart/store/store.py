@@ -236,12 +236,21 @@ class ArtifactStore:
         final = self.root / stage / key
         if not final.parent.is_dir():
             final.parent.mkdir(exist_ok=True)
+        if final.is_file():
+            self._clear(final)
         try:
             folder.rename(final)
         except OSError:
             if not final.is_dir():
                 raise
             shutil.rmtree(folder)
+
+    def _clear(self, file: Path) -> None:
+        """Move a file out of the way that lies where an artifact's folder belongs."""
+        aside = self.root / ".damaged" / f"{file.parent.name}-{file.name}.{uuid.uuid4().hex}"
+        aside.mkdir(parents=True)
+        file.rename(aside / file.name)
+        (aside / "damage.txt").write_text("a file lay where the folder belongs\n")
 
 
 def _check_format(place: str, mark: bytes) -> None:

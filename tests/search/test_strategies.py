@@ -220,7 +220,8 @@ def test_failures_end_their_trials_alone() -> None:
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (Limits(seconds=1800), "30 minutes are over"),
+        (Limits(seconds=1800), "its 30 min are over"),
+        (Limits(seconds=1810), "its 1810 s are over"),
         (Limits(device_seconds=3600), "1 device-hours are spent"),
     ],
 )

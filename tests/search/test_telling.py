@@ -14,7 +14,7 @@ from hipart.search.budget import Limits
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import made_up
 from hipart.search.simulation import MemoryStore, Simulated, simulate
-from hipart.search_runner import _Run, _Telling
+from hipart.search_runner import _left_open, _Run, _Telling
 from hipart.searched import saved
 from tests.search.test_simulated_search import SMOOTH, _quick, _search
 
@@ -28,7 +28,7 @@ def failing(share: float) -> tuple[Any, Simulated]:
         search=search,
         candidates=Candidates(search, "simulated"),
         store=store,
-        runtime=Runtime(Path()),
+        runtime=Runtime(Path(), mlflow="http://host:1"),
         winners=lambda study: study.complete[:1],
     )
     return session, found
@@ -56,7 +56,7 @@ def test_the_best_model_is_offered_where_there_is_one(share: float) -> None:
     _Run._next_commands(run)
     told = console.export_text()
     assert ("export quick_search" in told) == (share == 0)
-    assert "run quick_search" in told
+    assert "run quick_search --scale paper --workspace . --mlflow http://host:1 --trials" in told
 
 
 def test_a_trial_that_failed_is_said_with_the_error_of_the_job_that_did() -> None:
@@ -83,3 +83,8 @@ def test_where_trials_can_be_stopped(tmp_path: Path, scale: str, told: str) -> N
     session: Any = SimpleNamespace(search=search)
     console.print(describe_search(session))
     assert told in console.export_text()
+
+
+def test_one_trial_that_is_left_open_is_one() -> None:
+    assert _left_open(1) == "1 trial is unfinished and goes on with more."
+    assert _left_open(2) == "2 trials are unfinished and go on with more."
