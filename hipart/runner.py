@@ -81,8 +81,10 @@ def run(work: Work, console: Console) -> bool:
             raise
         console.print("\nStopped. Run the same command to go on where it was.")
         return False
-    journal.end("failed" if progress.failures else "finished")
-    _write(work, made, mirror, console)
+    try:
+        _write(work, made, mirror, console)
+    finally:  # until here nobody may clean
+        journal.end("failed" if progress.failures else "finished")
     for warning in warnings:
         console.print(warning, style="yellow")
     if others:

@@ -142,8 +142,10 @@ class _Run:
             return False
         finally:
             executor.close()
-        journal.end("failed" if progress.failures else "finished")
-        self._finish(ended, mirror)
+        try:
+            self._finish(ended, mirror)
+        finally:  # until here nobody may clean
+            journal.end("failed" if progress.failures else "finished")
         return not progress.failures
 
     def tell(self, event: Event) -> None:

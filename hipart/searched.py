@@ -168,15 +168,26 @@ def notes(session: SearchSession, study: Study, counts: Mapping[str, int]) -> tu
 
 def _of_test(session: SearchSession, study: Study) -> str:
     """Of whom the test split was measured, in words."""
-    made, best = session.candidates, _winners(session, study).values()
-    jobs = [[chain[FINAL_STAGE] for chain in made.on_test(one)] for one in (session.base, *best)]
+    made, best = session.candidates, session.winners(study)
+    others = [one for one in study.complete if one not in best and one.point != session.base.point]
+    candidates = [session.base, *(made.of(one.point) for one in (*best, *others))]
+    jobs = [[chain[FINAL_STAGE] for chain in made.on_test(one)] for one in candidates]
     there = session.store.held(job for one in jobs for job in one)
-    base, *won = (any(job.key in there for job in one) for one in jobs)
+    base, *measured = (any(job.key in there for job in one) for one in jobs)
+    won, before = measured[: len(best)], sum(measured[len(best) :])
     some = f"{sum(won)} of {len(won)} winners"
     who = ["the base"] * base + ["the winners" if all(won) else some] * any(won)
-    if not who:
+    if not who and not before:
         return "nothing was measured on the test split"
-    return f"the test split was measured for {' and '.join(who)} only, after the end"
+    told = f"the test split was measured for {' and '.join(who) or 'no winner'}"
+    if not before:
+        return f"{told} only, after the end"
+    are = (
+        "was best at an earlier end, or is"
+        if before == 1
+        else "were best at an earlier end, or are"
+    )
+    return f"{told}, after the end; {before} more {are} another experiment's"
 
 
 def saved(session: SearchSession, study: Study) -> str:

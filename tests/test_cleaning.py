@@ -3,10 +3,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hipart import cleaning
+from hipart import cleaning, runner
 from hipart.data.motion import motion_files
 from hipart.experiment.errors import ExperimentError
 from hipart.jobs import StageJob
@@ -132,6 +133,24 @@ def test_what_was_set_aside_or_begun_for_nobody_is_found(folder: Path) -> None:
     assert kinds(folder) == ["begun", "damaged"]
     said(folder, "clean --free")
     assert (wanted.exists(), unwanted.exists()) == (True, False)
+
+
+def test_a_command_runs_until_everything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    write(tmp_path, 0.045)
+    refused: list[str] = []
+    written = runner._write
+
+    def watched(*arguments: Any) -> None:
+        refused.append(invoke(tmp_path, "clean --free").output)
+        written(*arguments)
+
+    monkeypatch.setattr(runner, "_write", watched)
+    said(tmp_path, "run mine --scale smoke --executor inline")
+    assert "mine is running in .hipart" in refused[0]
+    said(tmp_path, "clean --free")
 
 
 def test_nothing_is_removed_while_something_runs_or_where_others_may_need_it(folder: Path) -> None:

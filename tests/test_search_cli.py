@@ -196,11 +196,28 @@ def test_a_killed_command_s_search_goes_on_at_once(tmp_path: Path) -> None:
     session = open_search("lifter_search", "smoke", None, Runtime(tmp_path / ".hipart"))
     with session.alone():
         (lease,) = session.runtime.journals.iterdir()
+        assert len(lease.name) < 40  # whatever the search is called
     record = session.open_study().draw(session.base.point)
     assert record is not None
     lease.write_text(json.dumps(owner() | {"pid": 0}))
     assert "Search: 1 trials" in said(tmp_path, f"{RUN} --trials 1")
     assert not lease.exists()
+
+
+def test_winners_of_an_earlier_end_are_said_to_be_measured_on_test(tmp_path: Path) -> None:
+    (tmp_path / "rates.yaml").write_text(
+        "kind: search\ntitle: T\nsampler: {kind: grid}\nbudget: {trials: 1}\nseeds: [0]\n"
+        "objectives: [{stage: evaluate, name: mpjpe_mm}]\n"
+        "base: {lifter.dense_input: none}\n"
+        "space: [{name: rate, path: lifter.learning_rate, levels: [1.0e-6, 0.004]}]\n"
+    )
+    line = "run rates.yaml --scale smoke --executor inline"
+    first, second = (" ".join(said(tmp_path, f"{line} --trials {n}").split()) for n in (1, 2))
+    assert "measured for the base and the winners only, after the end." in first
+    assert (
+        "measured for the base and the winners, after the end; 1 more was best at an earlier end"
+        in second
+    )
 
 
 def test_the_best_bundle_predicts(folder: Path) -> None:

@@ -205,6 +205,16 @@ def test_a_record_of_before_checksums_that_lacks_what_all_have_was_damaged(
     assert damaged.damage() == f"{record} {why}"
 
 
+def test_a_link_to_nowhere_where_an_artifact_belongs_is_moved_out_of_its_way(
+    store: ArtifactStore,
+) -> None:
+    place = store.root / JOB.stage / JOB.key
+    place.parent.mkdir()
+    place.symlink_to(store.root / "nowhere")
+    publish(store)
+    assert JOB in store
+
+
 def test_a_file_where_an_artifact_belongs_is_moved_out_of_its_way(store: ArtifactStore) -> None:
     place = store.root / JOB.stage / JOB.key
     place.parent.mkdir()

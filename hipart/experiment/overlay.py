@@ -39,6 +39,11 @@ def as_written(written: Written, path: Path, around: tuple[str, str, str]) -> Ab
             for claim in written.claims
         ),
     }
+    # Of which factor a level is the file says as a whole: a scale may have other ones.
+    values["combinations"] = tuple(
+        one.model_copy(update={"levels": tuple(map("=".join, one.cell(written.factors)))})
+        for one in written.combinations
+    )
     here = section_of(written.scales, scale)
     if here is not None:
         section = section_name(written.scales, scale)

@@ -110,16 +110,25 @@ class Dimension(Section):
         whole = math.isclose(steps, round(steps), abs_tol=1e-9)
         return whole and (self.kind == "float" or float(value).is_integer())
 
+    def count(self) -> int | None:
+        """How many values it has; None where they cannot be counted."""
+        if self.levels is not None:
+            return len(self.levels)
+        assert self.range is not None
+        if self.step is None and self.kind != "int":
+            return None
+        low, high = self.range
+        return int((high - low) / (self.step or 1) + 1e-9) + 1
+
     def values(self) -> list[Value] | None:
         """All of its values in order; None where they cannot be counted."""
         if self.levels is not None:
             return list(self.names)
         assert self.range is not None
-        low, high = self.range
-        step = self.step or (1 if self.kind == "int" else None)
-        if step is None:
+        count, step = self.count(), self.step or 1
+        if count is None:
             return None
-        counted = [low + number * step for number in range(int((high - low) / step + 1e-9) + 1)]
+        counted = [self.range[0] + number * step for number in range(count)]
         # 0.1 + 0.2 is the 0.3 that a file says.
         return [float(f"{one:.12g}") if self.kind == "float" else one for one in counted]
 

@@ -15,6 +15,9 @@ from hipart.experiment.paths import Changer, all_paths, flat, unknown_path, valu
 from hipart.experiment.scales import SCALES
 from hipart.experiment.space import Dimension, Space, at_scale
 
+#: All values of a dimension are listed where it has steps.
+MOST_VALUES = 100_000
+
 
 def problems(dimensions: Sequence[Dimension]) -> Iterator[Problem]:
     """What is wrong with dimensions by themselves and with each other, before any base is known."""
@@ -73,6 +76,9 @@ def _form(place: Place, dimension: Dimension) -> Iterator[Problem]:
     elif dimension.step is not None and not 0 < dimension.step <= high - low:
         allowed = f"above 0, at most {high - low:g}"
         yield Problem((*place, "step"), "is out of range", shown(dimension.step), allowed)
+    elif (count := dimension.count()) is not None and count > MOST_VALUES:
+        rule = f"makes {count:,} values, and at most {MOST_VALUES:,} are counted"
+        yield Problem(here, rule, shown([low, high]), remedy="give it a larger `step`")
 
 
 def _scales(place: Place, dimension: Dimension) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ of. A scale may replace a lifter by a smaller kind, under which the published na
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from hipart.config import PipelineConfig
 from hipart.experiment.design import Arm, arms, place_of
@@ -112,21 +113,24 @@ def _untrue_bases(ablation: Ablation) -> Iterator[Problem]:
         if factor.base is None:
             continue
         value = value_at(ablation.base_config.model_dump(), factor.path) if factor.path else ()
-        is_value = [factor.base] == [label(one) for one in value]
+        is_value = any(_is_called(factor.base, one) for one in value)
         if not is_value and factor.base in [level.name for level in factor.levels]:
             rule = f"is the name of a level of {factor.name!r}, and not what the base has"
             yield Problem(_base_place(ablation, factor), rule, shown(factor.base))
-        elif value and not is_value and _is_number(factor.base):
+        elif value and not is_value and _number(factor.base) is not None:
             rule = f"is another number than the base's {factor.path}"
             yield Problem(_base_place(ablation, factor), rule, shown(factor.base), label(value[0]))
 
 
-def _is_number(text: str) -> bool:
+def _is_called(text: str, value: Any) -> bool:
+    return text == label(value) or _number(text) == value
+
+
+def _number(text: str) -> float | None:
     try:
-        float(text)
+        return float(text)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _claims(written: Written, ablation: Ablation) -> Iterator[_Said]:

@@ -78,9 +78,11 @@ class Account:
             hours = limits.device_seconds / 3600
             return Ended(f"{hours:g} device-hours are spent", open_trials)
         if limits.trials is not None and self._study.made >= limits.trials:
-            return Ended(f"{limits.trials} trials were made")
+            return Ended(
+                f"{_counted(limits.trials)} {'was' if limits.trials == 1 else 'were'} made"
+            )
         if limits.plateau is not None and self._flat(limits.plateau):
-            return Ended(f"no better over {limits.plateau.trials} trials")
+            return Ended(f"no better over {_counted(limits.plateau.trials)}")
         return None
 
     def write(self) -> None:
@@ -91,12 +93,21 @@ class Account:
         goal = self._search.objectives[0].goal
         if self._search.several:
             return False
-        values = [one.values[0] for one in self._study.complete if one.values]
-        if len(values) <= plateau.trials:
+        known: list[float] = []
+        own: list[float] = []
+        for one in self._study.complete:
+            if one.values:
+                (own if one.origin == "search" else known).append(one.values[0])
+        earlier, last = known + own[: -plateau.trials], own[-plateau.trials :]
+        if len(last) < plateau.trials or not earlier:
             return False
         pick = max if goal == "max" else min
-        before, now = pick(values[: -plateau.trials]), pick(values)
+        before, now = pick(earlier), pick(earlier + last)
         return abs(before - now) <= abs(before) * plateau.improvement_pct / 100
+
+
+def _counted(trials: int) -> str:
+    return "1 trial" if trials == 1 else f"{trials} trials"
 
 
 def _said(seconds: float) -> str:

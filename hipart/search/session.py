@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 from optuna.study import get_all_study_names
@@ -81,7 +82,8 @@ class SearchSession:
         with ExitStack() as held:
             try:
                 leases = Leases(FolderPlace(folder))
-                held.enter_context(leases.hold(self._study_name, waits=False))
+                lease = f"search-{sha256(self._study_name.encode()).hexdigest()[:16]}"
+                held.enter_context(leases.hold(lease, waits=False))
             except HeldError as other:
                 raise ValueError(
                     f"{self.search.name} is already being searched in {self.runtime.workspace}, by "

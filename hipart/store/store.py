@@ -236,7 +236,7 @@ class ArtifactStore:
         final = self.root / stage / key
         if not final.parent.is_dir():
             final.parent.mkdir(exist_ok=True)
-        if final.is_file():
+        if not final.is_dir() and os.path.lexists(final):
             self._clear(final)
         try:
             folder.rename(final)

@@ -289,6 +289,21 @@ def test_a_published_cell_of_a_level_that_rests_is_no_other_one(write: Write) ->
     assert found == ["sparse=8, dense=16"]
 
 
+def test_a_published_cell_is_that_of_the_file_where_a_scale_has_other_levels(write: Write) -> None:
+    cell = "combinations: [{levels: ['4', '32'], published: {value: 1, unit: mm, place: here}}]\n"
+    found = arms(
+        write(f"""
+design: factorial
+factors:
+  - {{name: A, path: lifter.epochs, levels: [1, 4]}}
+  - {{name: B, path: lifter.batch_size, levels: [16, 32]}}
+scales: {{smoke: {{levels: {{B: [4, 16]}}}}}}
+{cell}""")
+    )
+    assert "A=4, B=4" in [arm.name for arm in found]
+    assert not any(arm.published for arm in found)
+
+
 @pytest.mark.parametrize(
     ("levels", "said"),
     [
@@ -362,4 +377,5 @@ def test_a_base_by_a_value_that_it_has_not_is_refused(write: Write, word: str, s
     factor = "{name: size, base: %s, path: tokenizer.sparse_codebook.size, levels: [32, 16]}"
     with pytest.raises(ExperimentError, match=said):
         write(f"design: one_at_a_time\nfactors: [{factor % word}]\n")
-    assert write(f"design: one_at_a_time\nfactors: [{factor % repr('32')}]\n")
+    for own in ("32", "3.2e1"):
+        assert write(f"design: one_at_a_time\nfactors: [{factor % repr(own)}]\n")

@@ -75,6 +75,11 @@ SPACE_MISTAKES = {
     "step of a logarithm": Mistake(
         RATE, f"{RATE}, step: 0.001", (":6: at space.rate.step: has no meaning with `log`", "leave")
     ),
+    "step without end": Mistake(
+        STEPPED,
+        "range: [0.0, 0.5], step: 1.0e-300",
+        (":7: at space.dropout.range: makes", "at most 100,000 are counted", "a larger `step`"),
+    ),
     "step beyond the range": Mistake(
         STEPPED,
         "range: [0.0, 0.5], step: 0.6",

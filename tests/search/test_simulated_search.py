@@ -395,6 +395,17 @@ def test_a_search_that_finds_nothing_better_ends(tmp_path: Path) -> None:
     assert early.ended.reason == "no better over 10 trials"
 
 
+def test_what_the_store_remembers_is_no_trial_without_a_better_one(tmp_path: Path) -> None:
+    search, store = _search(tmp_path, FOUR, "laptop"), _Counting()
+    simulate(search, Landscape(), 1, Limits(6), store=store)
+    limits = Limits(plateau=Plateau(trials=3, improvement_pct=1.0))
+    again = simulate(search, Landscape(), 1, limits, store=store)
+    origins = [one.origin for one in again.study.complete]
+    assert origins.count("store") == 6
+    assert origins.count("search") >= 3
+    assert again.ended.reason == "no better over 3 trials"
+
+
 # What is refused or judged before it costs much.
 
 
