@@ -1,7 +1,7 @@
 """Run a search: executor, stage graph, study, view and mirror; then its table and figures."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,63 +24,15 @@ from hipart.scheduling.journal import Journal
 from hipart.scheduling.metrics import RunMetrics
 from hipart.scheduling.plan import Estimates
 from hipart.search.budget import Account, Ended, Limits
-from hipart.search.candidates import Candidate, Chain
+from hipart.search.candidates import Chain
 from hipart.search.loop import SearchLoop
 from hipart.search.rules import Rules
 from hipart.search.session import SearchSession
-from hipart.search.study import Record, Study
+from hipart.search.study import Study
+from hipart.search_watchers import Mirroring, Sharing, Telling
 from hipart.searched import LIVE_ROWS, best_line, search_table, write_search
 from hipart.session import again
 from hipart.tracking import MlflowMirror
-
-
-@dataclass
-class _Mirroring:
-    """Shows MLflow what becomes of trials."""
-
-    session: SearchSession
-    mirror: MlflowMirror
-
-    def trial(self, record: Record, candidate: Candidate, reached: Sequence[Chain]) -> None:
-        """A run for each seed, the jobs that it came to beneath it."""
-        arm = self.session.arm(record, candidate)
-        ended = record.reason if record.state in ("stopped", "refused") else ""
-        pairs = self.session.trials(arm, candidate.chains)
-        for (trial, jobs), chain in zip(pairs, reached or candidate.chains, strict=True):
-            self.mirror.add(trial, jobs, chain, ended)
-
-
-@dataclass
-class _Telling:
-    """Says a line about every trial that has ended, where no table is drawn live."""
-
-    console: Console
-    session: SearchSession
-    study: Study
-
-    def trial(self, record: Record, candidate: Candidate, reached: Sequence[Chain]) -> None:
-        """One line, and the best so far."""
-        if record.state == "running":
-            return
-        values = ", ".join(f"{value:.4g}" for value in record.values or ())
-        told = f"{record.name} {record.state}"
-        told += f" {values}" if values else f": {record.reason}" if record.reason else ""
-        self.console.print(
-            f"{told} | {best_line(self.session, self.study)}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
-
-
-@dataclass
-class _Sharing:
-    """Says which trials stand on which jobs."""
-
-    metrics: RunMetrics
-
-    def trial(self, record: Record, candidate: Candidate, reached: Sequence[Chain]) -> None:
-        """Each seed is one for itself."""
-        for number, chain in enumerate(reached):
-            self.metrics.asked((record.name, number), chain)
 
 
 def run_search(session: SearchSession, limits: Limits, console: Console) -> bool:
@@ -123,7 +75,7 @@ class _Run:
         try:
             with view, closing(RunMetrics(session.store)) as metrics:
                 self.listeners += [view, metrics]
-                loop.watchers.append(_Sharing(metrics))
+                loop.watchers.append(Sharing(metrics))
                 ended = loop.run(graph)
                 if ended.open_trials or not self._compares(graph):
                     executor.close()  # what runs now is left as it is, with its checkpoint
@@ -186,7 +138,7 @@ class _Run:
         if session.candidates.controls:
             for trial, jobs in session.trials(session.base_arm, session.candidates.controls):
                 mirror.add(trial, jobs)
-        watcher = _Mirroring(session, mirror)
+        watcher = Mirroring(session, mirror)
         for record in self.study.records.values():
             if record.state in ("complete", "stopped"):
                 candidate = made.of(record.point)
@@ -206,14 +158,14 @@ class _Run:
             account=Account(session.search, self.study, self.limits, time.monotonic, share),
             slots=executor.slots,
             rules=self.rules,
-            watchers=[_Mirroring(session, mirror)],
+            watchers=[Mirroring(session, mirror)],
             fail_fast=runtime.fail_fast,
         )
 
     def _view(self, progress: Progress, loop: SearchLoop) -> LiveView | PlainView:
         session, study = self.session, self.study
         if not self.console.is_terminal:
-            loop.watchers.append(_Telling(self.console, session, study))
+            loop.watchers.append(Telling(self.console, session, study))
             return PlainView(self.console, progress)
 
         def shown() -> RenderableType:

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from types import MappingProxyType
 
 from hipart.experiment.design import BASE
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.grid import number
 from hipart.report.model import Cell, Column

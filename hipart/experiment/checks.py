@@ -4,16 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
-from hipart.experiment.form import (
-    SEEDED,
-    AtScale,
-    Changes,
-    Combination,
-    Factor,
-    Level,
-    Written,
-    levels_called,
-)
+from hipart.experiment.form import SEEDED, AtScale, Written
+from hipart.experiment.levels import Changes, Combination, Factor, Level, levels_called
 from hipart.experiment.metrics import metric_problems
 from hipart.experiment.paths import all_paths, flat, unknown_path
 from hipart.experiment.scales import SCALES

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from hipart.config import PipelineConfig, Section
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown
-from hipart.experiment.form import Ablation, Changes, Factor, Level, Published, changed_at
+from hipart.experiment.form import Ablation, changed_at
+from hipart.experiment.levels import Changes, Factor, Level
+from hipart.experiment.metrics import Published
 from hipart.experiment.paths import Changer, flat, moved, with_changes
 from hipart.pipeline import FINAL_STAGE
 

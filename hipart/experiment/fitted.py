@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from hipart.experiment.design import arms
 from hipart.experiment.errors import ExperimentError, Problem
-from hipart.experiment.form import Ablation, MetricChoice
+from hipart.experiment.form import Ablation
+from hipart.experiment.metrics import MetricChoice
 from hipart.experiment.search import Search
 from hipart.pipeline import FINAL_STAGE
 

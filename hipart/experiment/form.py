@@ -1,41 +1,20 @@
 """The form of an experiment file: what may be written in it, and what it is at a scale."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from hipart.config import PipelineConfig, Section, Seed
-from hipart.experiment.errors import ExperimentError, Place, shown
+from hipart.experiment.errors import ExperimentError, Place
+from hipart.experiment.levels import Changes, Combination, Factor, Level
+from hipart.experiment.metrics import MetricChoice, Published
 from hipart.experiment.paths import Changer, flat, with_changes
 from hipart.experiment.scales import CORPORA, PRESETS, SCALES, section_name, section_of
-from hipart.pipeline import FINAL_STAGE, PIPELINE, SIDE_STAGES, needs_of
-
-
-def _legible(text: str) -> str:
-    if not text.strip():
-        raise ValueError("has blanks alone")
-    if control := re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text):
-        raise ValueError(f"has the control character {control.group()!r}")
-    return text
-
-
-def _on_a_line(text: str) -> str:
-    if re.search(r"[\n\t\u2028\u2029]", text):
-        raise ValueError(f"has a line break or a tab: {shown(text)}")
-    if text != text.strip():
-        raise ValueError(f"begins or ends with a blank: {shown(text)}")
-    return text
-
-
-Text = Annotated[str, Field(min_length=1), AfterValidator(_legible)]
-#: What tables and messages call something by.
-Name = Annotated[Text, AfterValidator(_on_a_line)]
-#: Dotted path -> value.
-Changes = dict[str, Any]
+from hipart.experiment.texts import Name, Text
+from hipart.pipeline import PIPELINE, SIDE_STAGES, needs_of
 
 #: Sections of the config that have a seed, and so can be reached by one.
 SEEDED = tuple(
@@ -44,29 +23,10 @@ SEEDED = tuple(
     if "seed" in getattr(field.annotation, "model_fields", ())
 )
 
-#: What the paper's tables print: mean over actions, of all test clips.
-PUBLISHED_METRIC = "mpjpe_mm"
-
 #: ``curves`` over the levels of each factor; ``actions``, bars for every action; ``tradeoff``
 #: against parameters and speed; ``similarity`` of codes and ``substructure`` of tokens, which need
 #: the stage probe; ``examples``, poses to look at.
 FigureKind = Literal["curves", "actions", "tradeoff", "similarity", "substructure", "examples"]
-
-
-class Published(Section):
-    """A number that the paper prints, and where."""
-
-    value: float
-    unit: Text
-    place: Text
-    #: The metric of which it is a value and beside which alone it is shown. Not given: where the
-    #: file's metric is one of evaluate's, `mpjpe_mm`; else that metric.
-    metric: Text | None = None
-
-    def metric_beside(self, measured: "MetricChoice") -> str:
-        """The name of its metric in a file in which this one is measured."""
-        default = PUBLISHED_METRIC if measured.stage == FINAL_STAGE else measured.name
-        return self.metric or default
 
 
 class Source(Section):
@@ -74,83 +34,6 @@ class Source(Section):
 
     paper: Text
     place: Text
-
-
-class Level(Section):
-    """A named set of changes: a level of a factor, or an arm written out."""
-
-    name: Name
-    set: Annotated[Changes, Field(min_length=1)]
-    published: Published | None = None
-
-
-class Factor(Section):
-    """Something that is varied: the values of one path, or levels with names."""
-
-    name: Name
-    path: Text | None = None
-    #: What the base is called in this factor; without it the base's value, or "base".
-    base: Name | None = None
-    levels: Annotated[tuple[Level, ...], Field(strict=False, min_length=1)]
-
-    @field_validator("levels", mode="before")
-    @classmethod
-    def _plain_values(cls, levels: Any, info: ValidationInfo) -> Any:
-        if not isinstance(levels, list):
-            return levels
-        path = info.data.get("path", "")  # None: not given; missing: refused already
-        return [named_level(path, level) for level in levels]
-
-
-def named_level(path: str | None, level: Any) -> Any:
-    """A level as a mapping with ``name`` and ``set``; a plain value is one of its path."""
-    with_set = isinstance(level, Mapping) and "set" in level
-    if path is None:
-        if not isinstance(level, Mapping):
-            raise ValueError(
-                f"level {shown(level)} is a plain value, and there is no path; give these levels "
-                "a `path`, or each a `name` and a `set`"
-            )
-        return level
-    if with_set:
-        raise ValueError(
-            "a factor has a `path` and plain values, or levels with `name` and `set`, not both"
-        )
-    if not (isinstance(level, Mapping) and "value" in level):
-        level = {"value": level}
-    rest = {key: inner for key, inner in level.items() if key != "value"}
-    return {"name": label(level["value"]), "set": {path: level["value"]}, **rest}
-
-
-def label(value: Any) -> str:
-    """A value as a short name."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={label(inner)}" for key, inner in value.items())
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-
-
-class Combination(Section):
-    """A cell of a factorial design, by the names of its levels that are not the base's.
-
-    ``FACTOR=LEVEL`` names a level that another factor has one of the same name of.
-    """
-
-    levels: Annotated[tuple[Text, ...], Field(strict=False, min_length=2)]
-    published: Published
-
-    def cell(self, factors: Iterable[Factor]) -> frozenset[tuple[str, str]]:
-        """Its factors with their levels, as far as these are there at a scale."""
-        return frozenset(one for name in self.levels for one in levels_called(name, factors))
-
-
-def levels_called(name: str, factors: Iterable[Factor]) -> list[tuple[str, str]]:
-    """The levels, each with its factor, that a name in a combination may mean."""
-    return [
-        (factor.name, level.name)
-        for factor in factors
-        for level in factor.levels
-        if name in (level.name, f"{factor.name}={level.name}")
-    ]
 
 
 class PaperLayout(Section):
@@ -162,14 +45,6 @@ class PaperLayout(Section):
 
     columns: Text | None = None
     actions: bool = False
-
-
-class MetricChoice(Section):
-    """A metric of a stage; ``goal`` may be left out and is then the metric's own."""
-
-    stage: str
-    name: str
-    goal: Literal["min", "max"] | None = None
 
 
 class Claim(Section):

@@ -5,7 +5,8 @@ neither has what stands at a base of another name.
 """
 
 from hipart.experiment.design import proposed
-from hipart.experiment.form import Ablation, Claim, Combination, Factor, Level
+from hipart.experiment.form import Ablation, Claim
+from hipart.experiment.levels import Combination, Factor, Level
 
 
 def renamed(ablation: Ablation) -> Ablation:

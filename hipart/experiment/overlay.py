@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.explain import problems_of
-from hipart.experiment.form import Ablation, Changes, Factor, Level, Written
+from hipart.experiment.form import Ablation, Written
+from hipart.experiment.levels import Changes, Factor, Level
 from hipart.experiment.metrics import with_goal
 from hipart.experiment.names import renamed
 from hipart.experiment.scales import section_name, section_of

@@ -8,8 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hipart.config import PAPER_LIFTER_EPOCH, PipelineConfig, PositiveInt, Section, Seed
-from hipart.experiment.form import SEEDED, Changes, MetricChoice, Source, Text, reported_stages
+from hipart.experiment.form import SEEDED, Source, reported_stages
+from hipart.experiment.levels import Changes
+from hipart.experiment.metrics import MetricChoice
 from hipart.experiment.space import Dimension, Space
+from hipart.experiment.texts import Text
 from hipart.pipeline import PIPELINE
 
 Positive = Annotated[float, Field(gt=0)]

@@ -15,9 +15,11 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from hipart.config import PipelineConfig, Section
 from hipart.experiment.errors import shown
-from hipart.experiment.form import Level, Name, Text, changed_at, named_level
+from hipart.experiment.form import changed_at
+from hipart.experiment.levels import Level, named_level
 from hipart.experiment.paths import Changer, flat, value_at
 from hipart.experiment.scales import section_of
+from hipart.experiment.texts import Name, Text
 
 #: A drawn value: a number of a range, or the name of a level.
 Value = int | float | str

@@ -9,8 +9,8 @@ from hipart.config import Section
 from hipart.experiment.errors import ExperimentError, Problem, unknown
 from hipart.experiment.explain import problems_of
 from hipart.experiment.file import available, folders
-from hipart.experiment.form import Text
 from hipart.experiment.reading import read
+from hipart.experiment.texts import Text
 
 
 class Suite(Section):

@@ -12,7 +12,8 @@ from typing import Any
 from hipart.config import PipelineConfig
 from hipart.experiment.design import Arm, arms, place_of
 from hipart.experiment.errors import Place, Problem, shown
-from hipart.experiment.form import Ablation, Factor, Written, label
+from hipart.experiment.form import Ablation, Written
+from hipart.experiment.levels import Factor, label
 from hipart.experiment.paths import value_at
 
 #: A part of the pipeline and its kind: ("lifter", "mlp").

@@ -4,7 +4,7 @@ from collections.abc import Collection, Container, Sequence
 from typing import Any
 
 from hipart.config import PipelineConfig, window_frames
-from hipart.experiment.form import label
+from hipart.experiment.levels import label
 from hipart.experiment.paths import value_at
 
 #: What the paper says, or is read to say, of settings that a scale may have otherwise.

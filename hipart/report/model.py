@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hipart.experiment.design import Standing
-from hipart.experiment.form import Published
+from hipart.experiment.metrics import Published
 from hipart.report.bootstrap import OverClips
 
 #: Decimals of a mean by unit; differences get one more.

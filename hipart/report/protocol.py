@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hipart.experiment.design import Arm
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.pipeline import FINAL_STAGE
 from hipart.report.model import Column
 

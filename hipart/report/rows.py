@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 
 from hipart.experiment.design import Arm
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.report import protocol
 from hipart.report.bootstrap import over_clips
 from hipart.report.model import Cell, Column, Row

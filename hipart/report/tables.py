@@ -10,7 +10,9 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from hipart.experiment.design import Arm, arms
-from hipart.experiment.form import Ablation, Factor, MetricChoice, label
+from hipart.experiment.form import Ablation
+from hipart.experiment.levels import Factor, label
+from hipart.experiment.metrics import MetricChoice
 from hipart.experiment.paths import flat
 from hipart.pipeline import PIPELINE
 from hipart.report import (

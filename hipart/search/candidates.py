@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Protocol
 
 from hipart.config import PipelineConfig
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.experiment.paths import Changer, with_changes
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Protocol
 
 from hipart.experiment.errors import ExperimentError
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.experiment.search import Search
 from hipart.jobs import StageJob
 from hipart.pipeline import PROFILE, TOKENIZER

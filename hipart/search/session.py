@@ -15,7 +15,8 @@ from hipart.experiment.design import BASE, Arm, Trial
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import load_any
 from hipart.experiment.fitted import check_search
-from hipart.experiment.form import Ablation, label
+from hipart.experiment.form import Ablation
+from hipart.experiment.levels import label
 from hipart.experiment.scales import held_out
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from hipart.experiment.design import Trial
-from hipart.experiment.form import Ablation, MetricChoice
+from hipart.experiment.form import Ablation
+from hipart.experiment.metrics import MetricChoice
 from hipart.jobs import StageJob, canonical_json
 from hipart.store import Artifact
 from hipart.tracking.datasets import DataUsed, splits_used

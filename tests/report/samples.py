@@ -9,7 +9,9 @@ import polars as pl
 
 from hipart import results
 from hipart.experiment.design import Trial, trials
-from hipart.experiment.form import Ablation, Factor, MetricChoice, Source
+from hipart.experiment.form import Ablation, Source
+from hipart.experiment.levels import Factor
+from hipart.experiment.metrics import MetricChoice
 from hipart.jobs import jobs
 from hipart.report.tables import Table, table
 

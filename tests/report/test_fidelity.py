@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from hipart.experiment.design import trials
-from hipart.experiment.form import Claim, MetricChoice
+from hipart.experiment.form import Claim
+from hipart.experiment.metrics import MetricChoice
 from hipart.jobs import jobs
 from hipart.report import verdicts
 from hipart.report.claims import corrected, findings

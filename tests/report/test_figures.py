@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hipart.experiment.design import Trial
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.report import figures
 from hipart.report.figures import curves
 from tests.report.samples import ORDERS, SIZES, ablation, made, measured

@@ -6,7 +6,8 @@ from typing import Any, Literal
 import pytest
 
 from hipart.experiment.design import trials
-from hipart.experiment.form import Ablation, Level, PaperLayout
+from hipart.experiment.form import Ablation, PaperLayout
+from hipart.experiment.levels import Level
 from hipart.report.tables import Table, table
 from tests.report.samples import ORDERS, SIZES, ablation, filled, frame_from, measured
 from tests.report.test_effects import CELLS, FACTORS

@@ -5,7 +5,7 @@ import pytest
 
 from hipart.experiment.design import trials
 from hipart.experiment.file import load
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.report.tables import Table, table
 from tests.report.samples import ORDERS, SIZES, ablation, filled, frame_from
 

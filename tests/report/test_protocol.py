@@ -6,7 +6,7 @@ import pytest
 
 from hipart.experiment.design import Arm
 from hipart.experiment.file import base_at_scale
-from hipart.experiment.form import MetricChoice, Published
+from hipart.experiment.metrics import MetricChoice, Published
 from hipart.experiment.paths import with_changes
 from hipart.report.protocol import comparable, told
 from tests.report.samples import SIZES, ablation, made

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from hipart.experiment.design import trials
-from hipart.experiment.form import Level, MetricChoice
+from hipart.experiment.levels import Level
+from hipart.experiment.metrics import MetricChoice
 from hipart.jobs import jobs
 from hipart.report.tables import Table, write_all
 from tests.report.samples import (

@@ -14,7 +14,8 @@ from hipart.search.budget import Limits
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import made_up
 from hipart.search.simulation import MemoryStore, Simulated, simulate
-from hipart.search_runner import _left_open, _Run, _Telling
+from hipart.search_runner import _left_open, _Run
+from hipart.search_watchers import Telling
 from hipart.searched import saved
 from tests.search.test_simulated_search import SMOOTH, _quick, _search
 
@@ -63,7 +64,7 @@ def test_a_trial_that_failed_is_said_with_the_error_of_the_job_that_did() -> Non
     session, found = failing(1.0)
     console = Console(record=True, width=200)
     record = found.study.own[0]
-    _Telling(console, session, found.study).trial(record, session.candidates.of(record.point), ())
+    Telling(console, session, found.study).trial(record, session.candidates.of(record.point), ())
     told = console.export_text().strip()
     assert told == f"{record.name} failed: simulated failure | nothing is measured in full yet"
 

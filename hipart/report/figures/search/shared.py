@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hipart.experiment.form import MetricChoice
+from hipart.experiment.metrics import MetricChoice
 from hipart.experiment.search import Search
 from hipart.experiment.space import Dimension, Point
 from hipart.pipeline import FINAL_STAGE, PIPELINE
