@@ -4,7 +4,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from hipart.data.preview import info, preview
 from hipart.data.samples import Samples
 from hipart.data.splits import Side
 from hipart.skeleton import NUM_DENSE, NUM_FINE, NUM_FINEST, NUM_JOINTS
+from tests.timing import processor_time
 
 SMALL = DataConfig(train_samples=600, test_samples=300)
 HELD = SMALL.model_copy(update={"validation_samples": 200})
@@ -230,19 +230,18 @@ def test_the_fingerprint_of_a_missing_folder_names_the_file(tmp_path: Path) -> N
 
 
 def test_the_fingerprint_is_quick_and_needs_no_torch() -> None:
-    start = time.perf_counter()
-    fingerprint(SMALL)
-    assert time.perf_counter() - start < 0.05
+    with processor_time() as took:
+        fingerprint(SMALL)
+    assert took.seconds < 0.05
     code = "import sys, hipart.data.corpus; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_generation_is_fast() -> None:
     load_corpus(SMALL, DetectorConfig())
-    start = time.process_time()
-    found = load_corpus(DataConfig(), DetectorConfig())
-    rate = (len(found.train) + len(found.test)) / (time.process_time() - start)
-    assert rate > 10_000
+    with processor_time() as took:
+        found = load_corpus(DataConfig(), DetectorConfig())
+    assert (len(found.train) + len(found.test)) / took.seconds > 10_000
 
 
 def test_the_description_says_that_detections_are_simulated(corpus: Corpus) -> None:
