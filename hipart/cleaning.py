@@ -98,13 +98,20 @@ def free(found: list[Leftover], runtime: Runtime) -> int:
             f"{lease}: somebody is doing this job, for another workspace: clean this one "
             "afterwards. If the machine that did it is gone, remove the file"
         )
+    freed = 0
     for one in found:
-        (store.root / WORK).mkdir(exist_ok=True)
         # Not among artifacts, of which none is ever half there; what is left of it is found again.
         gone = store.root / WORK / f".gone-{uuid.uuid4().hex}"
-        one.path.rename(gone)
-        shutil.rmtree(gone)
-    return sum(one.size for one in found)
+        try:
+            gone.parent.mkdir(exist_ok=True)
+            one.path.rename(gone)
+            shutil.rmtree(gone)
+        except OSError as error:
+            raise ValueError(
+                f"{one.path}: cannot be removed ({error.strerror}); freed {sized(freed)} before it"
+            ) from None
+        freed += one.size
+    return freed
 
 
 def described(found: list[Leftover]) -> RenderableType:
@@ -202,7 +209,7 @@ def _searched(
     session = read_search(name, scale, preset, runtime)
     if not session.is_begun:
         return session.fingerprint, ()
-    asked = session.jobs(session.open_study(looking_on=True))
+    asked = session.jobs(session.look_at_study(remembering=False))
     return session.fingerprint, (job.key for job in asked)
 
 

@@ -64,10 +64,10 @@ def search_table(
 
 
 def study_so_far(session: SearchSession) -> Study:
-    """The study on disk. Raises ValueError where the search was never run here."""
+    """The study on disk, to look at. Raises ValueError where the search was never run here."""
     if not session.is_begun:
         raise ValueError(f"{session.search.name} was not run in this workspace at this scale yet")
-    return session.open_study()
+    return session.look_at_study()
 
 
 def table_of(session: SearchSession, study: Study) -> Table:

@@ -162,7 +162,7 @@ def _named(experiment: Work | SearchSession) -> tuple[str, str, Runtime]:
 def _rows(experiment: Work | SearchSession, progress: Progress) -> RenderableType:
     """What is finished, as the runner draws it."""
     if isinstance(experiment, SearchSession):
-        study = experiment.open_study(looking_on=True)
+        study = experiment.look_at_study(remembering=False)
         return search_table(experiment, study, partial=True, rows=LIVE_ROWS).terminal(notes=False)
     if len(experiment.sessions) > 1:
         return finished_trials(experiment)

@@ -1,6 +1,7 @@
 """What nobody asks for is shown, and removed only when that is asked for."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,22 @@ def test_what_an_experiment_asks_for_stays_and_what_it_asked_for_can_go(folder: 
 def test_nothing_is_freed_where_there_is_no_store(folder: Path) -> None:
     assert "freed 0 B" in said(folder, "clean --free --workspace other")
     assert not (folder / "other").exists()
+
+
+def test_what_cannot_be_removed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here because it is no longer where it was found."""
+    monkeypatch.chdir(folder)
+    store = ArtifactStore(at(folder).store)
+    for artifact in list(store.artifacts())[:2]:
+        store.set_aside(artifact, "for a test")
+    first, gone = cleaning.leftovers(at(folder)).found
+    shutil.rmtree(gone.path)
+    with pytest.raises(
+        ValueError, match=r"cannot be removed \(No such file.*; freed \d"
+    ) as refusal:
+        cleaning.free([first, gone], at(folder))
+    assert str(gone.path) in str(refusal.value)
+    assert not first.path.exists()
 
 
 def test_what_was_set_aside_or_begun_for_nobody_is_found(folder: Path) -> None:

@@ -128,6 +128,17 @@ def test_the_table_is_there_in_every_form(folder: Path, form: str) -> None:
     assert "base" in output
 
 
+def test_who_reads_leaves_the_study_as_it_is(folder: Path) -> None:
+    study = folder / ".hipart/optuna.db"
+    before = study.read_bytes()
+    (folder / ".hipart/store/evaluate/0123456789abcdef").mkdir()  # of which nothing can be read
+    for command in ("table", "report", "watch", "export"):
+        out = " --out looked" if command == "export" else ""
+        said(folder, f"{command} lifter_search --scale smoke{out}")
+    (folder / ".hipart/store/evaluate/0123456789abcdef").rmdir()
+    assert study.read_bytes() == before
+
+
 @pytest.mark.parametrize("lost", [("lifter", "evaluate"), ("densify",)])
 def test_what_is_lost_of_a_winner_is_measured_on_test_again_in_one_run(
     folder: Path, tmp_path: Path, lost: tuple[str, ...]

@@ -215,6 +215,15 @@ def test_a_link_to_nowhere_where_an_artifact_belongs_is_moved_out_of_its_way(
     assert JOB in store
 
 
+def test_a_link_that_leads_to_itself_is_no_artifact(store: ArtifactStore) -> None:
+    place = store.root / JOB.stage / JOB.key
+    place.parent.mkdir()
+    place.symlink_to(place)
+    assert list(store.artifacts()) == []
+    publish(store)
+    assert JOB in store
+
+
 def test_a_file_where_an_artifact_belongs_is_moved_out_of_its_way(store: ArtifactStore) -> None:
     place = store.root / JOB.stage / JOB.key
     place.parent.mkdir()

@@ -43,6 +43,7 @@ def export(
     """Write the best finished trial as a bundle that predicts without the platform."""
     from hipart.export import export_bundle, of_arm
     from hipart.export.runtimes import add_runtimes, check_installed
+    from hipart.searched import study_so_far
 
     formats = ["onnx"] * onnx + ["torch"] * torch_export
     check_installed(formats)
@@ -55,7 +56,7 @@ def export(
     if register is None:
         del options["mlflow"]  # of the environment, perhaps: a bundle alone is none of its business
     searched = find_search(experiment, **options)
-    session = searched.measured(searched.open_study()) if searched else None
+    session = searched.measured(study_so_far(searched)) if searched else None
     session = session or open_ablation(experiment, **options)
     tried = session.trials if arm is None else of_arm(session.trials, arm)
     export_bundle(session.store, session.ablation, tried, session.fingerprint, metric, out, finish)

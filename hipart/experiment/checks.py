@@ -52,7 +52,7 @@ def _combinations(written: Written) -> Iterator[Problem]:
                 yield Problem(place, rule, shown(name), allowed)
         if any(len(levels) != 1 for levels in meant.values()):
             continue
-        cell = combination.cell(written.factors)
+        cell = frozenset(levels[0] for levels in meant.values())
         yield from _twice(place, "factor", [levels[0][0] for levels in meant.values()])
         if cells.setdefault(cell, index) != index:
             rule = f"is the same cell as combinations[{cells[cell]}]"

@@ -216,8 +216,17 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
     """Every combination. A factor with named levels also stands at the base."""
     base = ablation.base_config
     cells = [(one.cell(ablation.factors), one) for one in ablation.combinations]
-    # One of which a level rests at this scale is no cell of the design.
-    combined = {cell: one.published for cell, one in cells if len(cell) == len(one.levels)}
+    at_base_here = {
+        (factor.name, level.name)
+        for factor in ablation.factors
+        for level in factor.levels
+        if factor.path and not moved(base, level.set)
+    }
+    # One of which a level rests at this scale is no cell of the design. Arms are called by those
+    # of their levels that are not the base's.
+    combined = {
+        cell - at_base_here: one.published for cell, one in cells if len(cell) == len(one.levels)
+    }
     choices: list[list[_Choice]] = []
     for factor in ablation.factors:
         at_base: list[_Choice] = [] if factor.path else [None]
@@ -231,11 +240,12 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
         stated = [level.published for _, level in (away or chosen) if level.published]
         levels = tuple((factor.name, level.name) for factor, level in away)
         name = ", ".join(f"{factor}={level}" for factor, level in levels)
+        of_cell = combined.get(frozenset(levels))
         yield _Proposal(
             place=("factors", name),
             name=name,
             changes={path: value for _, level in chosen for path, value in level.set.items()},
-            published=stated[0] if stated and len(away) <= 1 else combined.get(frozenset(levels)),
+            published=of_cell or (stated[0] if stated and len(away) <= 1 else None),
             may_be_base=all(factor.path for factor, _ in away),
             levels=levels,
         )

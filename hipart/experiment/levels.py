@@ -1,9 +1,9 @@
 """What an experiment varies: levels and factors, and the cells of a factorial design."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from hipart.config import Section
 from hipart.experiment.errors import shown
@@ -22,10 +22,19 @@ class Level(Section):
     published: Published | None = None
 
 
+def _without_equals(name: str) -> str:
+    if "=" in name:
+        raise ValueError(f"has an equals sign, which stands before a level: {shown(name)}")
+    return name
+
+
+FactorName = Annotated[Name, AfterValidator(_without_equals)]
+
+
 class Factor(Section):
     """Something that is varied: the values of one path, or levels with names."""
 
-    name: Name
+    name: FactorName
     path: Text | None = None
     #: What the base is called in this factor; without it the base's value, or "base".
     base: Name | None = None
@@ -70,15 +79,23 @@ def label(value: Any) -> str:
 class Combination(Section):
     """A cell of a factorial design, by the names of its levels that are not the base's.
 
-    ``FACTOR=LEVEL`` names a level that another factor has one of the same name of.
+    ``FACTOR=LEVEL`` names a level that another factor has one of the same name of; in an ablation
+    at a scale all are named so.
     """
 
     levels: Annotated[tuple[Text, ...], Field(strict=False, min_length=2)]
     published: Published
 
+    def in_full(self, factors: Iterable[Factor]) -> Self:
+        """The same with every level as ``FACTOR=LEVEL``."""
+        meant = [one for name in self.levels for one in levels_called(name, factors)]
+        return self.model_copy(update={"levels": tuple(map("=".join, meant))})
+
     def cell(self, factors: Iterable[Factor]) -> frozenset[tuple[str, str]]:
-        """Its factors with their levels, as far as these are there at a scale."""
-        return frozenset(one for name in self.levels for one in levels_called(name, factors))
+        """Of an ablation at a scale: its factors with their levels, as far as these are there."""
+        there = {(factor.name, level.name) for factor in factors for level in factor.levels}
+        named = (name.partition("=") for name in self.levels)
+        return frozenset(there & {(factor, level) for factor, _, level in named})
 
 
 def levels_called(name: str, factors: Iterable[Factor]) -> list[tuple[str, str]]:

@@ -41,10 +41,7 @@ def as_written(written: Written, path: Path, around: tuple[str, str, str]) -> Ab
         ),
     }
     # Of which factor a level is the file says as a whole: a scale may have other ones.
-    values["combinations"] = tuple(
-        one.model_copy(update={"levels": tuple(map("=".join, one.cell(written.factors)))})
-        for one in written.combinations
-    )
+    values["combinations"] = tuple(one.in_full(written.factors) for one in written.combinations)
     here = section_of(written.scales, scale)
     if here is not None:
         section = section_name(written.scales, scale)

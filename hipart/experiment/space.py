@@ -27,6 +27,9 @@ Value = int | float | str
 Point = dict[str, Value]
 Number = int | float
 
+#: All values of a dimension are listed where it has steps.
+MOST_VALUES = 100_000
+
 
 class Dimension(Section):
     """One thing that is searched over: ``range`` of a path, or ``levels``."""
@@ -113,14 +116,18 @@ class Dimension(Section):
         return whole and (self.kind == "float" or float(value).is_integer())
 
     def count(self) -> int | None:
-        """How many values it has; None where they cannot be counted."""
+        """How many values it has, at most one more than ``MOST_VALUES``.
+
+        None where they cannot be counted, or need not be: no step can make a logarithm's fewer.
+        """
         if self.levels is not None:
             return len(self.levels)
         assert self.range is not None
         if self.step is None and self.kind != "int":
             return None
         low, high = self.range
-        return int((high - low) / (self.step or 1) + 1e-9) + 1
+        count = int(min((high - low) / (self.step or 1), MOST_VALUES) + 1e-9) + 1
+        return None if self.log and count > MOST_VALUES else count
 
     def values(self) -> list[Value] | None:
         """All of its values in order; None where they cannot be counted."""
@@ -159,13 +166,16 @@ class Dimension(Section):
 
 def _finite(value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]
+    try:
+        return number and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def _quoted(value: object) -> bool:
     try:
         return isinstance(value, str) and math.isfinite(float(value))
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 
@@ -273,8 +283,21 @@ class Space:
     @property
     def size(self) -> int | None:
         """How many points there are; None if that cannot be counted."""
-        points = self.points()
-        return None if points is None else sum(1 for _ in points)
+        if any(one.count() is None for one in self.dimensions):
+            return None
+        return self._count({}, 0)
+
+    def _count(self, point: Point, number: int) -> int:
+        """How many points there are from a dimension on, at the levels of those it depends on."""
+        if number == len(self.dimensions):
+            return 1
+        dimension = self.dimensions[number]
+        if not dimension.exists(point):
+            return self._count(point, number + 1)
+        if any(dimension.name in one.when for one in self.dimensions):
+            levels = ({**point, dimension.name: level} for level in dimension.names)
+            return sum(self._count(one, number + 1) for one in levels)
+        return (dimension.count() or 0) * self._count(point, number + 1)
 
 
 def _equal(found: tuple[Any, ...], value: Any) -> bool:

@@ -13,10 +13,7 @@ from hipart.experiment.explain import problems_of
 from hipart.experiment.form import changed_at
 from hipart.experiment.paths import Changer, all_paths, flat, unknown_path, value_at
 from hipart.experiment.scales import SCALES
-from hipart.experiment.space import Dimension, Space, at_scale
-
-#: All values of a dimension are listed where it has steps.
-MOST_VALUES = 100_000
+from hipart.experiment.space import MOST_VALUES, Dimension, Space, at_scale
 
 
 def problems(dimensions: Sequence[Dimension]) -> Iterator[Problem]:
@@ -77,7 +74,7 @@ def _form(place: Place, dimension: Dimension) -> Iterator[Problem]:
         allowed = f"above 0, at most {high - low:g}"
         yield Problem((*place, "step"), "is out of range", shown(dimension.step), allowed)
     elif (count := dimension.count()) is not None and count > MOST_VALUES:
-        rule = f"makes {count:,} values, and at most {MOST_VALUES:,} are counted"
+        rule = f"makes more than {MOST_VALUES:,} values"
         yield Problem(here, rule, shown([low, high]), remedy="give it a larger `step`")
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from hipart.config import PipelineConfig
-from hipart.experiment.design import Arm, arms, place_of
+from hipart.experiment.design import BASE, Arm, arms, place_of
 from hipart.experiment.errors import Place, Problem, shown
 from hipart.experiment.form import Ablation, Written
 from hipart.experiment.levels import Factor, label
@@ -112,6 +112,11 @@ def _untrue_bases(ablation: Ablation) -> Iterator[Problem]:
     """Bases by the name of a level that they are not, or by a number that their value is not."""
     for factor in ablation.factors:
         if factor.base is None:
+            if factor.path is None and BASE in (level.name for level in factor.levels):
+                rule = f"is what the base is called, which {factor.name!r} gives no name"
+                place = _place(ablation, BASE, ("factors", factor.name, "levels", BASE))
+                remedy = "give the factor a `base`, or the level another name"
+                yield Problem(place, rule, BASE, remedy=remedy)
             continue
         value = value_at(ablation.base_config.model_dump(), factor.path) if factor.path else ()
         is_value = any(_is_called(factor.base, one) for one in value)

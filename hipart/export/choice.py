@@ -113,8 +113,8 @@ def _why_none(trials: int, able: int, stage: str, metric: str, reported: Collect
         near = nearest(metric, reported)
         return f"{stage} has no {metric!r} in these trials{near}; it has {shown(reported)}"
     return (
-        f"no finished trial that can predict has {stage}/{metric} ({able} of {trials} trials can "
-        "predict): run the experiment at this scale first"
+        f"no finished trial that can predict has {stage}/{metric} ({able} of {trials} trials could "
+        "predict): run the experiment at this scale, which says why one fails"
     )
 
 

@@ -100,15 +100,27 @@ class Heard(NamedTuple):
     expected_s: float | None
 
 
+#: What the first line of a journal says.
+_HEAD: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "scale": str,
+    "workers": int,
+    "at": (int, float),
+    "owner": dict,
+}
+
+
 def journals(folder: Path) -> list[Found]:
     """Every journal of a folder, the newest first."""
     found = []
     for path in folder.glob("*.jsonl"):
-        with path.open("rb") as file:
-            head = _line(file.readline())
-        if "owner" in head:
-            values = (head[name] for name in ("name", "scale", "workers", "at", "owner"))
-            found.append(Found(path, *values))
+        try:
+            with path.open("rb") as file:
+                head = _line(file.readline())
+        except OSError:  # removed meanwhile
+            continue
+        if all(isinstance(head.get(name), kind) for name, kind in _HEAD.items()):
+            found.append(Found(path, *(head[name] for name in _HEAD)))
     return sorted(found, key=lambda one: one.began, reverse=True)
 
 

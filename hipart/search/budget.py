@@ -93,16 +93,14 @@ class Account:
         goal = self._search.objectives[0].goal
         if self._search.several:
             return False
-        known: list[float] = []
-        own: list[float] = []
-        for one in self._study.complete:
-            if one.values:
-                (own if one.origin == "search" else known).append(one.values[0])
-        earlier, last = known + own[: -plateau.trials], own[-plateau.trials :]
+        values = {one.number: one.values[0] for one in self._study.complete if one.values}
+        own = [one.number for one in self._study.own if one.number in values]
+        last = own[-plateau.trials :]
+        earlier = [value for number, value in values.items() if number < last[0]] if last else []
         if len(last) < plateau.trials or not earlier:
             return False
         pick = max if goal == "max" else min
-        before, now = pick(earlier), pick(earlier + last)
+        before, now = pick(earlier), pick([*earlier, *(values[number] for number in last)])
         return abs(before - now) <= abs(before) * plateau.improvement_pct / 100
 
 

@@ -1,6 +1,7 @@
 """What the store has measured of a space, whoever measured it and for what."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from hipart.identity import config_of
 from hipart.jobs import canonical_json
 from hipart.pipeline import PIPELINE
 from hipart.search.candidates import Candidate, Candidates, Finished, mean_over_seeds
+from hipart.store import StoreError
 
 
 class StoredArtifact(Protocol):
@@ -56,7 +58,7 @@ def remembered(search: Search, candidates: Candidates, store: Store) -> Iterator
     this point are in the store, so anything else about the artifact may be otherwise.
     """
     seen: set[str] = set()
-    identities = {one.key: one.identity for one in store.artifacts()}
+    identities = dict(_identities(store))
     last = max((one.stage for one in search.objectives), key=list(PIPELINE).index)
     for identity in list(identities.values()):
         if identity["stage"] != last:
@@ -72,6 +74,12 @@ def remembered(search: Search, candidates: Candidates, store: Store) -> Iterator
         memory = recall(search, candidates, candidate, store)
         if memory.values is not None or memory.rungs:
             yield memory
+
+
+def _identities(store: Store) -> Iterator[tuple[str, dict[str, Any]]]:
+    for artifact in store.artifacts():
+        with suppress(StoreError):  # damaged: whoever asks for it finds out and says so
+            yield artifact.key, artifact.identity
 
 
 def recall(search: Search, candidates: Candidates, candidate: Candidate, store: Finished) -> Memory:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from optuna.storages import BaseStorage, RDBStorage
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 
 from hipart.experiment.search import Search
 from hipart.jobs import canonical_json, key_of
@@ -35,3 +36,11 @@ def storage_at(file: Path) -> BaseStorage:
     """Studies in a sqlite file, which outlive a killed process."""
     file.parent.mkdir(parents=True, exist_ok=True)
     return RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+def copy_of(name: str, file: Path) -> BaseStorage:
+    """A study as it is in a file now, to look at: whoever searches does not notice."""
+    copy = InMemoryStorage()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    optuna.copy_study(from_study_name=name, from_storage=storage_at(file), to_storage=copy)
+    return copy

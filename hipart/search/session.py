@@ -7,6 +7,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from optuna.storages import BaseStorage
 from optuna.study import get_all_study_names
 
 from hipart.config import window_frames
@@ -26,7 +27,7 @@ from hipart.runtime import Runtime
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
 from hipart.search.memory import remembered
-from hipart.search.question import question_of, storage_at, study_name
+from hipart.search.question import copy_of, question_of, storage_at, study_name
 from hipart.search.rules import Rules
 from hipart.search.study import Record, Study
 from hipart.session import Session, again, check_folds
@@ -93,14 +94,23 @@ class SearchSession:
                 ) from None
             yield
 
-    def open_study(self, looking_on: bool = False) -> Study:
-        """The study on disk, knowing all that the store has measured of the space.
+    def open_study(self) -> Study:
+        """The study on disk, for who is ``alone``, told all that the store has of the space."""
+        return self._told(self._study_in(storage_at(self.runtime.studies.absolute())))
 
-        Who is only ``looking_on`` while somebody else searches tells it nothing.
+    def look_at_study(self, remembering: bool = True) -> Study:
+        """A copy of the study on disk, which has to be there, while somebody may be searching.
+
+        ``remembering``, it knows all that the store has measured of the space.
         """
-        question = question_of(self.search, self.fingerprint)
-        study = Study(self.search, question, storage_at(self.runtime.studies.absolute()))
-        for memory in () if looking_on else remembered(self.search, self.candidates, self.store):
+        study = self._study_in(copy_of(self._study_name, self.runtime.studies.absolute()))
+        return self._told(study) if remembering else study
+
+    def _study_in(self, storage: BaseStorage) -> Study:
+        return Study(self.search, question_of(self.search, self.fingerprint), storage)
+
+    def _told(self, study: Study) -> Study:
+        for memory in remembered(self.search, self.candidates, self.store):
             study.remember(*memory)
         return study
 

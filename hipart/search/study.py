@@ -35,6 +35,15 @@ State = Literal["running", "complete", "stopped", "failed", "refused"]
 Origin = Literal["search", "store"]
 
 
+#: What became of a trial that does not say so itself.
+_ENDED: dict[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+
+
 @dataclass
 class Record:
     """A trial as the study knows it. ``rungs`` are values of the objective by epochs."""
@@ -277,7 +286,7 @@ class Study:
             self._open[frozen.number] = trial
         elif "point" not in attributes:
             return
-        ended: State = "stopped" if frozen.state == TrialState.PRUNED else "complete"
+        ended = _ENDED[frozen.state]
         # Killed between the word about its end and the end itself, it has not ended.
         state: State = "running" if running else attributes.get("state", ended)
         self._keep(

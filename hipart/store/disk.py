@@ -16,9 +16,16 @@ def folders_in(folder: Path) -> set[str]:
     """Names of the folders in a folder, which need not be there; hidden ones are left out."""
     try:
         with os.scandir(folder) as entries:
-            return {one.name for one in entries if one.name[0] != "." and one.is_dir()}
+            return {one.name for one in entries if one.name[0] != "." and _is_folder(one)}
     except FileNotFoundError:
         return set()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def read_bytes(file: str) -> bytes:

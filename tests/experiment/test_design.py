@@ -305,6 +305,52 @@ scales: {{smoke: {{levels: {{B: [4, 16]}}}}}}
     assert not any(arm.published for arm in found)
 
 
+def test_a_published_cell_may_name_a_level_of_the_base(write: Write) -> None:
+    cell = "  - {levels: [sparse=32, dense=16], published: {value: 3, unit: mm, place: here}}\n"
+    found = {arm.name: arm.published for arm in arms(write(BOOKS + CELLS + cell))}
+    published = found["dense=16"]
+    assert published is not None and published.value == 3
+
+
+def test_a_published_cell_stays_where_a_scale_moves_the_base(write: Write) -> None:
+    """What a level has beside the file's base is of another cell there."""
+    text = """
+design: factorial
+factors:
+  - {name: epochs, path: lifter.epochs, levels: [1, 4]}
+  - name: flip
+    levels:
+      - {name: "always", set: {evaluation.flip: true}, published: {value: 1, unit: mm, place: here}}
+combinations: [{levels: ["4", always], published: {value: 2, unit: mm, place: here}}]
+base: {lifter.epochs: 1}
+scales: {smoke: {base: {lifter.epochs: 4}}}
+"""
+    found = {arm.name: arm.published and arm.published.value for arm in arms(write(text))}
+    assert found == {
+        "base": None,
+        "epochs=1": None,
+        "epochs=1, flip=always": None,
+        "flip=always": 2,
+    }
+
+
+@pytest.mark.parametrize("name", ["a=b", "="])
+def test_a_factor_is_told_from_its_level(write: Write, name: str) -> None:
+    with pytest.raises(ExperimentError, match="has an equals sign, which stands before a level"):
+        write(BOOKS.replace("name: sparse", f"name: '{name}'"))
+
+
+def test_a_level_is_not_called_as_the_base_is(write: Write) -> None:
+    """In a grid one would stand for the other."""
+    text = """
+design: one_at_a_time
+factors: [{name: flip, levels: [{name: base, set: {evaluation.flip: true}}]}]
+"""
+    with pytest.raises(ExperimentError, match="is what the base is called, which 'flip' gives no"):
+        write(text)
+    write(text.replace("name: flip,", "name: flip, base: never,"))
+
+
 @pytest.mark.parametrize(
     ("levels", "said"),
     [

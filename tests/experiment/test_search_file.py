@@ -78,7 +78,17 @@ SPACE_MISTAKES = {
     "step without end": Mistake(
         STEPPED,
         "range: [0.0, 0.5], step: 1.0e-300",
-        (":7: at space.dropout.range: makes", "at most 100,000 are counted", "a larger `step`"),
+        (":7: at space.dropout.range: makes more than 100,000 values", "a larger `step`"),
+    ),
+    "step beneath all numbers": Mistake(
+        STEPPED,
+        "range: [-1.0e+308, 1.0e+308], step: 1.0e-311",
+        (":7: at space.dropout.range: makes more than 100,000 values", "a larger `step`"),
+    ),
+    "number beyond all numbers": Mistake(
+        STEPPED,
+        f"range: [0, 1{400 * '0'}]",
+        (":7: at space[1].range: must be two numbers", "the highest; got [0, 1000"),
     ),
     "step beyond the range": Mistake(
         STEPPED,

@@ -14,7 +14,7 @@ from hipart.experiment.file import folders, load_any
 from hipart.experiment.paths import with_changes
 from hipart.experiment.scales import SCALES
 from hipart.experiment.search import Search
-from hipart.experiment.space import Dimension, Point, Space, at_scale
+from hipart.experiment.space import MOST_VALUES, Dimension, Point, Space, at_scale
 
 PACKAGED = sorted(path.stem for path in folders("search_spaces")[0].glob("*.yaml"))
 SMALL = {"lifter.model.kind": "mlp", "lifter.model.width": 8, "lifter.model.blocks": 1}
@@ -220,6 +220,20 @@ def test_a_space_with_a_continuous_range_is_not_counted() -> None:
     space = _space({"name": "rate", "path": "prior.learning_rate", "range": [1e-4, 1e-2]}, HEADS)
     assert space.points() is None
     assert space.size is None
+
+
+def test_a_space_is_counted_and_not_walked() -> None:
+    """Three numbers of 100,000 values each make more points than can be walked."""
+    paths = ("prior.warmup_steps", "tokenizer.warmup_steps", "regressor.warmup_steps")
+    space = _space(*({"name": one, "path": one, "range": [1, MOST_VALUES]} for one in paths))
+    assert space.size == MOST_VALUES**3
+
+
+def test_of_a_logarithm_no_step_is_asked_for() -> None:
+    steps = {"name": "steps", "path": "lifter.steps", "range": [1, 200_000], "log": True}
+    space = _space(steps)
+    assert space.size is None
+    assert space["steps"].at(0.5) == 447
 
 
 KINDS = {

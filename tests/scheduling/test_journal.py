@@ -119,3 +119,11 @@ def test_a_disk_that_is_full_costs_the_journal_alone(
             full.write(b"one")
         written(EVENTS[0])
         written.end("finished")
+
+
+@pytest.mark.parametrize("head", [b'{"owner": 5}', b'{"owner": {}, "at": "now"}', b"[]", b""])
+def test_what_is_no_journal_is_passed_over(tmp_path: Path, head: bytes) -> None:
+    journal(tmp_path)
+    (tmp_path / "strange.smoke.1.jsonl").write_bytes(head)
+    (tmp_path / "gone.smoke.1.jsonl").symlink_to(tmp_path / "nowhere")
+    assert [one.name for one in journals(tmp_path)] == ["one"]

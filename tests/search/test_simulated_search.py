@@ -408,6 +408,28 @@ def test_what_the_store_remembers_is_no_trial_without_a_better_one(tmp_path: Pat
     assert again.ended.reason == "no better over 3 trials"
 
 
+def test_what_the_store_learned_after_a_trial_is_not_what_it_was_no_better_than(
+    tmp_path: Path,
+) -> None:
+    search = _search(tmp_path, FOUR, "laptop")
+    study, limits = Study(search, "simulated"), Limits(plateau=Plateau(trials=3))
+    better = iter(range(9, 0, -1))
+
+    def search_on(trials: int) -> None:
+        for _ in range(trials):
+            record = study.draw()
+            assert record is not None
+            study.completed(record, [float(next(better))])
+
+    search_on(4)
+    point = next(one for one in search.space.points() or () if study.known(one) is None)
+    assert study.remember(point, (0.5,), {})
+    assert Account(search, study, limits, lambda: 0.0, 1).over(0) is None
+    search_on(3)
+    ended = Account(search, study, limits, lambda: 0.0, 1).over(0)
+    assert ended is not None and ended.reason == "no better over 3 trials"
+
+
 # What is refused or judged before it costs much.
 
 

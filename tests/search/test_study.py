@@ -15,7 +15,7 @@ from hipart.jobs import canonical_json
 from hipart.search.budget import Limits
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import Landscape, made_up
-from hipart.search.question import question_of, storage_at
+from hipart.search.question import copy_of, question_of, storage_at
 from hipart.search.simulation import MemoryStore, Simulated, simulate
 from hipart.search.study import Record, Study
 
@@ -248,6 +248,34 @@ def test_a_study_that_is_opened_again_goes_on(tmp_path: Path, sampler: str) -> N
     assert len(points) == 11
     assert set(points) <= set(map(canonical_json, search.space.points() or ()))
     assert _reopened(search, file).records == again.records
+
+
+def test_who_looks_at_a_study_leaves_it_as_it_is(tmp_path: Path) -> None:
+    """Also a trial that is just being drawn, by the command that searches."""
+    search, file = _search(tmp_path, SMALL), tmp_path / "studies.db"
+    study = _reopened(search, file)
+    _finish(study, study.draw())
+    running, waiting = study.draw(), study.optuna_study.get_trials()[0].params
+    assert running is not None
+    study.optuna_study.ask()
+    study.optuna_study.enqueue_trial(waiting)
+    before = study.optuna_study.get_trials()
+    looked = Study(search, "test", copy_of(study.name, file))
+    assert looked.records == study.records
+    point = next(one for one in search.space.points() or () if looked.known(one) is None)
+    assert looked.remember(point, (1.0,), {})
+    _finish(looked, looked.draw())
+    assert study.optuna_study.get_trials() == before
+    _finish(study, running)
+
+
+def test_a_trial_that_somebody_else_ended_has_failed(tmp_path: Path) -> None:
+    search, file = _search(tmp_path, SMALL), tmp_path / "studies.db"
+    study = _reopened(search, file)
+    record = study.draw()
+    assert record is not None
+    study.optuna_study.tell(record.number, state=TrialState.FAIL)
+    assert [one.state for one in _reopened(search, file).own] == ["failed"]
 
 
 def test_a_study_that_goes_on_draws_other_numbers(tmp_path: Path) -> None:
