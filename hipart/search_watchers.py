@@ -7,8 +7,9 @@ from rich.console import Console
 
 from hipart.scheduling.metrics import RunMetrics
 from hipart.search.candidates import Candidate, Chain
+from hipart.search.record import Record
 from hipart.search.session import SearchSession
-from hipart.search.study import Record, Study
+from hipart.search.study import Study
 from hipart.searched import best_line
 from hipart.tracking import MlflowMirror
 

@@ -18,8 +18,9 @@ from hipart.report.tables import Drawn, Table, table, write_all
 from hipart.results import frame, provenances
 from hipart.search.candidates import Candidate, Chain
 from hipart.search.front import front, hypervolume, worst
+from hipart.search.record import Record
 from hipart.search.session import TRIAL, SearchSession
-from hipart.search.study import Record, Study
+from hipart.search.study import Study
 
 #: Trials in a table; all of them are in trials.csv.
 ROWS = 30

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 from hipart.config import PipelineConfig, Section
@@ -216,23 +216,20 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
     """Every combination. A factor with named levels also stands at the base."""
     base = ablation.base_config
     cells = [(one.cell(ablation.factors), one) for one in ablation.combinations]
-    at_base_here = {
-        (factor.name, level.name)
-        for factor in ablation.factors
-        for level in factor.levels
-        if factor.path and not moved(base, level.set)
-    }
-    # One of which a level rests at this scale is no cell of the design. Arms are called by those
-    # of their levels that are not the base's.
-    combined = {
-        cell - at_base_here: one.published for cell, one in cells if len(cell) == len(one.levels)
-    }
     choices: list[list[_Choice]] = []
     for factor in ablation.factors:
         at_base: list[_Choice] = [] if factor.path else [None]
         named = factor.path is None
         off = [(factor, one, named or moved(base, one.set)) for one in factor.levels]
         choices.append([*at_base, *off])
+    idle = {
+        (factor.name, level.name)
+        for factor, level, moves in filter(None, chain.from_iterable(choices))
+        if not moves
+    }
+    # One of which a level rests at this scale is no cell of the design. Arms are called by those
+    # of their levels that move the base.
+    combined = {cell - idle: one.published for cell, one in cells if len(cell) == len(one.levels)}
     for combination in product(*choices):
         there = [choice for choice in combination if choice is not None]
         chosen = [(factor, level) for factor, level, _ in there]

@@ -9,6 +9,7 @@ from hipart.config import PipelineConfig
 from hipart.experiment import checks, words
 from hipart.experiment.claims import missing_arms
 from hipart.experiment.design import arms
+from hipart.experiment.dimension import Dimension
 from hipart.experiment.errors import ExperimentError, Problem, shown, unknown
 from hipart.experiment.explain import problems_of
 from hipart.experiment.form import Ablation, Written
@@ -19,7 +20,6 @@ from hipart.experiment.scales import CORPORA, PRESETS, SCALES
 from hipart.experiment.search import Search, SpaceFile, WrittenSearch
 from hipart.experiment.search_checks import search_problems
 from hipart.experiment.search_overlay import search_at_scale
-from hipart.experiment.space import Dimension
 from hipart.experiment.space_checks import problems
 
 __all__ = [

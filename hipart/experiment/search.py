@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from hipart.config import PAPER_LIFTER_EPOCH, PipelineConfig, PositiveInt, Section, Seed
+from hipart.experiment.dimension import Dimension
 from hipart.experiment.form import SEEDED, Source, reported_stages
 from hipart.experiment.levels import Changes
 from hipart.experiment.metrics import MetricChoice
-from hipart.experiment.space import Dimension, Space
+from hipart.experiment.space import Space
 from hipart.experiment.texts import Text
 from hipart.pipeline import PIPELINE
 

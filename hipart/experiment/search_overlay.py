@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hipart.config import PipelineConfig
+from hipart.experiment.dimension import Dimension, at_scale
 from hipart.experiment.errors import ExperimentError, Problem, shown, unknown
 from hipart.experiment.form import changed_at, overlaid
 from hipart.experiment.metrics import with_goal
@@ -12,7 +13,6 @@ from hipart.experiment.paths import with_changes
 from hipart.experiment.scales import SCALES, section_of
 from hipart.experiment.search import VALIDATION_SAMPLES, Search, SearchAtScale, WrittenSearch
 from hipart.experiment.search_checks import repeated
-from hipart.experiment.space import Dimension, at_scale
 from hipart.experiment.space_checks import overruled, problems, problems_around
 from hipart.pipeline import FINAL_STAGE
 

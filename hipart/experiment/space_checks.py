@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from hipart.config import PipelineConfig
+from hipart.experiment.dimension import MOST_VALUES, Dimension, at_scale
 from hipart.experiment.errors import ExperimentError, Place, Problem, shown, unknown
 from hipart.experiment.explain import problems_of
 from hipart.experiment.form import changed_at
 from hipart.experiment.paths import Changer, all_paths, flat, unknown_path, value_at
 from hipart.experiment.scales import SCALES
-from hipart.experiment.space import MOST_VALUES, Dimension, Space, at_scale
+from hipart.experiment.space import Space
 
 
 def problems(dimensions: Sequence[Dimension]) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from hipart.experiment.space import Dimension
+from hipart.experiment.dimension import Dimension
 from hipart.report.description import flat
 from hipart.report.live import duration
 from hipart.search.session import SearchSession

@@ -10,7 +10,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from hipart.experiment.space import Dimension, Point, Space, Value
+from hipart.experiment.dimension import Dimension, Value
+from hipart.experiment.space import Point, Space
 
 #: Significant digits of a drawn number, so that it can be read and written down.
 DIGITS = 4

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from hipart.config import Probability, Section
+from hipart.experiment.dimension import Dimension
 from hipart.experiment.errors import ExperimentError, Problem, unknown
 from hipart.experiment.explain import problems_of
 from hipart.experiment.reading import read
 from hipart.experiment.search import Search, together
-from hipart.experiment.space import Dimension, Point
+from hipart.experiment.space import Point
 from hipart.pipeline import PIPELINE
 
 

@@ -21,9 +21,10 @@ from hipart.scheduling.graph import StageGraph
 from hipart.search.budget import Account, Ended
 from hipart.search.candidates import Candidate, Candidates, Chain, Finished, mean_over_seeds
 from hipart.search.memory import recall
+from hipart.search.record import Record
 from hipart.search.rules import Rules
 from hipart.search.stopping import goes_on, tokenizer_is_worth_it
-from hipart.search.study import Record, Study
+from hipart.search.study import Study
 
 #: Live trials for each job that could run: enough to find work that waits for nothing.
 TRIALS_A_SLOT = 4

@@ -28,8 +28,9 @@ from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
 from hipart.search.memory import remembered
 from hipart.search.question import copy_of, question_of, storage_at, study_name
+from hipart.search.record import Record
 from hipart.search.rules import Rules
-from hipart.search.study import Record, Study
+from hipart.search.study import Study
 from hipart.session import Session, again, check_folds
 from hipart.store import ArtifactStore
 from hipart.store.leases import FolderPlace, HeldError, Leases

@@ -7,8 +7,6 @@ is beside its parameters stands in its attributes, so Optuna's own tools can rea
 import random
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -20,6 +18,7 @@ from hipart.experiment.space import Point
 from hipart.jobs import canonical_json
 from hipart.search.drawing import at_random, distribution, suggested
 from hipart.search.question import study_name
+from hipart.search.record import Record, State
 from hipart.search.samplers import sampler_of
 
 #: How often a sampler may repeat itself before a point is drawn at random instead.
@@ -29,12 +28,6 @@ LAST_RESORT = 1000
 #: Why a trial failed whose command was killed before it had a point.
 CUT_SHORT = "its drawing was cut short"
 
-#: What became of a trial: ``stopped`` early; ``refused`` before it cost anything.
-State = Literal["running", "complete", "stopped", "failed", "refused"]
-#: Who measured it: this search, or somebody before it, whose results the store had.
-Origin = Literal["search", "store"]
-
-
 #: What became of a trial that does not say so itself.
 _ENDED: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -42,24 +35,6 @@ _ENDED: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
-
-
-@dataclass
-class Record:
-    """A trial as the study knows it. ``rungs`` are values of the objective by epochs."""
-
-    number: int
-    point: Point
-    state: State
-    origin: Origin = "search"
-    values: tuple[float, ...] | None = None
-    rungs: dict[int, float] = field(default_factory=dict)
-    reason: str = ""
-
-    @property
-    def name(self) -> str:
-        """What its arm is called."""
-        return f"trial {self.number}"
 
 
 class Study:

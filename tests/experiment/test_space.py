@@ -9,12 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from hipart.config import PipelineConfig
+from hipart.experiment.dimension import MOST_VALUES, Dimension, at_scale
 from hipart.experiment.errors import ExperimentError
 from hipart.experiment.file import folders, load_any
 from hipart.experiment.paths import with_changes
 from hipart.experiment.scales import SCALES
 from hipart.experiment.search import Search
-from hipart.experiment.space import MOST_VALUES, Dimension, Point, Space, at_scale
+from hipart.experiment.space import Point, Space
 
 PACKAGED = sorted(path.stem for path in folders("search_spaces")[0].glob("*.yaml"))
 SMALL = {"lifter.model.kind": "mlp", "lifter.model.width": 8, "lifter.model.blocks": 1}

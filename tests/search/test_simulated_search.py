@@ -17,6 +17,7 @@ from hipart.search.budget import Account, Limits
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.landscape import Landscape, Values, made_up
 from hipart.search.loop import TRIALS_A_SLOT, SearchLoop
+from hipart.search.record import Record
 from hipart.search.rules import Rules
 from hipart.search.simulation import (
     MadeUp,
@@ -26,7 +27,7 @@ from hipart.search.simulation import (
     metrics_of,
     simulate,
 )
-from hipart.search.study import Record, Study
+from hipart.search.study import Study
 from tests.timing import processor_time
 
 SEEDS = range(20)

@@ -16,8 +16,9 @@ from hipart.search.budget import Limits
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import Landscape, made_up
 from hipart.search.question import copy_of, question_of, storage_at
+from hipart.search.record import Record
 from hipart.search.simulation import MemoryStore, Simulated, simulate
-from hipart.search.study import Record, Study
+from hipart.search.study import Study
 
 HEAD = """\
 kind: search

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hipart.experiment.dimension import Dimension
 from hipart.experiment.metrics import MetricChoice
 from hipart.experiment.search import Search
-from hipart.experiment.space import Dimension, Point
+from hipart.experiment.space import Point
 from hipart.pipeline import FINAL_STAGE, PIPELINE
 from hipart.report.figures.style import BASE_COLOUR, OTHER_COLOUR
 

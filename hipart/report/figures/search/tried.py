@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hipart.experiment.dimension import Dimension, Value
 from hipart.experiment.search import Search
-from hipart.experiment.space import Dimension, Value
 from hipart.report.figures.search.shared import (
     Shown,
     add_grid,
