@@ -4,6 +4,7 @@ from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from sqlalchemy.exc import DatabaseError
 
 from hipart.experiment.search import Search
 from hipart.jobs import canonical_json, key_of
@@ -33,9 +34,18 @@ def study_name(search: Search, question: str) -> str:
 
 
 def storage_at(file: Path) -> BaseStorage:
-    """Studies in a sqlite file, which outlive a killed process."""
+    """Studies in a sqlite file, which outlive a killed process.
+
+    Raises ValueError for a file that is none, or cannot be read.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    return RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
+    try:
+        return RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
+    except DatabaseError as error:
+        raise ValueError(
+            f"{file}: cannot be read as a file of studies ({error.orig}). If it is damaged, move "
+            "it away: the store has what was measured, and a search that is run again remembers it"
+        ) from None
 
 
 def copy_of(name: str, file: Path) -> BaseStorage:

@@ -270,6 +270,15 @@ def test_who_looks_at_a_study_leaves_it_as_it_is(tmp_path: Path) -> None:
     _finish(study, running)
 
 
+@pytest.mark.parametrize("left", [b"", b"no database, for sure"])
+def test_a_damaged_file_of_studies_is_named(tmp_path: Path, left: bytes) -> None:
+    search, file = _search(tmp_path, SMALL), tmp_path / "studies.db"
+    _reopened(search, file)
+    file.write_bytes(left or file.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"studies\.db: cannot be read as a file of studies \("):
+        _reopened(search, file)
+
+
 def test_a_trial_that_somebody_else_ended_has_failed(tmp_path: Path) -> None:
     search, file = _search(tmp_path, SMALL), tmp_path / "studies.db"
     study = _reopened(search, file)
