@@ -64,10 +64,11 @@ def leftovers(runtime: Runtime) -> Leftovers:
             f"{runtime.shared_store}: others may ask for what it holds, so it is not cleaned; "
             "only a workspace's own store is"
         )
-    store = ArtifactStore(runtime.store)
+    # What is finished while studies are read may be of trials that are not in them yet.
+    there = list(_folders_in(ArtifactStore(runtime.store)))
     wanted, data, not_had = _wanted(runtime)
     found, unsaid, of_other_data = list[Leftover](), list[Leftover](), 0
-    for path, kind in _unwanted(store, wanted):
+    for path, kind in ((path, kind) for path, kind, key in there if key not in wanted):
         its_data = _data_of(path)
         if its_data in data:
             found.append(_leftover(path, kind))
@@ -84,24 +85,25 @@ def leftovers(runtime: Runtime) -> Leftovers:
     return Leftovers(found + unsaid, 0, 0, not_had)
 
 
-def free(found: list[Leftover], runtime: Runtime) -> int:
-    """Remove them; the bytes that are free now.
-
-    Raises ``ValueError`` while a command runs here, or anybody does a job of this store.
-    """
+def check_idle(runtime: Runtime) -> None:
+    """Raises ``ValueError`` while a command runs here, or anybody does a job of this store."""
     running = [one.name for one in journals(runtime.journals) if one.runs]
     if running:
         raise ValueError(f"{running[0]} is running in {runtime.workspace}: clean it afterwards")
-    store = ArtifactStore(runtime.store)
-    for lease in FolderPlace(store.root / ".leases").living():
+    for lease in FolderPlace(runtime.store / ".leases").living():
         raise ValueError(
             f"{lease}: somebody is doing this job, for another workspace: clean this one "
             "afterwards. If the machine that did it is gone, remove the file"
         )
+
+
+def free(found: list[Leftover], runtime: Runtime) -> int:
+    """Remove them; the bytes that are free now. Raises ``ValueError`` where it is not idle here."""
+    check_idle(runtime)
     freed = 0
     for one in found:
         # Not among artifacts, of which none is ever half there; what is left of it is found again.
-        gone = store.root / WORK / f".gone-{uuid.uuid4().hex}"
+        gone = runtime.store / WORK / f".gone-{uuid.uuid4().hex}"
         try:
             gone.parent.mkdir(exist_ok=True)
             one.path.rename(gone)
@@ -209,23 +211,21 @@ def _searched(
     session = read_search(name, scale, preset, runtime)
     if not session.is_begun:
         return session.fingerprint, ()
-    asked = session.jobs(session.look_at_study(remembering=False))
+    asked = session.jobs(session.look_at_study())
     return session.fingerprint, (job.key for job in asked)
 
 
-def _unwanted(store: ArtifactStore, wanted: set[str]) -> Iterator[tuple[Path, str]]:
-    """Every folder that is nobody's, and what it is."""
+def _folders_in(store: ArtifactStore) -> Iterator[tuple[Path, str, str]]:
+    """Every folder of a store, what it is, and by which key it is asked for, if by any."""
     for artifact in store.artifacts():
-        if artifact.key not in wanted:
-            yield artifact.path, artifact.stage
+        yield artifact.path, artifact.stage, artifact.key
     for path in _folders(store.root / ASIDE):
-        yield path, "damaged"
+        yield path, "damaged", ""
     for path in _folders(store.root / WORK):
-        if path.name.rpartition("-")[2] not in wanted:
-            yield path, "begun"
+        yield path, "begun", path.name.rpartition("-")[2]
     for path in (path for stage in PIPELINE for path in _folders(store.root / stage)):
         if path.name.startswith("."):
-            yield path, "begun"
+            yield path, "begun", ""
 
 
 def _data_of(folder: Path) -> str | None:

@@ -1,6 +1,7 @@
 """Where and on what a run happens. Another type than PipelineConfig: nothing here is in a key."""
 
 import os
+import re
 import shlex
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -37,6 +38,7 @@ class Runtime:
     mlflow: str | None = None
 
     def __post_init__(self) -> None:
+        _refuse_what_no_database_can_be_in(self.workspace)
         if self.mlflow is not None:
             _refuse_all_but_http(self.mlflow)
 
@@ -121,6 +123,16 @@ class Runtime:
     def tracking_database(self) -> Path:
         """MLflow's sqlite file."""
         return self.workspace / "mlflow.db"
+
+
+def _refuse_what_no_database_can_be_in(workspace: Path) -> None:
+    """sqlite's files have addresses, in which these mean something else."""
+    found = re.search(r"[?{}]|%[0-9A-Fa-f]{2}", str(workspace.absolute()))
+    if found:
+        raise ValueError(
+            f"workspace {workspace.absolute()}: its path has {found[0]!r}, and databases can be in "
+            "no folder with ?, {, } or % before two hexadecimal digits: name another one"
+        )
 
 
 def _refuse_all_but_http(address: str) -> None:

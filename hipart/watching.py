@@ -162,7 +162,9 @@ def _named(experiment: Work | SearchSession) -> tuple[str, str, Runtime]:
 def _rows(experiment: Work | SearchSession, progress: Progress) -> RenderableType:
     """What is finished, as the runner draws it."""
     if isinstance(experiment, SearchSession):
-        study = experiment.look_at_study(remembering=False)
+        if not experiment.is_begun:
+            return "No trial yet; or the search in the file is another one than that which was run."
+        study = experiment.look_at_study()
         return search_table(experiment, study, partial=True, rows=LIVE_ROWS).terminal(notes=False)
     if len(experiment.sessions) > 1:
         return finished_trials(experiment)

@@ -118,6 +118,27 @@ def test_what_an_experiment_asks_for_stays_and_what_it_asked_for_can_go(folder: 
     assert kinds(folder) == []
 
 
+def test_what_is_finished_while_it_looks_is_nobody_s_business(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a search that ran meanwhile, whose trials were not in its study yet."""
+    monkeypatch.chdir(folder)
+    (lifter, *_) = (at(folder).store / "lifter").iterdir()
+    ask = cleaning._wanted
+
+    def asked(runtime: Runtime) -> tuple[set[str], set[str], list[str]]:
+        wanted = ask(runtime)
+        shutil.copytree(lifter, lifter.with_name("0123456789abcdef"))
+        return wanted
+
+    before = cleaning.leftovers(at(folder)).found
+    monkeypatch.setattr(cleaning, "_wanted", asked)
+    assert cleaning.leftovers(at(folder)).found == before
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    shutil.rmtree(lifter.with_name("0123456789abcdef"))
+
+
 def test_nothing_is_freed_where_there_is_no_store(folder: Path) -> None:
     assert "freed 0 B" in said(folder, "clean --free --workspace other")
     assert not (folder / "other").exists()

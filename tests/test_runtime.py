@@ -57,3 +57,11 @@ def test_the_next_command_writes_to_the_same_mlflow(monkeypatch: pytest.MonkeyPa
     assert Runtime(Path("w")).tracked == ""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://host/a b")
     assert remote.tracked == ""
+
+
+@pytest.mark.parametrize("name", ["what?", "a{x}b", "a%20b"])
+def test_a_workspace_in_which_no_database_can_be_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="databases can be in no folder with"):
+        Runtime(tmp_path / name)
+    for good in ("a b", "100%", "a#b", "ä"):
+        assert Runtime(tmp_path / good).workspace == tmp_path / good

@@ -1,6 +1,7 @@
 """The commands on a search as a user types them, on one workspace."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -9,15 +10,19 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
+from hipart.experiment.file import find
 from hipart.runtime import Runtime
 from hipart.search.session import open_search
 from hipart.store.leases import owner
+from hipart.watching import watch
 from tests.test_cli import invoke, said
 from tests.test_crash import mlflow_runs
 
@@ -137,6 +142,31 @@ def test_who_reads_leaves_the_study_as_it_is(folder: Path) -> None:
         said(folder, f"{command} lifter_search --scale smoke{out}")
     (folder / ".hipart/store/evaluate/0123456789abcdef").rmdir()
     assert study.read_bytes() == before
+
+
+def test_who_looks_sees_the_same_trials_until_the_search_goes_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Also where another search has measured more of the space meanwhile."""
+    mine, look = tmp_path / "mine", "table lifter_search --scale smoke --format csv"
+    shutil.copytree(folder, mine)
+    before = said(mine, look)
+    text = find("lifter_search").read_text()
+    (mine / "other.yaml").write_text(text.replace("seed: 0", "seed: 1"))
+    output = said(mine, f"{RUN.replace('lifter_search', 'other.yaml')} --trials 2")
+    assert "2 trials were made" in output
+    assert said(mine, look) == before
+
+
+def test_watching_a_search_whose_file_was_changed_says_so(folder: Path) -> None:
+    session = open_search("lifter_search", "smoke", None, Runtime(folder / ".hipart"))
+    assert session.is_begun
+    other = session.search.model_copy(update={"title": "changed", "seeds": (5,)})
+    changed = replace(session, search=other)
+    assert not changed.is_begun
+    drawn = io.StringIO()
+    watch(changed, Console(file=drawn, force_terminal=True, width=200))
+    assert "the search in the file is another one" in drawn.getvalue()
 
 
 @pytest.mark.parametrize("lost", [("lifter", "evaluate"), ("densify",)])

@@ -107,10 +107,12 @@ def doctor(as_json: bool, **place: Any) -> None:
 @json_option
 def clean(freeing: bool, as_json: bool, **place: Any) -> None:
     """What no experiment asks for any more: shown, and removed only with --free."""
-    from hipart.cleaning import described, free, leftovers, remarks, sized
+    from hipart.cleaning import check_idle, described, free, leftovers, remarks, sized
     from hipart.session import on_data
 
     runtime = Runtime(**place)
+    if freeing:
+        check_idle(runtime)
     left = leftovers(runtime)
     found = left.found
     facts = [{"path": str(one.path), "kind": one.kind, "bytes": one.size} for one in found]

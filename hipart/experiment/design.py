@@ -229,12 +229,18 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
     }
     # One of which a level rests at this scale is no cell of the design. Arms are called by those
     # of their levels that move the base.
+    cells.sort(key=lambda one: len(one[0]))  # Of two that are one here, that which says more.
     combined = {cell - idle: one.published for cell, one in cells if len(cell) == len(one.levels)}
+    elsewhere = _moved_by_scale(ablation)
     for combination in product(*choices):
         there = [choice for choice in combination if choice is not None]
         chosen = [(factor, level) for factor, level, _ in there]
         away = [(factor, level) for factor, level, moves in there if moves]
-        stated = [level.published for _, level in (away or chosen) if level.published]
+        stated = [
+            level.published
+            for factor, level in (away or chosen)
+            if level.published and elsewhere <= {factor.name}
+        ]
         levels = tuple((factor.name, level.name) for factor, level in away)
         name = ", ".join(f"{factor}={level}" for factor, level in levels)
         of_cell = combined.get(frozenset(levels))
@@ -247,6 +253,16 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
             levels=levels,
         )
     yield from _written_out(ablation)  # controls
+
+
+def _moved_by_scale(ablation: Ablation) -> set[str]:
+    """The factors whose base the file moves at this scale: others' levels stand elsewhere here."""
+    changed = flat(ablation.at_scale.base).keys()
+    return {
+        factor.name
+        for factor in ablation.factors
+        if any(changed & flat(level.set).keys() for level in factor.levels)
+    }
 
 
 def _written_out(ablation: Ablation) -> Iterator[_Proposal]:

@@ -1,10 +1,4 @@
-"""What a search asks: the identity of its study, and where studies are kept."""
-
-from pathlib import Path
-
-import optuna
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-from sqlalchemy.exc import DatabaseError
+"""What a search asks: the identity of its study."""
 
 from hipart.experiment.search import Search
 from hipart.jobs import canonical_json, key_of
@@ -31,26 +25,3 @@ def question_of(search: Search, data_fingerprint: str) -> str:
 def study_name(search: Search, question: str) -> str:
     """What a study is called in its storage."""
     return f"{search.name}-{search.scale}-{question}"
-
-
-def storage_at(file: Path) -> BaseStorage:
-    """Studies in a sqlite file, which outlive a killed process.
-
-    Raises ValueError for a file that is none, or cannot be read.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return RDBStorage(f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}})
-    except DatabaseError as error:
-        raise ValueError(
-            f"{file}: cannot be read as a file of studies ({error.orig}). If it is damaged, move "
-            "it away: the store has what was measured, and a search that is run again remembers it"
-        ) from None
-
-
-def copy_of(name: str, file: Path) -> BaseStorage:
-    """A study as it is in a file now, to look at: whoever searches does not notice."""
-    copy = InMemoryStorage()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    optuna.copy_study(from_study_name=name, from_storage=storage_at(file), to_storage=copy)
-    return copy

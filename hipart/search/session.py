@@ -8,7 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from optuna.storages import BaseStorage
-from optuna.study import get_all_study_names
 
 from hipart.config import window_frames
 from hipart.data.corpus import check_corpus, fingerprint, is_partly_fitted, overlay_name
@@ -27,9 +26,10 @@ from hipart.runtime import Runtime
 from hipart.search.candidates import Candidate, Candidates, Chain
 from hipart.search.front import front
 from hipart.search.memory import remembered
-from hipart.search.question import copy_of, question_of, storage_at, study_name
+from hipart.search.question import question_of, study_name
 from hipart.search.record import Record
 from hipart.search.rules import Rules
+from hipart.search.storage import copy_of, names_in, storage_at
 from hipart.search.study import Study
 from hipart.session import Session, again, check_folds
 from hipart.store import ArtifactStore
@@ -71,7 +71,7 @@ class SearchSession:
         file = self.runtime.studies.absolute()
         if not file.exists():
             return False
-        return self._study_name in get_all_study_names(storage_at(file))
+        return self._study_name in names_in(file)
 
     @property
     def _study_name(self) -> str:
@@ -97,23 +97,21 @@ class SearchSession:
 
     def open_study(self) -> Study:
         """The study on disk, for who is ``alone``, told all that the store has of the space."""
-        return self._told(self._study_in(storage_at(self.runtime.studies.absolute())))
-
-    def look_at_study(self, remembering: bool = True) -> Study:
-        """A copy of the study on disk, which has to be there, while somebody may be searching.
-
-        ``remembering``, it knows all that the store has measured of the space.
-        """
-        study = self._study_in(copy_of(self._study_name, self.runtime.studies.absolute()))
-        return self._told(study) if remembering else study
-
-    def _study_in(self, storage: BaseStorage) -> Study:
-        return Study(self.search, question_of(self.search, self.fingerprint), storage)
-
-    def _told(self, study: Study) -> Study:
+        study = self._study_in(storage_at(self.runtime.studies.absolute()))
         for memory in remembered(self.search, self.candidates, self.store):
             study.remember(*memory)
         return study
+
+    def look_at_study(self) -> Study:
+        """A copy of the study on disk, which has to be there, while somebody may be searching.
+
+        It knows what the search knew. What the store has learned since is a trial once the search
+        goes on: until then it would have a number by which the next look means another trial.
+        """
+        return self._study_in(copy_of(self._study_name, self.runtime.studies.absolute()))
+
+    def _study_in(self, storage: BaseStorage) -> Study:
+        return Study(self.search, question_of(self.search, self.fingerprint), storage)
 
     def arm(self, record: Record, candidate: Candidate) -> Arm:
         """A trial of the study as an arm; the one at the base is the base."""

@@ -334,6 +334,41 @@ scales: {smoke: {base: {lifter.epochs: 4}}}
     }
 
 
+def test_a_level_s_own_number_is_of_the_base_as_it_is_written(write: Write) -> None:
+    """Where a scale moves the base of another factor, the level stands elsewhere."""
+    text = """
+design: factorial
+factors:
+  - {name: epochs, path: lifter.epochs, levels: [1, 4]}
+  - name: batch
+    path: lifter.batch_size
+    levels: [16, {value: 32, published: {value: 1, unit: mm, place: here}}]
+base: {lifter.epochs: 1, lifter.batch_size: 16}
+"""
+    as_written = {arm.name for arm in arms(write(text)) if arm.published}
+    assert as_written == {"batch=32"}
+    for base in ("lifter.epochs: 4", "lifter.epochs: 4, lifter.batch_size: 32"):
+        moved = text + f"scales: {{smoke: {{base: {{{base}}}}}}}\n"
+        assert not any(arm.published for arm in arms(write(moved)))
+    own = text + "scales: {smoke: {base: {lifter.batch_size: 8}}}\n"
+    assert {arm.name for arm in arms(write(own)) if arm.published} == {"batch=32"}
+
+
+def test_of_two_published_cells_that_are_one_at_a_scale_the_one_that_says_more_holds(
+    write: Write,
+) -> None:
+    more = """
+  - {name: kind, path: lifter.learning_rate, levels: [1.0e-3, 2.0e-3]}
+base: {lifter.learning_rate: 1.0e-3}
+combinations:
+  - {levels: [sparse=16, dense=8, kind=0.001], published: {value: 1, unit: mm, place: here}}
+  - {levels: [sparse=16, dense=8], published: {value: 2, unit: mm, place: here}}
+"""
+    found = {arm.name: arm.published for arm in arms(write(BOOKS.rstrip() + more))}
+    published = found["sparse=16, dense=8"]
+    assert published is not None and published.value == 1
+
+
 @pytest.mark.parametrize("name", ["a=b", "="])
 def test_a_factor_is_told_from_its_level(write: Write, name: str) -> None:
     with pytest.raises(ExperimentError, match="has an equals sign, which stands before a level"):

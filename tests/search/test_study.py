@@ -1,5 +1,7 @@
 """The study: nothing is drawn outside of the space or twice, and it outlives the process."""
 
+import random
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +14,14 @@ from hipart.config import PipelineConfig
 from hipart.experiment.file import load_any
 from hipart.experiment.search import Search
 from hipart.jobs import canonical_json
+from hipart.search import storage
 from hipart.search.budget import Limits
 from hipart.search.candidates import Candidates
 from hipart.search.landscape import Landscape, made_up
-from hipart.search.question import copy_of, question_of, storage_at
+from hipart.search.question import question_of
 from hipart.search.record import Record
 from hipart.search.simulation import MemoryStore, Simulated, simulate
+from hipart.search.storage import copy_of, names_in, storage_at
 from hipart.search.study import Study
 
 HEAD = """\
@@ -277,6 +281,52 @@ def test_a_damaged_file_of_studies_is_named(tmp_path: Path, left: bytes) -> None
     file.write_bytes(left or file.read_bytes()[:5000])
     with pytest.raises(ValueError, match=r"studies\.db: cannot be read as a file of studies \("):
         _reopened(search, file)
+
+
+def test_a_file_of_studies_of_which_any_page_is_damaged_is_named_or_can_be_read(
+    tmp_path: Path,
+) -> None:
+    search, file = _search(tmp_path, SMALL), tmp_path / "studies.db"
+    study = _reopened(search, file)
+    for _ in range(10):
+        _finish(study, study.draw())
+    sound, chance, told = file.read_bytes(), random.Random(0), 0
+    for start in range(4096, len(sound), 4096):
+        file.write_bytes(sound[:start] + chance.randbytes(4096) + sound[start + 4096 :])
+        for look in (names_in, lambda at: copy_of(study.name, at)):
+            try:
+                look(file)
+            except ValueError as error:
+                told += str(error).startswith(f"{file}: ")
+    assert told
+
+
+def test_a_file_of_studies_that_is_locked_is_left_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not taken for a damaged one, of which to be rid."""
+    monkeypatch.setattr(storage, "PATIENCE_S", 0.1)
+    search, file = _search(tmp_path, SMALL), tmp_path / "studies.db"
+    study = _reopened(search, file)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    for look in (names_in, lambda at: copy_of(study.name, at)):
+        with pytest.raises(
+            ValueError, match=r"had now \(database is locked\)\. Leave it where it is"
+        ):
+            look(file)
+    other.execute("ROLLBACK")
+    assert names_in(file) == [study.name]
+    other.close()
+
+
+def test_a_file_of_studies_of_another_version_is_named(tmp_path: Path) -> None:
+    search, file = _search(tmp_path, SMALL), tmp_path / "studies.db"
+    _reopened(search, file)
+    with sqlite3.connect(file) as other:
+        other.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    with pytest.raises(ValueError, match=r"studies\.db: The runtime optuna version .* no longer"):
+        names_in(file)
 
 
 def test_a_trial_that_somebody_else_ended_has_failed(tmp_path: Path) -> None:
