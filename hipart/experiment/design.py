@@ -256,13 +256,12 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
 
 
 def _moved_by_scale(ablation: Ablation) -> set[str]:
-    """The factors whose base the file moves at this scale: others' levels stand elsewhere here."""
-    changed = flat(ablation.at_scale.base).keys()
-    return {
-        factor.name
-        for factor in ablation.factors
-        if any(changed & flat(level.set).keys() for level in factor.levels)
-    }
+    """Factors of values whose base the file moves at this scale: others' levels stand elsewhere.
+
+    The base of one with named levels is what its name says, at every scale.
+    """
+    changed = flat(ablation.at_scale.base)
+    return {factor.name for factor in ablation.factors if factor.path in changed}
 
 
 def _written_out(ablation: Ablation) -> Iterator[_Proposal]:
