@@ -334,6 +334,17 @@ def test_a_share_is_where_a_value_stands(form: dict[str, object]) -> None:
         assert one.share(one.at(share)) == pytest.approx(share)
 
 
+def test_the_ends_of_a_logarithm_are_those_that_were_written() -> None:
+    """3 * (9 / 3) ** 1 may be more than 9 by its last digit."""
+    luck = random.Random(0)
+    for _ in range(1000):
+        low, high = luck.uniform(1e-6, 1e-3), luck.choice([1.0, 0.29, luck.uniform(0.1, 1.0)])
+        form = {"name": "x", "path": "prior.learning_rate", "range": [low, high], "log": True}
+        one = Dimension.model_validate(form)
+        assert one.at(0.0) == low
+        assert high * (1 - 1e-12) < float(one.at(1.0)) <= high
+
+
 def test_shares_follow_the_scale_of_a_dimension() -> None:
     path = {"name": "x", "path": "prior.weight_decay"}
     log = Dimension.model_validate(path | {"range": [1e-4, 1e-2], "log": True})
