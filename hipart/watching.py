@@ -1,7 +1,8 @@
 """``hipart-search watch`` and ``status``: what commands do that run in other terminals."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,15 +17,20 @@ from hipart.scheduling.journal import Found, Heard, Reader, journals
 from hipart.search.session import SearchSession
 from hipart.searched import LIVE_ROWS, search_table
 from hipart.session import Work
+from hipart.store.leases import is_dead
 
 #: How often a journal is read.
 LOOK_SECONDS = 0.25
+#: What is said after how a run ended, unless the same command goes on.
+_AFTER = {"finished": "", "failed": "", "removed": ": its journal is gone"}
 
 
 class Follower:
     """The state of a run, as its runner has it."""
 
     def __init__(self, found: Found) -> None:
+        """Raises OSError where the journal cannot be read, as one that was removed."""
+        self.found = found
         self._reader = Reader(found)
         self._now: float | None = None
         self._expected: dict[str, float | None] = {}
@@ -35,10 +41,14 @@ class Follower:
 
     @property
     def ended(self) -> str | None:
-        """How the run ended, as soon as it is known: finished, failed, stopped, killed."""
-        if self._reader.ended is None and not self._reader.found.runs:
-            return self._reader.found.ended or "killed"
-        return self._reader.ended
+        """How the run ended, as soon as it is known: finished, failed, stopped, killed.
+
+        "removed" where nobody will know, because its journal is gone.
+        """
+        reader = self._reader
+        if reader.ended is not None or self.found.runs:
+            return reader.ended
+        return reader.end_ahead() or ("killed" if is_dead(self.found.owner) else "removed")
 
     def follow(self, tell: Callable[[Heard], None]) -> None:
         """Tell what has happened since the last call, as at the time when it did."""
@@ -60,6 +70,13 @@ class Follower:
         self._reader.close()
 
 
+def _followers(found: Iterable[Found]) -> Iterator[Follower]:
+    """Of journals that were listed, those that are still there."""
+    for one in found:
+        with suppress(OSError):
+            yield Follower(one)
+
+
 def watch(experiment: Work | SearchSession, console: Console) -> bool:
     """Follow the newest run of an experiment to its end; returns whether it ended well.
 
@@ -67,22 +84,21 @@ def watch(experiment: Work | SearchSession, console: Console) -> bool:
     """
     name, scale, runtime = _named(experiment)
     mine = [one for one in journals(runtime.journals) if (one.name, one.scale) == (name, scale)]
-    if not mine:
+    follower = next(_followers(sorted(mine, key=lambda one: not one.runs)), None)
+    if follower is None:
         raise ValueError(
             f"{name} was not run at scale {scale} in {runtime.workspace}: nothing to watch"
         )
-    follower = Follower(next((one for one in mine if one.runs), mine[0]))
-    try:
-        ended = _follow(follower, experiment, console)
-    except KeyboardInterrupt:
-        return True
-    finally:
-        follower.close()
-    if console.is_terminal:
-        console.print(_rows(experiment, follower.progress))
-    after = "" if ended in ("finished", "failed") else ": the same command goes on where it was"
-    summary = follower.progress.summary()
-    console.print(f"{summary}; {ended}{after}", highlight=False, soft_wrap=True)
+    with closing(follower):
+        try:
+            ended = _follow(follower, experiment, console)
+        except KeyboardInterrupt:
+            return True
+        if console.is_terminal:
+            console.print(_rows(experiment, follower.progress))
+        after = _AFTER.get(ended, ": the same command goes on where it was")
+        summary = follower.progress.summary()
+        console.print(f"{summary}; {ended}{after}", highlight=False, soft_wrap=True)
     return ended == "finished"
 
 
@@ -107,30 +123,32 @@ def _follow(follower: Follower, experiment: Work | SearchSession, console: Conso
 def status(runtime: Runtime) -> list[dict[str, Any]]:
     """Every run of the workspace that is written down, the newest first."""
     found = []
-    for one in journals(runtime.journals):
-        follower = Follower(one)
-        progress = follower.progress
-        follower.follow(lambda heard, progress=progress: progress.hear(heard.event))  # type: ignore[misc]
-        ended = follower.ended
-        follower.close()
-        found.append(
-            {
-                "experiment": one.name,
-                "scale": one.scale,
-                "state": ended or "running",
-                "began": datetime.fromtimestamp(one.began, UTC).isoformat(timespec="seconds"),
-                "host": one.owner.get("host"),
-                "pid": one.owner.get("pid"),
-                "workers": one.workers,
-                "waiting": len(progress.waiting),
-                "running": len(progress.running),
-                "reused": progress.reused,
-                "done": progress.done,
-                "failed": len(progress.failures),
-                "left_s": progress.left_s() if ended is None else None,
-            }
-        )
+    for follower in _followers(journals(runtime.journals)):
+        with closing(follower):
+            found.append(_state(follower))
     return found
+
+
+def _state(follower: Follower) -> dict[str, Any]:
+    """Where a run stands by all that is written down."""
+    one, progress = follower.found, follower.progress
+    follower.follow(lambda heard: progress.hear(heard.event))
+    ended = follower.ended
+    return {
+        "experiment": one.name,
+        "scale": one.scale,
+        "state": ended or "running",
+        "began": datetime.fromtimestamp(one.began, UTC).isoformat(timespec="seconds"),
+        "host": one.owner.get("host"),
+        "pid": one.owner.get("pid"),
+        "workers": one.workers,
+        "waiting": len(progress.waiting),
+        "running": len(progress.running),
+        "reused": progress.reused,
+        "done": progress.done,
+        "failed": len(progress.failures),
+        "left_s": progress.left_s() if ended is None else None,
+    }
 
 
 def described(found: list[dict[str, Any]], runtime: Runtime) -> RenderableType:

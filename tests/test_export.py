@@ -279,6 +279,28 @@ def test_a_metric_nobody_reports_is_refused(store, tmp_path, metric, message):
         export_bundle(store, ABLATION, [trial(TINY)], DATA, metric, tmp_path / "best")
 
 
+def test_a_metric_of_a_stage_that_no_trial_has_is_refused_with_those_they_have(store, tmp_path):
+    alone = with_lifter(dense_input="none")
+    train(store, alone, 50.0)
+    with pytest.raises(ValueError, match="no trial here that can predict has a stage") as refusal:
+        export_bundle(
+            store, ABLATION, [trial(alone)], DATA, "tokenizer/dense_reconstruction_px",
+            tmp_path / "best",
+        )  # fmt: skip
+    said = str(refusal.value)
+    assert "stage tokenizer, so none has tokenizer/dense_reconstruction_px" in said
+    assert "ask for one of lifter/train_mpjpe_mm" in said and "evaluate/mpjpe_mm" in said
+    assert "run the experiment" not in said and "prior/" not in said
+
+
+def test_trials_that_are_never_evaluated_are_said_to_be(store, tmp_path):
+    train(store, TINY, 50.0)
+    one = replace(trial(TINY), targets=("tokenizer",))
+    metric = "tokenizer/dense_reconstruction_px"
+    with pytest.raises(ValueError, match=r"is ever evaluated.*no metric of stage evaluate"):
+        export_bundle(store, ABLATION, [one], DATA, metric, tmp_path / "best")
+
+
 def test_only_a_bundle_is_replaced(store, tmp_path, bundle):
     (bundle / "stray").touch()
     export_bundle(store, ABLATION, [trial(TINY)], DATA, "mpjpe_mm", bundle)

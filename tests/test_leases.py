@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hipart.store.leases import FolderPlace, HeldError, Leases
+from hipart.store.leases import FolderPlace, HeldError, Leases, owner
 
 
 @pytest.fixture
@@ -125,6 +125,13 @@ def test_what_is_held_is_renewed(folder: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
 def test_a_lease_that_nobody_finished_writing_expires(folder: Path, content: str) -> None:
     (folder / "job").write_text(content)
+    with Leases(FolderPlace(folder), expiry_s=0.3).hold("job"):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_a_lease_of_no_process_expires(folder: Path) -> None:
+    (folder / "job").write_text(json.dumps(owner() | {"pid": None}))
     with Leases(FolderPlace(folder), expiry_s=0.3).hold("job"):
         pass
     assert list(folder.iterdir()) == []

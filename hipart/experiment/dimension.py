@@ -139,7 +139,9 @@ class Dimension(Section):
         assert self.range is not None
         low, high = self.range
         value = low * (high / low) ** share if self.log else low + (high - low) * share
-        return min(high, max(low, round(value))) if self.kind == "int" else value
+        if self.kind == "int":
+            return min(high, max(low, round(value)))
+        return float(min(max(value, low), high))  # a logarithm's end may be a rounding off
 
     def share(self, value: Value) -> float:
         """Where a value stands in its extent, 0 to 1, by its own scale; of a level its place."""

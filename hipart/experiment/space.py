@@ -5,7 +5,8 @@ stands at certain levels (``when``), as a lifter's own settings do. Values are n
 names of levels: what is drawn is the same text and the same number in every file and database.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -125,19 +126,43 @@ class Space:
         """How many points there are; None if that cannot be counted."""
         if any(one.count() is None for one in self.dimensions):
             return None
-        return self._count({}, 0)
+        # Of every set of dimensions to come that cannot exist any more: the ways that lead to it.
+        ways = Counter({frozenset[str](): 1})
+        for dimension in self._dependents_next():
+            after = self._after(dimension)
+            idle = {frozenset(one.name for one in after): 1}
+            leads = _leads(dimension, after)
+            onward: Counter[frozenset[str]] = Counter()
+            for gone, times in ways.items():
+                for more, values in (idle if dimension.name in gone else leads).items():
+                    onward[gone - {dimension.name} | more] += times * values
+            ways = onward
+        return ways.total()
 
-    def _count(self, point: Point, number: int) -> int:
-        """How many points there are from a dimension on, at the levels of those it depends on."""
-        if number == len(self.dimensions):
-            return 1
-        dimension = self.dimensions[number]
-        if not dimension.exists(point):
-            return self._count(point, number + 1)
-        if any(dimension.name in one.when for one in self.dimensions):
-            levels = ({**point, dimension.name: level} for level in dimension.names)
-            return sum(self._count(one, number + 1) for one in levels)
-        return (dimension.count() or 0) * self._count(point, number + 1)
+    def _after(self, dimension: Dimension) -> list[Dimension]:
+        """The dimensions that depend on this one."""
+        return [one for one in self.dimensions if dimension.name in one.when]
+
+    def _dependents_next(self) -> Iterator[Dimension]:
+        """The dimensions, each as soon as all that it depends on were there: then few are open."""
+        seen: set[str] = set()
+        ready = [one for one in reversed(self.dimensions) if not one.when]
+        while ready:
+            dimension = ready.pop()
+            seen.add(dimension.name)
+            yield dimension
+            after = reversed(self._after(dimension))
+            ready += [one for one in after if one.when.keys() <= seen]
+
+
+def _leads(dimension: Dimension, after: Sequence[Dimension]) -> Counter[frozenset[str]]:
+    """How many values of a dimension leave which of those ``after`` it idle."""
+    if not after:
+        return Counter({frozenset(): dimension.count() or 0})
+    return Counter(
+        frozenset(one.name for one in after if level not in one.when[dimension.name])
+        for level in dimension.names
+    )
 
 
 def _equal(found: tuple[Any, ...], value: Any) -> bool:

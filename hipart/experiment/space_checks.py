@@ -1,8 +1,10 @@
 """What is wrong with dimensions: by themselves, with each other, and around a base."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
+from operator import itemgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -69,6 +71,11 @@ def _form(place: Place, dimension: Dimension) -> Iterator[Problem]:
     if dimension.log and low <= 0:
         rule = "has no logarithm: with `log` both numbers must be above 0"
         yield Problem(here, rule, shown([low, high]))
+    elif _too_wide(dimension):
+        what = "with `log` the second over the first" if dimension.log else "their distance"
+        rule, remedy = f"is too wide: {what} is beyond all numbers", "bring its ends nearer"
+        yield Problem(here, rule, shown([low, high]), remedy=remedy)
+        return
     if dimension.step is not None and dimension.log:
         yield Problem((*place, "step"), "has no meaning with `log`", remedy="leave one out")
     elif dimension.step is not None and not 0 < dimension.step <= high - low:
@@ -77,6 +84,15 @@ def _form(place: Place, dimension: Dimension) -> Iterator[Problem]:
     elif (count := dimension.count()) is not None and count > MOST_VALUES:
         rule = f"makes more than {MOST_VALUES:,} values"
         yield Problem(here, rule, shown([low, high]), remedy="give it a larger `step`")
+
+
+def _too_wide(dimension: Dimension) -> bool:
+    """Whether what lies between the ends is beyond all numbers, and no steps of it are counted."""
+    assert dimension.range is not None
+    low, high = map(float, dimension.range)
+    if dimension.log:
+        return math.isinf(high / low)
+    return math.isinf(high - low) and (dimension.step is None or dimension.kind == "int")
 
 
 def _scales(place: Place, dimension: Dimension) -> Iterator[Problem]:
@@ -109,7 +125,7 @@ def _levels(place: Place, dimension: Dimension) -> Iterator[Problem]:
         yield Problem((*place, "levels"), f"level {name!r} stands here twice", remedy="keep one")
     sets: dict[str, str] = {}
     for level in dimension.levels or ():
-        same = sets.setdefault(repr(sorted(level.set.items())), level.name)
+        same = sets.setdefault(repr(_meant(level.set)), level.name)
         if same != level.name:
             rule = f"level {level.name!r} is the same as level {same!r}"
             yield Problem((*place, "levels", level.name), rule, remedy="keep one")
@@ -120,6 +136,17 @@ def _levels(place: Place, dimension: Dimension) -> Iterator[Problem]:
             flat(level.set)
         except ExperimentError as error:
             yield from (one.within(*place, "levels", level.name) for one in error.problems)
+
+
+def _meant(value: Any) -> Any:
+    """A value as it compares with others: 0.0 is the 0 that a setting may have; true is no 1."""
+    if isinstance(value, Mapping):
+        return sorted(
+            ((str(name), _meant(inner)) for name, inner in value.items()), key=itemgetter(0)
+        )
+    if isinstance(value, list | tuple):
+        return [_meant(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def problems_around(space: Space) -> Iterator[Problem]:

@@ -81,9 +81,12 @@ def candidates(
     """
     found: list[Candidate] = []
     reported: dict[str, None] = {}
+    stages: dict[str, None] = {}
     able = [trial for trial in trials if _can_predict(trial)]
     for trial in able:
         needed = jobs(trial.config, data_fingerprint, trial.targets)
+        if FINAL_STAGE in needed.targets:
+            stages |= dict.fromkeys(needed)
         if FINAL_STAGE not in needed.targets or stage not in needed:
             continue
         held = {name: store.find(job.stage, job.key) for name, job in needed.items()}
@@ -97,6 +100,8 @@ def candidates(
         value = metrics.get(metric.name, math.nan)
         if stage in lost or not math.isnan(value):
             found.append(Candidate(trial, artifacts, value, lost))
+    if able and stage not in stages:
+        raise ValueError(_no_stage(stage, metric.name, stages))
     if not found:
         raise ValueError(_why_none(len(trials), len(able), stage, metric.name, reported))
     return found
@@ -115,6 +120,21 @@ def _why_none(trials: int, able: int, stage: str, metric: str, reported: Collect
     return (
         f"no finished trial that can predict has {stage}/{metric} ({able} of {trials} trials could "
         "predict): run the experiment at this scale, which says why one fails"
+    )
+
+
+def _no_stage(stage: str, metric: str, stages: Collection[str]) -> str:
+    """Why no trial has a metric whose stage is none of theirs, the ``stages`` of evaluated ones."""
+    if not stages:
+        return (
+            "no trial here that can predict is ever evaluated, and no other is exported: the "
+            f"experiment asks for no metric of stage {FINAL_STAGE}"
+        )
+    here = [one for name, one in PIPELINE.items() if name in stages]
+    others = [f"{one.name}/{other.name}" for one in here for other in one.metrics]
+    return (
+        f"no trial here that can predict has a stage {stage}, so none has {stage}/{metric}; "
+        f"ask for one of {shown(others)}"
     )
 
 

@@ -82,14 +82,18 @@ class Found(NamedTuple):
     @property
     def ended(self) -> str | None:
         """How its command said that it ended."""
-        last = self.path.read_bytes().rstrip().rpartition(b"\n")[2]
-        ended: str | None = _line(last).get("ended")
-        return ended
+        try:
+            return _end_of(self.path.read_bytes())
+        except OSError:  # removed meanwhile
+            return None
 
     @property
     def runs(self) -> bool:
-        """Whether its command still runs, or may: of one on another machine nobody can tell."""
-        return self.ended is None and not is_dead(self.owner)
+        """Whether its command still runs, or may: of one on another machine nobody can tell.
+
+        One whose journal was removed does not, as if there had been none.
+        """
+        return self.ended is None and self.path.exists() and not is_dead(self.owner)
 
 
 class Heard(NamedTuple):
@@ -101,13 +105,7 @@ class Heard(NamedTuple):
 
 
 #: What the first line of a journal says.
-_HEAD: dict[str, type | tuple[type, ...]] = {
-    "name": str,
-    "scale": str,
-    "workers": int,
-    "at": (int, float),
-    "owner": dict,
-}
+_HEAD = ("name", "scale", "workers", "at", "owner")
 
 
 def journals(folder: Path) -> list[Found]:
@@ -119,7 +117,7 @@ def journals(folder: Path) -> list[Found]:
                 head = _line(file.readline())
         except OSError:  # removed meanwhile
             continue
-        if all(isinstance(head.get(name), kind) for name, kind in _HEAD.items()):
+        if all(name in head for name in _HEAD):
             found.append(Found(path, *(head[name] for name in _HEAD)))
     return sorted(found, key=lambda one: one.began, reverse=True)
 
@@ -139,24 +137,100 @@ class Reader:
         """What was written since the last call."""
         text = self._rest + self._file.read()
         *lines, self._rest = text.split(b"\n")
-        for text in lines:
-            line = _line(text)
+        for line in map(_line, lines):
             self.ended = line.get("ended", self.ended)
             self.last = line.get("at", self.last)
-            kind = KINDS.get(line.pop("is", ""))
-            if kind is not None:
-                at, expected = line.pop("at"), line.pop("expected_s", None)
-                job = StageJob(line.pop("stage"), line.pop("key"), "{}", {}, {})
-                yield Heard(at, kind(job, **line), expected)
+            heard = _heard(line)
+            if heard is not None:
+                yield heard
+
+    def end_ahead(self) -> str | None:
+        """How the command ended, as far as that is written down and not read yet.
+
+        Known also of a journal that was removed meanwhile.
+        """
+        at = self._file.tell()
+        ended = _end_of(self._rest + self._file.read())
+        self._file.seek(at)
+        return ended
 
     def close(self) -> None:
         """Read no more."""
         self._file.close()
 
 
-def _line(text: bytes) -> dict[str, Any]:
-    """A line's values; none of one that is half written."""
+def _end_of(text: bytes) -> str | None:
+    """How a journal's last line says that its command ended; None while it does not."""
+    ended: str | None = _line(text.rstrip().rpartition(b"\n")[2]).get("ended")
+    return ended
+
+
+def _heard(line: dict[str, Any]) -> Heard | None:
+    """The event of a line; None of one that has none, or has not what its event takes."""
+    told = dict(line)
     try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError):
+        kind, at, expected = KINDS[told.pop("is")], told.pop("at"), told.pop("expected_s", None)
+        job = StageJob(told.pop("stage"), told.pop("key"), "{}", {}, {})
+        return Heard(at, kind(job, **told), expected)
+    except (KeyError, TypeError):
+        return None
+
+
+def _line(text: bytes) -> dict[str, Any]:
+    """A line's values; none of one that is half written, or that no journal of ours would say."""
+    try:
+        line = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
         return {}
+    return line if all(_VALUES[name](line[name]) for name in line.keys() & _VALUES) else {}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    """Of seconds, or of what is counted."""
+    return isinstance(value, int | float) and 0 <= value < _MOST
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and _is_number(value)
+
+
+def _is_owner(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("pid"), int)
+
+
+def _are_metrics(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, int | float) for one in value.values())
+
+
+def _or_none(check: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or check(value)
+
+
+#: Seconds to the end of the year 9999, the last that a date can say.
+_MOST = 253_402_300_800
+#: What the values in lines must be.
+_VALUES: dict[str, Callable[[object], bool]] = {
+    "at": _is_number,
+    "ended": _is_text,
+    "error": _is_text,
+    "expected_s": _or_none(_is_number),
+    "is": _is_text,
+    "key": _is_text,
+    "lacks": _or_none(_is_text),
+    "members": lambda value: _is_whole(value) and value != 0,
+    "metrics": _are_metrics,
+    "name": _is_text,
+    "owner": _is_owner,
+    "reason": _is_text,
+    "scale": _is_text,
+    "seconds": _is_number,
+    "stage": _is_text,
+    "step": _is_whole,
+    "total": _is_whole,
+    "worker": _is_text,
+    "workers": _is_whole,
+}

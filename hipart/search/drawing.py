@@ -1,5 +1,6 @@
 """How values of a space are drawn, by Optuna or at random, and what Optuna calls its dimensions."""
 
+import math
 import random
 
 import optuna
@@ -15,6 +16,8 @@ from hipart.experiment.space import Point, Space
 
 #: Significant digits of a drawn number, so that it can be read and written down.
 DIGITS = 4
+#: A range within which these digits leave fewer steps is drawn with as many of its extent.
+FEWEST_STEPS = 100
 
 
 def suggested(trial: optuna.Trial, dimension: Dimension) -> Value:
@@ -57,5 +60,14 @@ def _readable(dimension: Dimension, value: Value) -> Value:
         return value
     assert dimension.range is not None
     low, high = dimension.range
-    digits = 12 if dimension.step else DIGITS
+    digits = 12 if dimension.step else _digits(low, high)
     return min(float(high), max(float(low), float(f"{value:.{digits}g}")))
+
+
+def _digits(low: float, high: float) -> int:
+    """How many significant digits tell the values of a range apart."""
+    largest, extent = max(abs(low), abs(high)), high - low
+    step = 10.0 ** (math.floor(math.log10(largest)) + 1 - DIGITS)
+    if extent >= (FEWEST_STEPS - 1e-6) * step:  # 1.2 - 1.1 is less than 0.1
+        return DIGITS
+    return DIGITS + math.floor(math.log10(largest / extent))

@@ -198,7 +198,10 @@ def is_dead(owner: dict[str, Any]) -> bool:
     host, boot = _machine()
     if not boot or owner.get("host") != host:
         return False
-    return owner.get("boot") != boot or _begun(int(owner.get("pid", 0))) != owner.get("begun")
+    pid = owner.get("pid", 0)
+    if not isinstance(pid, int):  # nobody that a lease of ours names
+        return False
+    return owner.get("boot") != boot or _begun(pid) != owner.get("begun")
 
 
 def _is_here(owner: dict[str, Any]) -> bool:

@@ -72,6 +72,21 @@ SPACE_MISTAKES = {
     "logarithm of less than zero": Mistake(
         RATE, "range: [-1, 0.1], log: true", (":6: at space.rate.range: has no logarithm", "-1")
     ),
+    "logarithm of what has no ratio": Mistake(
+        RATE,
+        "range: [1.0e-320, 1.0e-2], log: true",
+        (":6: at space.rate.range: is too wide: with `log`", "got [1e-320, 0.01]", "bring its"),
+    ),
+    "range without an end": Mistake(
+        RATE,
+        "range: [-1.0e+308, 1.0e+308]",
+        (":6: at space.rate.range: is too wide: their distance", "got [-1e+308, 1e+308]"),
+    ),
+    "whole numbers without an end": Mistake(
+        RATE,
+        f"range: [-1{'0' * 308}, 1{'0' * 308}], step: 5",
+        (":6: at space.rate.range: is too wide: their distance",),
+    ),
     "step of a logarithm": Mistake(
         RATE, f"{RATE}, step: 0.001", (":6: at space.rate.step: has no meaning with `log`", "leave")
     ),
@@ -200,6 +215,11 @@ SPACE_MISTAKES = {
         STEPPED,
         "levels: [0.1, 0.1]",
         (":7: at space.dropout.levels: level '0.1' stands here twice", "keep one"),
+    ),
+    "one number twice": Mistake(
+        STEPPED,
+        "levels: [0, 0.5, 0.0]",
+        (":7: at space.dropout.levels.0.0: level '0.0' is the same as level '0'", "keep one"),
     ),
     "levels of one meaning": Mistake(
         "lifter.model.width: 32",

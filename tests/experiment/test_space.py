@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from hipart.experiment.paths import with_changes
 from hipart.experiment.scales import SCALES
 from hipart.experiment.search import Search
 from hipart.experiment.space import Point, Space
+from tests.timing import processor_time
 
 PACKAGED = sorted(path.stem for path in folders("search_spaces")[0].glob("*.yaml"))
 SMALL = {"lifter.model.kind": "mlp", "lifter.model.width": 8, "lifter.model.blocks": 1}
@@ -230,6 +231,58 @@ def test_a_space_is_counted_and_not_walked() -> None:
     assert space.size == MOST_VALUES**3
 
 
+def _luckily_conditional(luck: random.Random) -> Space:
+    """A small space in which dimensions depend on up to two others before them."""
+    dimensions: list[Mapping[str, object]] = []
+    for number in range(luck.randint(1, 6)):
+        before = luck.sample(range(number), min(number, luck.randint(0, 2)))
+        when = {
+            f"d{one}": sorted(luck.sample(["0", "1", "2"], luck.randint(1, 2)))
+            for one in before
+            if "levels" in dimensions[one]
+        }
+        kind, values = ("levels", [0, 1, 2]) if luck.random() < 0.8 else ("range", [1, 4])
+        named = {"name": f"d{number}", "path": "prior.blocks", "when": when, kind: values}
+        dimensions.append(named)
+    return _space(*dimensions)
+
+
+def test_conditions_of_any_shape_are_counted_as_they_are_walked() -> None:
+    luck = random.Random(0)
+    for _ in range(300):
+        space = _luckily_conditional(luck)
+        assert space.size == len(list(space.points() or ())) == len(_counted(space))
+
+
+def test_long_chains_of_conditions_are_counted_and_not_walked() -> None:
+    """Each exists at three of ten levels of the one before it: of n there are 7 (1 + ... + 3^(n-2))
+    points that end earlier, and 10 * 3^(n-1) that do not."""
+    chain: list[dict[str, object]] = [
+        {"name": f"d{one}", "path": "prior.blocks", "levels": list(range(10))} for one in range(60)
+    ]
+    for before, one in pairwise(chain):
+        one["when"] = {str(before["name"]): ["0", "1", "2"]}
+    space = _space(*chain)
+    with processor_time() as took:
+        size = space.size
+    assert size == 7 * (3**59 - 1) // 2 + 10 * 3**59
+    assert took.seconds < 0.5
+
+
+def test_many_pairs_are_counted_one_after_the_other() -> None:
+    """Also where all that others depend on stand before all of these."""
+    pairs = range(30)
+    first = [{"name": f"a{one}", "path": "prior.blocks", "levels": [0, 1]} for one in pairs]
+    then = [
+        {"name": f"b{one}", "path": "prior.blocks", "range": [1, 3], "when": {f"a{one}": "1"}}
+        for one in pairs
+    ]
+    space = _space(*first, *then)
+    with processor_time() as took:
+        assert space.size == 4**30
+    assert took.seconds < 0.5
+
+
 def test_of_a_logarithm_no_step_is_asked_for() -> None:
     steps = {"name": "steps", "path": "lifter.steps", "range": [1, 200_000], "log": True}
     space = _space(steps)
@@ -279,6 +332,17 @@ def test_a_share_is_where_a_value_stands(form: dict[str, object]) -> None:
     one = Dimension.model_validate({"name": "x", "path": "prior.weight_decay"} | form)
     for share in (0.0, 0.1, 0.5, 0.9, 1.0):
         assert one.share(one.at(share)) == pytest.approx(share)
+
+
+def test_the_ends_of_a_logarithm_are_those_that_were_written() -> None:
+    """3 * (9 / 3) ** 1 may be more than 9 by its last digit."""
+    luck = random.Random(0)
+    for _ in range(1000):
+        low, high = luck.uniform(1e-6, 1e-3), luck.choice([1.0, 0.29, luck.uniform(0.1, 1.0)])
+        form = {"name": "x", "path": "prior.learning_rate", "range": [low, high], "log": True}
+        one = Dimension.model_validate(form)
+        assert one.at(0.0) == low
+        assert high * (1 - 1e-12) < float(one.at(1.0)) <= high
 
 
 def test_shares_follow_the_scale_of_a_dimension() -> None:
