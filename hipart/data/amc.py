@@ -11,6 +11,7 @@ from hipart.data.asf import ANGLES, ROOT, Asf, Line, content_of, read_asf
 from hipart.data.bvh import MAX_NUMBER
 from hipart.data.motion import MAX_FRAMES, MAX_RATE_HZ
 from hipart.data.names import nearest, shown
+from hipart.data.textfiles import words_of
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +75,7 @@ def _frames(data: bytes) -> list[list[tuple[bytes, int]]]:
 
 
 def parse_amc(data: bytes, asf: Asf) -> Amc:
-    """What a file of motion says, of this skeleton."""
+    """What a file of motion says, of this skeleton; it is UTF-8."""
     degrees, fps, start, line = _header(data, asf.degrees)
     wanted = asf.numbers()
     table = _by_columns(data, start, wanted)
@@ -91,8 +92,8 @@ def _header(data: bytes, degrees: bool) -> tuple[bool, float | None, int, int]:
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        words = data[start:end].decode("latin-1").partition("#")[0].split()
-        if words and words[0].isdecimal():
+        words = words_of(data[start:end].decode().partition("#")[0])
+        if len(words) == 1 and words[0].isdecimal():
             return degrees, fps, start, number
         if words and not words[0].startswith(":"):
             raise ValueError(
@@ -157,7 +158,7 @@ def _columns(
     """How many words the first frame has, where its names are, and its numbers in our order."""
     width, names, at = 1, [], {}
     for line in data[start : start + FRAME_BYTES].splitlines()[1:]:
-        words = line.decode("latin-1").split()
+        words = words_of(line.decode(errors="replace"))  # the last line may be cut in a letter
         if words and words[0].isdecimal():
             break
         if not words or words[0] in at or len(words) - 1 != len(wanted.get(words[0], words)):
@@ -181,8 +182,8 @@ def _by_lines(data: bytes, number: int, asf: Asf) -> Floats:
     }
     lines = [
         Line(number + n, words)
-        for n, text in enumerate(data.decode("latin-1").split("\n"))
-        if (words := text.partition("#")[0].split())
+        for n, text in enumerate(data.decode().split("\n"))
+        if (words := words_of(text.partition("#")[0]))
     ]
     rows: list[Floats] = []
     seen: set[str] = set()

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hipart.data.bvh import MAX_FILE_BYTES, MAX_JOINTS, MAX_NUMBER
+from hipart.data.bvh import MAX_JOINTS, MAX_NUMBER
 from hipart.data.names import nearest, shown
+from hipart.data.textfiles import numbers_of, utf8_of, words_of
 
 Floats = NDArray[np.float64]
 
@@ -68,19 +69,12 @@ class Asf:
 
 def read_asf(path: Path) -> Asf:
     """Read a skeleton. ValueError says what is wrong and in which line."""
-    return parse_asf(content_of(path, "ASF").decode("latin-1"), path.name)
+    return parse_asf(content_of(path, "ASF").decode(), path.name)
 
 
 def content_of(path: Path, kind: str) -> bytes:
-    """The bytes of a text file. ValueError if it is too large, empty, binary or a web page."""
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"has {size} bytes; at most {MAX_FILE_BYTES} are read")
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    if not data.strip():
-        raise ValueError("is empty")
-    if b"\0" in data:
-        raise ValueError(f"is binary: an {kind} file is text")
+    """What a text file holds, in UTF-8. ValueError also if it is a web page."""
+    data = utf8_of(path, kind)
     if data.lstrip()[:1] == b"<":
         raise ValueError(
             f"is a web page and no {kind} file: delete it and fetch it again "
@@ -104,18 +98,23 @@ class Line:
         """The numbers after the first word."""
         what, fields = self.words[0], self.words[1 : count + 1]
         try:
-            found = np.array([float(field) for field in fields])
+            found = np.array(numbers_of(fields))
         except ValueError as error:
-            self.wrong(f"{what}: not a number ({error})")
+            self.wrong(f"{what}: {error}")
         if len(found) != count:
             self.wrong(f"{what} needs {count} number(s), found {len(found)}")
         if not (np.abs(found) <= MAX_NUMBER).all():
             self.wrong(f"{what} is {' '.join(fields)}; sizes up to {MAX_NUMBER:g} are read")
+        if re.match(r"[-+.]?\d", "".join(self.words[count + 1 : count + 2])):
+            self.wrong(
+                f"{what} needs {count} number(s), found more: {' '.join(self.words[1:]):.60}; "
+                "a comma divides numbers, so decimals need a point"
+            )
         return found
 
 
 def parse_asf(text: str, name: str = "ASF") -> Asf:
-    """What the text of a skeleton says."""
+    r"""What the text of a skeleton says; its lines end in ``\n``."""
     sections = _sections(text)
     for needed in ("root", "bonedata", "hierarchy"):
         if needed not in sections:
@@ -134,8 +133,8 @@ def _sections(text: str) -> dict[str, list[Line]]:
     """The lines of each section by its keyword, without comments; what precedes them is no ASF."""
     found: dict[str, list[Line]] = {}
     here: list[Line] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        words = re.sub(r"[,()]", " ", line.partition("#")[0]).split()
+    for number, line in enumerate(text.split("\n"), 1):
+        words = words_of(re.sub(r"[,()]", " ", line.partition("#")[0]))
         if not words:
             continue
         if words[0].startswith(":"):

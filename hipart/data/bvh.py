@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hipart.data.motion import MAX_FRAMES, MAX_RATE_HZ
+from hipart.data.textfiles import decimal_comma, numbers_of, other_case, utf8_of, words_of
 
 Floats = NDArray[np.float64]
 
-MAX_FILE_BYTES = 256 << 20
 MAX_JOINTS = 500
 MAX_NUMBER = 1e6
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
@@ -50,27 +50,16 @@ class Bvh:
 
 def read_bvh(path: Path) -> Bvh:
     """Read a file. ValueError says what is wrong and in which line."""
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"has {size} bytes; at most {MAX_FILE_BYTES} are read")
-    data = path.read_bytes()
-    if not data.strip():
-        raise ValueError("is empty")
-    if b"\0" in data:
-        raise ValueError("is binary: a BVH file is text")
-    return parse(data.decode("latin-1").removeprefix("\xef\xbb\xbf"))
+    return parse(utf8_of(path, "BVH").decode())
 
 
 def parse(text: str) -> Bvh:
-    """What the text of a file says."""
-    lines = text.splitlines()
-    words = next((line.split() for line in lines if line.strip()), [""])
+    r"""What the text of a file says; its lines end in ``\n``."""
+    lines = text.split("\n")
+    words = next((words for line in lines if (words := words_of(line))), [""])
     if words[0].upper() != "HIERARCHY":
         raise ValueError(f"is no BVH file: it begins with {words[0]!r:.40} and not with HIERARCHY")
-    starts = (n for n, line in enumerate(lines) if line.split()[:1] == ["MOTION"])
-    start = next(starts, None)
-    if start is None:
-        raise ValueError("ends before MOTION: it is truncated")
+    start = _start_of_motion(lines)
     joints = read_hierarchy(lines[:start])
     step, rows = _read_motion(lines, start + 1, sum(len(one.channels) for one in joints.values()))
     found = Bvh(joints, step, rows)
@@ -78,14 +67,25 @@ def parse(text: str) -> Bvh:
     return found
 
 
+def _start_of_motion(lines: Sequence[str]) -> int:
+    """Where the line MOTION is."""
+    for number, line in enumerate(lines):
+        first = "".join(words_of(line)[:1])
+        if first == "MOTION":
+            return number
+        if other_case(first, ["MOTION"]):
+            raise ValueError(f"line {number + 1}: {first!r} must be written MOTION: case counts")
+    raise ValueError("ends before MOTION: it is truncated")
+
+
 def read_hierarchy(lines: Sequence[str]) -> dict[str, Joint]:
     """The joints of a header by name, in the order of their channels. End sites are left out."""
     header = _Header()
     for number, line in enumerate(lines, 1):
         for part in re.split(r"([{}])", line):
-            if part.strip():
+            if words := words_of(part):
                 try:
-                    header.take(part.split())
+                    header.take(words)
                 except ValueError as error:
                     raise ValueError(f"line {number}: {error}") from None
     return header.whole()
@@ -112,6 +112,8 @@ class _Header:
             "OFFSET": self._offset,
             "CHANNELS": self._channels,
         }
+        if right := other_case(kind, known):
+            raise ValueError(f"{kind!r} must be written {right}: case counts")
         if kind not in known:
             raise ValueError(f"unknown word {kind!r:.40}; known are {', '.join(known)}")
         known[kind](fields)
@@ -131,7 +133,12 @@ class _Header:
         self._add("", fields)
 
     def _joint(self, fields: list[str]) -> None:
-        self._add(self._here("JOINT")[0], fields)
+        parent, joint = self._here("JOINT")
+        if self._joints.get(parent) is not joint:
+            raise ValueError(
+                "JOINT inside of an End Site, which ends a chain; move it out of there"
+            )
+        self._add(parent, fields)
 
     def _add(self, parent: str, fields: list[str]) -> None:
         name = " ".join(fields)
@@ -157,7 +164,7 @@ class _Header:
 
     def _offset(self, fields: list[str]) -> None:
         _, joint = self._here("OFFSET")
-        numbers = _numbers(fields)
+        numbers = numbers_of(fields)
         if len(numbers) != 3:
             raise ValueError(f"OFFSET needs 3 numbers, found {len(numbers)}")
         joint.offset[:] = numbers
@@ -208,25 +215,25 @@ def _stated(body: Sequence[tuple[int, str]], what: str) -> float:
             try:
                 return float(value)
             except ValueError:
-                raise ValueError(f"line {number}: {what}: {value.strip()!r:.40}") from None
+                raise ValueError(
+                    f"line {number}: {what}: {value.strip()!r:.40} is not a number"
+                    + decimal_comma([value])
+                ) from None
+        if right := other_case(name.strip(), [what]):
+            raise ValueError(
+                f"line {number}: {name.strip()!r} must be written {right}: case counts"
+            )
     raise ValueError(f"`{what}:` must follow MOTION; it is missing")
 
 
 def _row(number: int, line: str, columns: int) -> Floats:
     try:
-        row = _numbers(line.split())
+        row = numbers_of(line.split())
     except ValueError as error:
         raise ValueError(f"line {number}: {error}") from None
     if len(row) != columns:
         raise ValueError(f"line {number}: {len(row)} numbers for {columns} channels")
     return np.array(row)
-
-
-def _numbers(fields: Sequence[str]) -> list[float]:
-    try:
-        return list(map(float, fields))
-    except ValueError as error:
-        raise ValueError(f"not a number ({error})") from None
 
 
 def _check_numbers(bvh: Bvh) -> None:

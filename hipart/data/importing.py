@@ -112,21 +112,29 @@ def _few(names: list[str]) -> str:
 
 
 def _clip(name: str, label: Label, found: Recording, fps: float) -> Clip:
-    if len(found.seconds) < 2:
-        raise ValueError("has fewer than two frames at the wanted rate, which is no movement")
+    _check_movement(len(found.seconds), fps)
     root, rot = retarget(found, rest_heads(), fps)
+    _check_movement(len(root), fps)
     if not (np.abs(root).max() <= MAX_TRAVEL_M and np.isfinite(rot).all()):
         raise ValueError(
             f"the hips are {np.abs(root).max():.0f} m away from the origin; at most "
             f"{MAX_TRAVEL_M:g} m are read: do positions and offsets have one unit?"
         )
     speeds = np.linalg.norm(np.diff(root, axis=0), axis=1) * fps
-    if len(speeds) and np.median(speeds) > MAX_SPEED_M_S:
+    if np.median(speeds) > MAX_SPEED_M_S:
         raise ValueError(
             f"the hips move at {np.median(speeds):.0f} m/s; at most {MAX_SPEED_M_S:g} m/s are a "
             "person's: do positions and offsets have one unit?"
         )
     return Clip(name, label.text, label.subject, root, rot.astype(np.float32))
+
+
+def _check_movement(frames: int, fps: float) -> None:
+    """ValueError for too few frames: of a recording, and once more at the wanted rate."""
+    if frames < 2:
+        raise ValueError(
+            f"has fewer than two frames at the wanted rate of {fps:g} fps, which is no movement"
+        )
 
 
 def by_label(clips: Iterable[ImportedClip]) -> dict[str, tuple[int, int]]:

@@ -115,7 +115,7 @@ def write_bvh(
     head = ["HIERARCHY", *block(0, 0), "MOTION", f"Frames: {len(rows)}"]
     head.append(f"Frame Time: {1 / fps:.7f}")
     body_text = [" ".join(f"{value:.5f}" for value in row) for row in rows]
-    path.write_text("\n".join([*head, *body_text]) + "\n")
+    path.write_text("\n".join([*head, *body_text]) + "\n", encoding="utf-8")
     return path
 
 

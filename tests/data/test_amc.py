@@ -14,11 +14,13 @@ from hipart.data.amc import check_whole, parse_amc, read_amc
 from hipart.data.amc_recording import joints as bone_ends
 from hipart.data.amc_recording import metres_of, skeleton_of
 from hipart.data.asf import Asf, parse_asf, read_asf
-from hipart.data.bvh import MAX_FILE_BYTES
+from hipart.data.importing import import_files
+from hipart.data.labels import Label
 from hipart.data.motion import Clip
 from hipart.data.retarget import rest_heads, retarget
 from hipart.data.rigs import ACCLAIM
 from hipart.data.sources import AcclaimReader
+from hipart.data.textfiles import MAX_FILE_BYTES
 from tests.data.acclaim_files import (
     CMU_LENGTH,
     WrittenSkeleton,
@@ -279,6 +281,14 @@ BAD_ASF = {
     "order": (lambda t: t.replace("order TX", "order QX"), ["line 11", "'qx'", "tx, ty, tz, rx"]),
     "twice an order": (lambda t: t.replace("TX TY", "TX TX"), ["line 11", "named twice"]),
     "angle": (lambda t: t.replace("angle deg", "angle grad"), ["line 7", "deg or rad", "'grad'"]),
+    "commas": (
+        lambda t: t.replace("length 0.45", "length 0,45"),
+        ["line 6", "length needs 1 number(s), found more: 0 45", "decimals need a point"],
+    ),
+    "commas in a direction": (
+        lambda t: t.replace("direction ", "direction 0,5 0 0 #"),
+        ["line ", "direction needs 3 number(s), found more: 0 5 0 0"],
+    ),
     "length": (lambda t: t.replace("length 0.45", "length 0"), ["line 6", "above 0"]),
     "units": (lambda t: t.replace("length 0.45", "length 10"), ["thigh and shin", "length of 10"]),
     "torn": (lambda t: t[: t.index("limits")] + "\n:hierarchy\n", ["line ", "no end", "truncated"]),
@@ -367,6 +377,10 @@ BAD_AMC = {
     "frames missing": (lambda t: without(t, "\n3\n", "\n4\n"), ["frame 4 where 3 must follow"]),
     "twice": (lambda t: t.replace("\nltoes ", "\nlfoot "), ["second line of lfoot"]),
     "a word": (lambda t: t.replace("ltibia ", "ltibia 1 2 x #"), ["line 8", "not a number"]),
+    "commas": (
+        lambda t: last_line(t, "rtoes 1 2 0,5"),
+        ["line ", "rtoes: not a number", "'0,5'", "a decimal point is needed"],
+    ),
     "no number": (lambda t: last_line(t, "rtoes 1 2 three"), ["line ", "not a number", "three"]),
     "NaN": (lambda t: last_line(t, "rtoes 1 2 nan"), ["line ", "nan", "up to"]),
     "huge": (lambda t: last_line(t, "rtoes 1 2 1e9"), ["line ", "1e9", "up to"]),
@@ -384,6 +398,55 @@ def test_bad_motion_is_refused_with_the_reason(tmp_path: Path, name: str) -> Non
         AcclaimReader()(tmp_path / "01_01.amc")
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_bone_by_the_name_of_a_number_begins_no_frame(tmp_path: Path) -> None:
+    """Numbers of a bone that stand before the first frame ended the import."""
+    asf, amc = pair(tmp_path)
+    (tmp_path / "01.asf").write_text(asf.replace("rtoes", "7"))
+    (tmp_path / "01_01.amc").write_text("7 1 2 3\n" + amc.replace("rtoes", "7"))
+    with pytest.raises(ValueError, match="line 1: .* '7' stands before the first frame"):
+        AcclaimReader()(tmp_path / "01_01.amc")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("block", [True, False], ids=["in blocks", "by lines"])
+def test_names_may_hold_any_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, end: str, block: bool
+) -> None:
+    """In UTF-8 the bytes 85 and A0 end no line and no word; in Latin-1 their signs do neither."""
+    asf, amc = pair(tmp_path)
+    plain = AcclaimReader()(tmp_path / "01_01.amc").recording
+    names = {"rtoes": "à\u0085", "thorax": "thorax\u00a0Å"}
+    for name, text in (("01.asf", asf), ("01_01.amc", amc)):
+        named = text.replace("rtoes", names["rtoes"]).replace("thorax", names["thorax"])
+        (tmp_path / name).write_bytes(named.replace("\n", end).encode(encoding))
+    monkeypatch.setattr(amc_module, "_by_lines" if block else "_by_columns", lambda *_: None)
+    rig = replace(ACCLAIM, theirs={o: names.get(t, t) for o, t in ACCLAIM.theirs.items()})
+    check_whole(tmp_path / "01_01.amc")
+    found = AcclaimReader(rig)(tmp_path / "01_01.amc").recording
+    assert np.array_equal(found.hips, plain.hips)
+    assert np.array_equal(found.turned["Head"].as_quat(), plain.turned["Head"].as_quat())
+
+
+def test_utf_16_is_called_by_its_name(tmp_path: Path) -> None:
+    _, amc = pair(tmp_path)
+    (tmp_path / "01_01.amc").write_text(amc, encoding="utf-16")
+    with pytest.raises(ValueError, match="is UTF-16: save it as UTF-8"):
+        AcclaimReader()(tmp_path / "01_01.amc")
+
+
+def test_frames_are_counted_at_the_wanted_rate(tmp_path: Path) -> None:
+    """Three frames at 100 a second were a clip of one frame at 30."""
+    path = write_person(tmp_path, "01_01", short(2), 100)
+    text = path.read_text()
+    path.write_text(text[: text.index("\n4\n") + 1])
+    label = {"01_01": Label("kick")}
+    with pytest.raises(ValueError, match=r"fewer than two frames at the wanted rate of 30 fps"):
+        import_files({"01_01": path}, label, AcclaimReader(rate=100))
+    found = import_files({"01_01": path}, label, AcclaimReader(rate=100, fps=50), fps=50)
+    assert len(found.clips[0]) == 2
 
 
 def test_a_file_of_enormous_size_is_not_read(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hipart.data.body import BODY_FILE
-from hipart.data.bvh import MAX_FILE_BYTES, Bvh, parse, read_bvh, read_hierarchy
+from hipart.data.bvh import Bvh, parse, read_bvh, read_hierarchy
 from hipart.data.bvh_recording import recording, unit_of
 from hipart.data.importing import find_files, import_files
 from hipart.data.labels import Label, from_names, read_labels
@@ -16,6 +16,7 @@ from hipart.data.motion import BONE_PARENTS, BONES, Clip
 from hipart.data.retarget import leg_length, rest_heads, retarget
 from hipart.data.rigs import CMU, Rig, read_rig
 from hipart.data.sources import as_source, bvh_source
+from hipart.data.textfiles import MAX_FILE_BYTES
 from tests.data.recordings import (
     Z_UP,
     damaged,
@@ -215,10 +216,48 @@ def last_line(text: str, new: str) -> str:
     return "\n".join([*lines[:-1], new])
 
 
+def in_end_site(text: str, joint: str = "JOINT Nail { }") -> str:
+    """A joint hangs on the first end of a chain."""
+    return text.replace("OFFSET 0 1 0\n", f"OFFSET 0 1 0\n{joint}\n", 1)
+
+
 BAD = {
     "nothing": (lambda text: " \n", ["is empty"]),
     "another format": (lambda text: "<html>" + text, ["'<html>HIERARCHY'", "HIERARCHY"]),
     "binary": (lambda text: text + "\0", ["binary"]),
+    "motion": (
+        lambda text: text.replace("MOTION", "Motion"),
+        ["line ", "'Motion' must be written MOTION"],
+    ),
+    "hierarchy": (
+        lambda text: text.replace("HIERARCHY", "Hierarchy"),
+        ["line 1: 'Hierarchy' must be written HIERARCHY"],
+    ),
+    "joint": (
+        lambda text: text.replace("JOINT Neck1", "Joint Neck1"),
+        ["line ", "'Joint' must be written JOINT"],
+    ),
+    "frames": (
+        lambda text: text.replace("Frames:", "FRAMES:"),
+        ["line ", "'FRAMES' must be written Frames"],
+    ),
+    "frame time": (
+        lambda text: text.replace("Frame Time", "Frame time"),
+        ["line ", "'Frame time' must be written Frame Time"],
+    ),
+    "commas in the time": (
+        lambda text: text.replace("Time: 0.03", "Time: 0,03"),
+        ["line ", "Frame Time: '0,03", "a decimal point is needed"],
+    ),
+    "commas in a row": (
+        lambda text: last_line(text, "0,5 " * 78),
+        ["line ", "'0,5'", "a decimal point is needed"],
+    ),
+    "commas in an offset": (
+        lambda text: text.replace("OFFSET 0 1 0", "OFFSET 0 1,5 0"),
+        ["line ", "'1,5'", "a decimal point is needed"],
+    ),
+    "in an end site": (in_end_site, ["line ", "JOINT inside of an End Site"]),
     "no motion": (lambda text: text[: text.index("MOTION")], ["before MOTION", "truncated"]),
     "torn header": (lambda text: "\n".join(text.splitlines()[:20]) + "\nMOTION", ["closing brace"]),
     "fewer frames": (lambda text: text[: text.rindex("\n", 0, -2)], ["6 frames and holds 5"]),
@@ -262,6 +301,68 @@ def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, name: str) -> Non
         recording(read_bvh(path))
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_called_by_its_name(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "wide.bvh"
+    path.write_bytes(small(tmp_path).encode(encoding))
+    with pytest.raises(ValueError, match="is UTF-16: save it as UTF-8"):
+        read_bvh(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_names_may_hold_any_letters(tmp_path: Path, encoding: str, end: str) -> None:
+    """In UTF-8 the bytes 85 and A0 end no line and no word; in Latin-1 their signs do neither."""
+    names = ["Hüfte", "Hals\u0085", "linke\u00a0Hand"]
+    text = small(tmp_path).replace("ROOT Hips", f"ROOT {names[0]}")
+    text = text.replace("JOINT Neck1", f"JOINT {names[1]}")
+    text = text.replace("JOINT LeftHand", f"JOINT {names[2]}")
+    path = tmp_path / "named.bvh"
+    path.write_bytes(text.replace("\n", end).encode(encoding))
+    found = read_bvh(path)
+    assert [
+        list(found.joints)[BONES.index(bone)] for bone in ("Hips", "Neck1", "LeftHand")
+    ] == names
+    assert len(found.rows) == 6
+
+
+def test_names_of_other_scripts_are_imported(tmp_path: Path) -> None:
+    """Of their letters' bytes in UTF-8 some are 85 and A0: of à, Å and 腰."""
+    theirs = {"Hips": "腰", "LeftArm": "bras à gauche", "RightArm": "Å", "Head": "\u2028"}
+    clip = packaged()[KICK]
+    path = tmp_path / "kick.bvh"
+    write_bvh(path, clip, 30, name=lambda bone: theirs.get(bone, bone))
+    rig = tmp_path / "rig.yaml"
+    lines = [f'{bone}: "{theirs.get(bone, bone)}"\n' for bone in BONES if bone != "Head"]
+    rig.write_text("".join(lines), encoding="utf-8")
+    assert len(imported(path, read_rig(rig))) in (len(clip) - 1, len(clip))
+
+
+@pytest.mark.parametrize("name", ["Nail", "End Site"])
+def test_a_bad_file_does_not_take_the_others_with_it(tmp_path: Path, name: str) -> None:
+    """A joint on an end of a chain ended the import; one by the end's own name hung it."""
+    text = small(tmp_path).replace("JOINT LeftHand\n", "JOINT Another\n")
+    bad = in_end_site(text, f"JOINT {name} {{ JOINT LeftHand {{ }} }}")
+    files = {"good": tmp_path / "small.bvh", "bad": tmp_path / "bad.bvh"}
+    files["bad"].write_text(bad)
+    found = import_files(files, {one: Label("kick") for one in files}, bvh_source)
+    assert [clip.name for clip in found.clips] == ["good"]
+    assert "JOINT inside of an End Site" in found.left_out["bad.bvh"]
+
+
+def test_frames_are_counted_at_the_wanted_rate(tmp_path: Path) -> None:
+    """Three frames at 120 a second were a clip of one frame at 30."""
+    clip = packaged()[KICK]
+    short = Clip("short", "kick", None, clip.root[:2], clip.rot[:2])
+    path = write_bvh(tmp_path / "short.bvh", short, 120, t_pose=False)
+    text = path.read_text().replace("Frames: 5", "Frames: 3")
+    path.write_text("\n".join(text.splitlines()[:-2]))
+    label = {"short": Label("kick")}
+    with pytest.raises(ValueError, match=r"fewer than two frames at the wanted rate of 30 fps"):
+        import_files({"short": path}, label, bvh_source)
+    assert len(import_files({"short": path}, label, bvh_source, fps=60).clips[0]) == 2
 
 
 def test_a_file_of_enormous_size_is_not_read(tmp_path: Path) -> None:
