@@ -256,10 +256,7 @@ def _factorial(ablation: Ablation) -> Iterator[_Proposal]:
 
 
 def _moved_by_scale(ablation: Ablation) -> set[str]:
-    """Factors of values whose base the file moves at this scale: others' levels stand elsewhere.
-
-    The base of one with named levels is what its name says, at every scale.
-    """
+    """Factors of values, not of named levels, whose base the file moves at this scale."""
     changed = flat(ablation.at_scale.base)
     return {factor.name for factor in ablation.factors if factor.path in changed}
 
