@@ -271,6 +271,11 @@ factors:
   - {name: sparse, path: tokenizer.sparse_codebook.size, levels: [32, 16, 8]}
   - {name: dense, path: tokenizer.dense_codebook.size, levels: [32, 16, 8]}
 """
+EPOCHS = """
+design: factorial
+factors:
+  - {name: epochs, path: lifter.epochs, levels: [1, 4]}
+"""
 CELLS = """
 combinations:
   - {levels: [sparse=16, dense=8], published: {value: 1, unit: mm, place: here}}
@@ -314,10 +319,9 @@ def test_a_published_cell_may_name_a_level_of_the_base(write: Write) -> None:
 
 def test_a_published_cell_stays_where_a_scale_moves_the_base(write: Write) -> None:
     """What a level has beside the file's base is of another cell there."""
-    text = """
-design: factorial
-factors:
-  - {name: epochs, path: lifter.epochs, levels: [1, 4]}
+    text = (
+        EPOCHS
+        + """\
   - name: flip
     levels:
       - {name: "always", set: {evaluation.flip: true}, published: {value: 1, unit: mm, place: here}}
@@ -325,6 +329,7 @@ combinations: [{levels: ["4", always], published: {value: 2, unit: mm, place: he
 base: {lifter.epochs: 1}
 scales: {smoke: {base: {lifter.epochs: 4}}}
 """
+    )
     found = {arm.name: arm.published and arm.published.value for arm in arms(write(text))}
     assert found == {
         "base": None,
@@ -336,15 +341,15 @@ scales: {smoke: {base: {lifter.epochs: 4}}}
 
 def test_a_level_s_own_number_is_of_the_base_as_it_is_written(write: Write) -> None:
     """Where a scale moves the base of another factor, the level stands elsewhere."""
-    text = """
-design: factorial
-factors:
-  - {name: epochs, path: lifter.epochs, levels: [1, 4]}
+    text = (
+        EPOCHS
+        + """\
   - name: batch
     path: lifter.batch_size
     levels: [16, {value: 32, published: {value: 1, unit: mm, place: here}}]
 base: {lifter.epochs: 1, lifter.batch_size: 16}
 """
+    )
     as_written = {arm.name for arm in arms(write(text)) if arm.published}
     assert as_written == {"batch=32"}
     for base in ("lifter.epochs: 4", "lifter.epochs: 4, lifter.batch_size: 32"):
